@@ -1,0 +1,41 @@
+"""tsrec: time series in pandas frames, recurrent sequence models, scikit-learn estimators.
+
+Public names are imported on first use (PEP 562), so that ``import tsrec`` stays cheap and loads neither torch nor
+scikit-learn.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0.dev0"
+
+_HOME = {
+    "LSSLForecaster": "tsrec.estimators.lssl",
+    "SeasonalMeanForecaster": "tsrec.estimators.baseline",
+    "SeasonalNaiveForecaster": "tsrec.estimators.baseline",
+    "load": "tsrec.io",
+    "save": "tsrec.io",
+}
+_ROOMS = ("datasets", "estimators", "frames", "kernels", "layers", "metrics", "model_selection", "plotting", "training")
+
+__all__ = ["__version__", *sorted(_HOME), *_ROOMS]
+
+if TYPE_CHECKING:
+    from tsrec.estimators.baseline import SeasonalMeanForecaster, SeasonalNaiveForecaster
+    from tsrec.estimators.lssl import LSSLForecaster
+    from tsrec.io import load, save
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    elif name in _ROOMS:
+        value = import_module(f"tsrec.{name}")
+    else:
+        raise AttributeError(f"module 'tsrec' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Series that ship with the package and series fetched on demand."""

@@ -1,0 +1,1 @@
+"""pandas to arrays and back: time grids, panels, windows."""

@@ -1,0 +1,1 @@
+"""Numerical primitives: scans and convolutions, each with a plain reference that is its meaning."""
