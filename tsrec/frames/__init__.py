@@ -1,1 +1,29 @@
-"""pandas to arrays and back: time grids, panels, windows."""
+"""pandas to arrays and back: time grids, panels, windows. No torch modules live here."""
+
+from tsrec.frames.container import Form, form_of, panel_index, read_index, read_panel, to_numbers
+from tsrec.frames.frequency import to_offset
+from tsrec.frames.gather import Origins, contexts, origins, window_rows
+from tsrec.frames.grid import TimeGrid
+from tsrec.frames.long import from_long, to_long
+from tsrec.frames.panel import Panel, offsets_of
+from tsrec.frames.segments import windows
+
+__all__ = [
+    "Form",
+    "Origins",
+    "Panel",
+    "TimeGrid",
+    "contexts",
+    "form_of",
+    "from_long",
+    "offsets_of",
+    "origins",
+    "panel_index",
+    "read_index",
+    "read_panel",
+    "to_long",
+    "to_numbers",
+    "to_offset",
+    "window_rows",
+    "windows",
+]

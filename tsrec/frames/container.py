@@ -1,0 +1,224 @@
+"""What users hand over (Series, frames, panels, arrays) turned into a panel, and answers into the same container."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from tsrec.frames.frequency import Offset
+from tsrec.frames.grid import TimeGrid
+from tsrec.frames.inference import check_regular, infer_grid, is_default, plain_index
+from tsrec.frames.panel import Panel
+
+
+@dataclass(frozen=True)
+class Form:
+    """The container of y, which the answer takes.
+
+    Attributes
+    ----------
+    kind : {"array", "series", "frame"}
+        Container.
+    columns : Index
+        Names of the channels (positions for arrays).
+    flat : bool
+        Whether an array had one dimension.
+    """
+
+    kind: Literal["array", "series", "frame"]
+    columns: pd.Index
+    flat: bool = False
+
+    def wrap(self, values: np.ndarray, index: pd.Index) -> Any:
+        """Put an answer of shape (n_rows, n_channels) into the container."""
+        if self.kind == "array":
+            return values[:, 0] if self.flat else values
+        if self.kind == "series":
+            return pd.Series(values[:, 0], index=index, name=self.columns[0])
+        return pd.DataFrame(values, index=index, columns=self.columns)
+
+
+def form_of(y: Any) -> Form:
+    """The container of y."""
+    if isinstance(y, pd.Series):
+        return Form("series", pd.Index([y.name], dtype=object if y.name is None else None))
+    if isinstance(y, pd.DataFrame):
+        return Form("frame", y.columns)
+    array = np.asarray(y)
+    return Form("array", pd.RangeIndex(1 if array.ndim == 1 else array.shape[1]), array.ndim == 1)
+
+
+def to_numbers(y: Any, *, where: str) -> np.ndarray:
+    """Values of a Series, frame or array as float64 of shape (n_rows, n_columns); missing values become NaN.
+
+    Raises
+    ------
+    TypeError
+        If a column does not hold numbers.
+    ValueError
+        If a value is infinite.
+    """
+    if isinstance(y, pd.Series):
+        y = y.to_frame("values" if y.name is None else y.name)
+    if isinstance(y, pd.DataFrame):
+        _check_numeric(y, where)
+        values = y.to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        values = np.asarray(y, dtype=np.float64)
+        values = values[:, None] if values.ndim == 1 else values
+    if np.isinf(values).any():
+        rows, columns = np.nonzero(np.isinf(values))
+        raise ValueError(
+            f"{where}: Input {where} contains infinity or a value too large for dtype('float64'): {len(rows)} values, "
+            f"the first in row {rows[0]}, column {columns[0]}. Replace them, for example by NaN."
+        )
+    return values
+
+
+def _check_numeric(frame: pd.DataFrame, where: str) -> None:
+    for position, dtype in enumerate(frame.dtypes):
+        if not (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)):
+            raise TypeError(
+                f"{where}: column {frame.columns[position]!r} holds {dtype}, not numbers. Drop it, or encode it first "
+                "(for example pd.get_dummies or astype(float))."
+            )
+        if pd.api.types.is_complex_dtype(dtype):
+            raise ValueError(
+                f"{where}: Complex data not supported (column {frame.columns[position]!r}). Give real columns."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The index of a frame, decoded: which series and which instant each row is.
+
+    Attributes
+    ----------
+    order : int array or None
+        Order that puts the rows of a series together; None when they lie so already.
+    offsets : int64 array of shape (n_series + 1,)
+        Where the series begin, after ordering.
+    ids : Index or None
+        Names of the series, in order of appearance; None without a series level.
+    times : Index
+        Time stamps: of every row (plain index) or the distinct ones of a panel.
+    codes : int array or None
+        For panels, position in ``times`` of every row, after ordering.
+    """
+
+    order: np.ndarray | None
+    offsets: np.ndarray
+    ids: pd.Index | None
+    times: pd.Index
+    codes: np.ndarray | None
+
+    def stamps(self) -> pd.Index:
+        """Time stamp of every row, in order."""
+        return self.times if self.codes is None else self.times.take(self.codes)
+
+    def ordinals(self, grid: TimeGrid, *, where: str) -> np.ndarray:
+        """Ordinal of every row, in order."""
+        distinct = grid.encode(self.times, where=where)
+        return distinct if self.codes is None else distinct[self.codes]
+
+
+def read_index(index: pd.Index, *, where: str) -> Rows:
+    """Decode an index: a plain one is one series, a MultiIndex a panel whose last level is time."""
+    if not isinstance(index, pd.MultiIndex):
+        return Rows(None, np.array([0, len(index)]), None, plain_index(index, where), None)
+    codes = _series_codes(index)
+    time_codes = np.asarray(index.codes[-1])
+    if (time_codes < 0).any() or (codes < 0).any():
+        raise ValueError(f"{where}: its index has missing labels. Drop those rows first.")
+    changes = np.flatnonzero(np.diff(codes)) + 1
+    order = None
+    if len(changes) + 1 > len(np.unique(codes[np.r_[0, changes]])):
+        order = np.argsort(codes, kind="stable")
+        codes, time_codes = codes[order], time_codes[order]
+        changes = np.flatnonzero(np.diff(codes)) + 1
+    offsets = np.r_[0, changes, len(codes)].astype(np.int64)
+    heads = offsets[:-1] if order is None else order[offsets[:-1]]
+    ids = index[heads].droplevel(-1)
+    return Rows(order, offsets, ids, plain_index(index.levels[-1].rename(index.names[-1]), where), time_codes)
+
+
+def _series_codes(index: pd.MultiIndex) -> np.ndarray:
+    if index.nlevels == 2:
+        return np.asarray(index.codes[0])
+    levels = [np.asarray(code, dtype=np.int64) for code in index.codes[:-1]]
+    return np.ravel_multi_index(levels, [len(level) for level in index.levels[:-1]])
+
+
+def read_panel(y: Any, *, freq: str | Offset | None = None, where: str = "y", index: pd.Index | None = None) -> Panel:
+    """Turn a Series, a wide frame, a panel frame or an array into a `Panel`.
+
+    Parameters
+    ----------
+    y : Series, DataFrame or array of shape (n_rows,) or (n_rows, n_channels)
+        Rows are time steps; with a MultiIndex its last level is time and the others name the series.
+    freq : str or offset, optional
+        Frequency, where it cannot be read from the index.
+    where : str
+        How errors call the argument.
+    index : Index, optional
+        Index of the rows, for a y without one of its own.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the index holds no times, repeats, gaps or disorder, or if the values are no numbers; the message says how to
+        mend it.
+    """
+    values = to_numbers(y, where=where)
+    columns = form_of(y).columns
+    if index is None and isinstance(y, pd.Series | pd.DataFrame):
+        index = y.index
+    if index is None or (is_default(index) and not isinstance(index, pd.MultiIndex)):
+        name = None if index is None else index.name
+        grid = TimeGrid("position", 1, name=name)
+        return Panel(values, np.array([0, len(values)]), np.zeros(1, dtype=np.int64), grid, columns)
+    rows = read_index(index, where=where)
+    if not len(values):
+        raise ValueError(f"{where}: it has 0 rows. Give at least one time step.")
+    grid = infer_grid(
+        rows.stamps() if freq is None and rows.codes is not None else rows.times, _bounds(rows, freq), freq, where=where
+    )
+    ordinals = rows.ordinals(grid, where=where)
+    check_regular(grid, ordinals, rows.offsets, where=where, ids=rows.ids)
+    if rows.order is not None:
+        values = values[rows.order]
+    return Panel(values, rows.offsets, ordinals[rows.offsets[:-1]], grid, columns, rows.ids)
+
+
+def _bounds(rows: Rows, freq: str | Offset | None) -> np.ndarray:
+    # With a known frequency only the first stamp counts, and the distinct stamps of a panel form one run.
+    return rows.offsets if rows.codes is None or freq is None else np.array([0, len(rows.times)])
+
+
+def panel_index(panel_ids: pd.Index | None, grid: TimeGrid, series: np.ndarray, ordinals: np.ndarray) -> pd.Index:
+    """Index of answer rows: the time of each, under its series if there are any.
+
+    Parameters
+    ----------
+    panel_ids : Index or None
+        Names of the series.
+    grid : TimeGrid
+        Meaning of the ordinals.
+    series, ordinals : int arrays of shape (n,)
+        Series and instant of each row.
+    """
+    if panel_ids is None:
+        if len(ordinals) and (np.diff(ordinals) == grid.step).all():
+            return grid.run(int(ordinals[0]), len(ordinals))
+        return grid.decode(ordinals)
+    distinct, codes = np.unique(ordinals, return_inverse=True)
+    times = grid.decode(distinct)
+    if isinstance(panel_ids, pd.MultiIndex):
+        levels = [*panel_ids.levels, times]
+        all_codes = [*(np.asarray(code)[series] for code in panel_ids.codes), codes]
+        names: list[Hashable] = [*panel_ids.names, grid.name]
+    else:
+        levels, all_codes, names = [panel_ids, times], [series, codes], [panel_ids.name, grid.name]
+    return pd.MultiIndex(levels=levels, codes=all_codes, names=names, verify_integrity=False)

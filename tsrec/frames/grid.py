@@ -1,0 +1,222 @@
+"""A regular time grid: every index is a run of integers ("ordinals") and every integer a time stamp again."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsrec.frames.frequency import Kind, MonthRule, Rhythm, alias, season_of
+
+_DAY = np.timedelta64(1, "D")
+_KIND_OF_INDEX = {
+    **dict.fromkeys(("fixed", "wall", "month", "business"), "DatetimeIndex"),
+    "period": "PeriodIndex",
+    "delta": "TimedeltaIndex",
+    "integer": "integer index",
+}
+
+
+@dataclass(frozen=True)
+class TimeGrid:
+    """Translates between a pandas index and integers; neighbours on the grid lie ``step`` ordinals apart.
+
+    Attributes
+    ----------
+    kind : {"position", "integer", "fixed", "wall", "month", "business", "period", "delta"}
+        What an ordinal counts: rows, integers, instants in UTC, local wall-clock instants, months, business days,
+        periods, or durations. Days and weeks are wall-clock, so that a daily index survives a change of the clocks.
+    step : int
+        Ordinals between neighbours (for instants and durations in units of ``unit``).
+    unit : str
+        Resolution of the index: "s", "ms", "us" or "ns".
+    tz : tzinfo, str or None
+        Time zone of a DatetimeIndex.
+    rule : {"start", "end", "bstart", "bend"}
+        Which day of the month, for kind "month".
+    time_of_day : int
+        Units after midnight, for kinds "month" and "business".
+    freq : str or None
+        The pandas name of the frequency.
+    name : hashable
+        Name of the index.
+
+    Examples
+    --------
+    >>> grid = TimeGrid("month", 1, freq="MS")
+    >>> grid.encode(pd.DatetimeIndex(["2020-01-01", "2020-03-01"]))
+    array([600, 602])
+    >>> grid.decode(np.array([603]))[0]
+    Timestamp('2020-04-01 00:00:00')
+    """
+
+    kind: Kind
+    step: int
+    unit: str = "us"
+    tz: Any = None
+    rule: MonthRule = "start"
+    time_of_day: int = 0
+    freq: str | None = None
+    name: Hashable = None
+
+    @property
+    def has_time(self) -> bool:
+        """Whether rows carry a time of their own (arrays and default indexes do not)."""
+        return self.kind != "position"
+
+    @property
+    def season(self) -> int | None:
+        """Steps per season that the frequency suggests; None where it says nothing."""
+        if self.kind == "period":
+            return _period_season(self.freq)
+        step = self.step * _nanoseconds(self.unit) if self.kind in ("fixed", "wall") else self.step
+        return season_of(self.kind, step)
+
+    def encode(self, index: pd.Index, *, where: str = "X") -> np.ndarray:
+        """Ordinals of an index of the same kind, as int64 of shape (len(index),).
+
+        Raises
+        ------
+        TypeError
+            If the index is of another kind than the grid (a PeriodIndex on a grid of time stamps, say).
+        ValueError
+            If a time zone is missing on one side, or a stamp lies off the grid.
+        """
+        if self.kind == "position":
+            return np.arange(len(index), dtype=np.int64)
+        self._check_kind(index, where)
+        if self.kind == "integer":
+            return index.to_numpy(dtype=np.int64)
+        if self.kind == "period":
+            return index.asi8
+        if self.kind == "delta":
+            return index.as_unit(self.unit).asi8
+        return self._encode_stamps(index, where)
+
+    def decode(self, ordinals: np.ndarray) -> pd.Index:
+        """The time stamps of ordinals (any order, repeats allowed)."""
+        ordinals = np.asarray(ordinals, dtype=np.int64)
+        if self.kind in ("position", "integer"):
+            return _integers(ordinals, self.step, self.name)
+        if self.kind == "period":
+            return pd.PeriodIndex.from_ordinals(ordinals, freq=self.freq, name=self.name)
+        if self.kind == "delta":
+            return pd.TimedeltaIndex(ordinals.view(f"m8[{self.unit}]"), name=self.name)
+        if self.kind == "fixed":
+            stamps = pd.DatetimeIndex(ordinals.view(f"M8[{self.unit}]"), name=self.name)
+            return stamps if self.tz is None else stamps.tz_localize("UTC").tz_convert(self.tz)
+        stamps = pd.DatetimeIndex(self._wall_clock(ordinals), name=self.name)
+        if self.tz is None:
+            return stamps
+        # A midnight that the clocks skip becomes the first instant of that day; one that comes twice, its first pass.
+        return stamps.tz_localize(self.tz, ambiguous=np.ones(len(stamps), dtype=bool), nonexistent="shift_forward")
+
+    def run(self, start: int, length: int) -> pd.Index:
+        """The index of ``length`` neighbouring steps from an ordinal on, with its frequency set."""
+        if self.kind in ("position", "integer"):
+            return pd.RangeIndex(start, start + length * self.step, self.step, name=self.name)
+        index = self.decode(start + self.step * np.arange(length, dtype=np.int64))
+        if self.freq is not None and self.kind != "period" and length:
+            index.freq = self.freq  # type: ignore[attr-defined]
+        return index
+
+    def renamed(self, name: Hashable) -> "TimeGrid":
+        """The same grid under another index name."""
+        return replace(self, name=name)
+
+    def _check_kind(self, index: pd.Index, where: str) -> None:
+        expected = _KIND_OF_INDEX[self.kind]
+        found = "integer index" if pd.api.types.is_integer_dtype(index.dtype) else type(index).__name__
+        if found != expected:
+            raise TypeError(
+                f"{where}: its index is a {found}, but the fitted y has a {expected}. Give both the same kind of index "
+                f"(for example with {'to_timestamp()' if found == 'PeriodIndex' else 'pd.to_datetime or to_period'})."
+            )
+        if expected == "PeriodIndex" and index.freqstr != self.freq:
+            raise ValueError(
+                f"{where}: its periods have freq {index.freqstr!r}, those of y {self.freq!r}. Use X.index.asfreq."
+            )
+        if expected == "DatetimeIndex" and (index.tz is None) != (self.tz is None):
+            here, there = (
+                ("has no time zone", f"is in {self.tz}")
+                if index.tz is None
+                else (f"is in {index.tz}", "has no time zone")
+            )
+            raise ValueError(
+                f"{where}: its index {here}, that of y {there}. Use tz_localize or tz_convert on one of them."
+            )
+
+    def _encode_stamps(self, index: pd.DatetimeIndex, where: str) -> np.ndarray:
+        if self.tz is not None:
+            index = index.tz_convert(self.tz)
+        stamps = index.as_unit(self.unit)
+        if self.kind == "fixed":
+            return stamps.asi8
+        if stamps.tz is not None:
+            stamps = stamps.tz_localize(None)
+        if self.kind == "wall":
+            ordinals = stamps.asi8
+        elif self.kind == "month":
+            ordinals = stamps.to_numpy().astype("M8[M]").astype(np.int64)
+        else:
+            ordinals = np.busday_count("1970-01-01", stamps.to_numpy().astype("M8[D]")).astype(np.int64)
+        off = np.flatnonzero(self.decode(ordinals) != index)
+        if len(off):
+            raise ValueError(
+                f"{where}: {len(off)} of its time stamps lie off the grid of frequency {self.freq!r}, the first is "
+                f"{index[off[0]]}. Give stamps that continue the grid of y."
+            )
+        return ordinals
+
+    def _wall_clock(self, ordinals: np.ndarray) -> np.ndarray:
+        if self.kind == "wall":
+            return ordinals.view(f"M8[{self.unit}]")
+        if self.kind == "month":
+            days = _day_of_month(ordinals.view("M8[M]"), self.rule)
+        else:
+            days = np.busday_offset("1970-01-01", ordinals, roll="forward")
+        return days.astype(f"M8[{self.unit}]") + np.timedelta64(self.time_of_day, self.unit)  # type: ignore[call-overload]
+
+
+def _day_of_month(months: np.ndarray, rule: MonthRule) -> np.ndarray:
+    if rule in ("start", "bstart"):
+        days = months.astype("M8[D]")
+        return days if rule == "start" else np.busday_offset(days, 0, roll="forward")
+    days = (months + 1).astype("M8[D]") - _DAY
+    return days if rule == "end" else np.busday_offset(days, 0, roll="backward")
+
+
+def _integers(ordinals: np.ndarray, step: int, name: Hashable) -> pd.Index:
+    if len(ordinals) > 1 and (np.diff(ordinals) == step).all():
+        return pd.RangeIndex(ordinals[0], ordinals[-1] + step, step, name=name)
+    return pd.Index(ordinals, name=name)
+
+
+def _nanoseconds(unit: str) -> int:
+    return {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[unit]
+
+
+def _period_season(freq: str | None) -> int | None:
+    first = pd.Period("2001-01-01", freq=freq)
+    length = (first + 1).start_time - first.start_time
+    days = length / pd.Timedelta(days=1)
+    for months, steps in ((1, 12), (3, 4), (12, 1)):
+        if 28 * months <= days <= 31 * months + 1 and days >= 28:
+            return steps
+    kind: Kind = "wall" if days >= 1 else "fixed"
+    return season_of(kind, int(length.as_unit("ns").value))
+
+
+def datetime_grid(index: pd.DatetimeIndex, what: Rhythm) -> TimeGrid:
+    """The grid of a rhythm through the first stamp of an index; ``what.step`` is in nanoseconds for instants."""
+    first = index[0]
+    local = first.tz_localize(None)
+    unit = index.unit
+    step = what.step
+    if what.kind in ("fixed", "wall"):
+        if step % _nanoseconds(unit):
+            unit = "ns"
+        step //= _nanoseconds(unit)
+    midnight = (local - local.normalize()).as_unit(unit).value if what.kind in ("month", "business") else 0
+    return TimeGrid(what.kind, step, unit, index.tz, what.rule, int(midnight), alias(what, local), index.name)

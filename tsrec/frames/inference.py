@@ -1,0 +1,173 @@
+"""From an index to its grid: the frequency is read, inferred or taken from the user, and gaps are refused by name."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from tsrec.frames.frequency import Offset, Rhythm, month_rule, rhythm, to_offset
+from tsrec.frames.grid import TimeGrid, _nanoseconds, datetime_grid
+
+_DAY = 86_400_000_000_000
+CROSS_VALIDATION_HINT = (
+    "In cross-validation use TimeSeriesSplit: KFold and shuffled splits cut holes into the training rows."
+)
+
+
+def plain_index(index: pd.Index, where: str) -> pd.Index:
+    """An index with a numpy, datetime, timedelta or period dtype; Arrow and nullable ones are converted.
+
+    Raises
+    ------
+    TypeError
+        If the labels are neither times nor whole numbers.
+    ValueError
+        If a label is missing.
+    """
+    if index.hasnans:
+        raise ValueError(
+            f"{where}: its index has {int(index.isna().sum())} missing time stamps. Drop those rows first."
+        )
+    if isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex | pd.PeriodIndex):
+        return index
+    kind = getattr(index.dtype, "kind", "O")
+    if kind == "M":
+        return pd.DatetimeIndex(index)
+    if kind == "m":
+        return pd.TimedeltaIndex(index)
+    if kind in "iu":
+        return index if isinstance(index.dtype, np.dtype) else pd.Index(index.to_numpy(dtype=np.int64), name=index.name)
+    example = repr(index[0]) if len(index) else ""
+    raise TypeError(
+        f"{where}: its index holds {index.dtype} labels such as {example}, not times. Convert them, for example with "
+        "frame.index = pd.to_datetime(frame.index), or use a whole-number index."
+    )
+
+
+def is_default(index: pd.Index) -> bool:
+    """Whether an index is the one pandas gives when none was set: a RangeIndex from 0 in steps of 1."""
+    return isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1
+
+
+def infer_grid(index: pd.Index, bounds: np.ndarray, freq: str | Offset | None = None, *, where: str = "y") -> TimeGrid:
+    """Grid of an index whose rows ``bounds[i]:bounds[i + 1]`` are the ascending stamps of series i.
+
+    Parameters
+    ----------
+    index : Index of length n
+        Stamps, already converted by `plain_index`.
+    bounds : int array of shape (n_series + 1,)
+        Where the series begin.
+    freq : str, offset or None
+        The frequency, if the user gave it. Otherwise it is read from the index or inferred.
+    where : str
+        How errors call the argument.
+
+    Raises
+    ------
+    ValueError
+        If no regular spacing can be found: it names what is missing, how many and after which stamp.
+    """
+    if isinstance(index, pd.PeriodIndex):
+        return TimeGrid("period", index.freq.n, freq=index.freqstr, name=index.name)
+    if not isinstance(index, pd.DatetimeIndex):
+        unit = index.unit if isinstance(index, pd.TimedeltaIndex) else "us"
+        ordinals = index.asi8 if isinstance(index, pd.TimedeltaIndex) else index.to_numpy(dtype=np.int64)
+        kind = "delta" if isinstance(index, pd.TimedeltaIndex) else "integer"
+        step = _usual_step(_inner_diffs(ordinals, bounds), default=1 if kind == "integer" else None, where=where)
+        if freq is not None and kind == "delta":
+            step = rhythm(freq, where="freq").step // _nanoseconds(unit)
+        return TimeGrid(kind, step, unit, freq=_delta_alias(step, unit) if kind == "delta" else None, name=index.name)
+    if freq is None:
+        freq = index.freq
+    if freq is not None:
+        return replace(datetime_grid(index, rhythm(freq)), freq=to_offset(freq).freqstr)
+    return datetime_grid(index, _infer_rhythm(index, bounds, where))
+
+
+def check_regular(
+    grid: TimeGrid, ordinals: np.ndarray, bounds: np.ndarray, *, where: str, ids: pd.Index | None
+) -> None:
+    """Refuse repeats, descents and gaps inside the series ``bounds[i]:bounds[i + 1]``; one pass when all is well."""
+    diffs = np.diff(ordinals)
+    inner = _inner_mask(len(ordinals), bounds)
+    wrong = np.flatnonzero((diffs != grid.step) & inner)
+    if not len(wrong):
+        return
+    row = int(wrong[0])
+    series = "" if ids is None else f" series {ids[np.searchsorted(bounds, row, side='right') - 1]!r} has"
+    has = series or " has"
+    bad = diffs[wrong]
+    stamp = grid.decode(ordinals[[row]])[0]
+    mend = f"y.asfreq({grid.freq!r})" if grid.freq else "y.reindex"
+    if (bad == 0).any():
+        raise ValueError(
+            f"{where}:{has} {int((bad == 0).sum())} repeated time stamps, the first is {stamp}. Keep one row per "
+            "stamp, for example with y[~y.index.duplicated()] or groupby(level=...).mean(). A local clock that is turned back "
+            "repeats an hour: give it its zone with tz_localize(..., ambiguous='infer')."
+        )
+    if (bad < 0).any():
+        raise ValueError(
+            f"{where}:{has} rows that are not in order of time, the first after {stamp}. Use y.sort_index()."
+        )
+    if (bad % grid.step == 0).all():
+        missing = int((bad // grid.step - 1).sum())
+        raise ValueError(
+            f"{where}:{has} {missing} missing timestamps, the first after {stamp}; use {mend} to insert them. "
+            + CROSS_VALIDATION_HINT
+        )
+    raise ValueError(
+        f"{where}:{has} {len(wrong)} steps that do not fit the frequency {grid.freq or grid.step!r}, the first after "
+        f"{stamp}. Resample to one frequency, for example with y.resample({grid.freq or 'h'!r}).mean()."
+    )
+
+
+def _inner_mask(rows: int, bounds: np.ndarray) -> np.ndarray:
+    inner = np.ones(max(rows - 1, 0), dtype=bool)
+    inner[bounds[1:-1] - 1] = False
+    return inner
+
+
+def _inner_diffs(ordinals: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    return np.diff(ordinals)[_inner_mask(len(ordinals), bounds)]
+
+
+def _usual_step(diffs: np.ndarray, *, default: int | None, where: str) -> int:
+    positive = diffs[diffs > 0]
+    if not len(positive):
+        if default is not None:
+            return default
+        raise ValueError(f"{where}: a single time stamp has no frequency. Give freq=, for example freq='D'.")
+    if (positive == positive[0]).all():
+        return int(positive[0])
+    steps, counts = np.unique(positive[:100_000], return_counts=True)
+    return int(steps[counts.argmax()])
+
+
+def _infer_rhythm(index: pd.DatetimeIndex, bounds: np.ndarray, where: str) -> Rhythm:
+    """The spacing that explains an index exactly, or else the likeliest one, so that what is missing can be named."""
+    nanoseconds = _nanoseconds(index.unit)
+    wall = index if index.tz is None else index.tz_localize(None)
+    diffs, wall_diffs = _inner_diffs(index.asi8, bounds), _inner_diffs(wall.asi8, bounds)
+    step = _usual_step(diffs, default=None, where=where) * nanoseconds
+    wall_step = _usual_step(wall_diffs, default=None, where=where) * nanoseconds
+    if wall_step >= 28 * _DAY and (months := _monthly(wall, bounds)) is not None:
+        return months
+    whole_days = wall_step % _DAY == 0 and (wall_diffs[wall_diffs > 0] * nanoseconds % _DAY == 0).all()
+    if not whole_days:
+        return Rhythm("fixed", step)
+    if wall_step == _DAY and not (wall_diffs * nanoseconds == _DAY).all() and (wall.dayofweek < 5).all():
+        return Rhythm("business", 1)
+    return Rhythm("wall", wall_step)
+
+
+def _monthly(wall: pd.DatetimeIndex, bounds: np.ndarray) -> Rhythm | None:
+    rule = month_rule(wall.to_numpy().astype("M8[D]"))
+    if rule is None or len(np.unique(wall.asi8 - wall.normalize().asi8)) > 1:
+        return None
+    months = wall.to_numpy().astype("M8[M]").astype(np.int64)
+    return Rhythm("month", _usual_step(_inner_diffs(months, bounds), default=1, where="y"), rule)
+
+
+def _delta_alias(step: int, unit: str) -> str:
+    return pd.tseries.frequencies.to_offset(pd.Timedelta(step * _nanoseconds(unit), unit="ns")).freqstr

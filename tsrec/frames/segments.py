@@ -1,0 +1,51 @@
+"""One long recording cut into a collection of equally long windows."""
+
+import numpy as np
+import pandas as pd
+
+
+def windows(recording: pd.DataFrame | pd.Series, length: int, step: int | None = None) -> pd.DataFrame:
+    """Cut a recording into windows: a panel with a series per window.
+
+    Parameters
+    ----------
+    recording : Series or DataFrame
+        Rows are time steps.
+    length : int
+        Rows of each window.
+    step : int, optional
+        Rows from one window's start to the next; `length` (no overlap) when omitted.
+
+    Returns
+    -------
+    DataFrame
+        Index (window, time); window k begins at row ``k * step``. Rows after the last whole window are left out.
+
+    Raises
+    ------
+    ValueError
+        If the recording is shorter than one window, or length or step is not positive.
+
+    Examples
+    --------
+    >>> windows(pd.Series(range(5), name="x"), 3, 2)["x"].tolist()
+    [0, 1, 2, 2, 3, 4]
+    """
+    step = length if step is None else step
+    if length < 1 or step < 1:
+        raise ValueError(f"length, step: found {length} and {step}. Both must be at least 1.")
+    if len(recording) < length:
+        raise ValueError(
+            f"recording: it has {len(recording)} rows, fewer than one window. Give length <= {len(recording)}."
+        )
+    frame = (
+        recording.to_frame("x" if recording.name is None else recording.name)
+        if isinstance(recording, pd.Series)
+        else recording
+    )
+    starts = np.arange(0, len(frame) - length + 1, step)
+    rows = (starts[:, None] + np.arange(length)).ravel()
+    number = np.repeat(np.arange(len(starts)), length)
+    cut = frame.iloc[rows]
+    cut.index = pd.MultiIndex.from_arrays([number, cut.index], names=["window", frame.index.name])
+    return cut
