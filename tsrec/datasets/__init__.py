@@ -1,1 +1,66 @@
-"""Series that ship with the package and series fetched on demand."""
+"""Real series that ship with the package, real series to fetch, and generators of synthetic ones."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOME = {
+    "fetch_ett": "tsrec.datasets._fetch",
+    "fetch_m3": "tsrec.datasets._fetch",
+    "fetch_m4": "tsrec.datasets._fetch",
+    "load_co2": "tsrec.datasets._load",
+    "load_elnino": "tsrec.datasets._load",
+    "load_illness": "tsrec.datasets._load",
+    "load_machine_temperature": "tsrec.datasets._load",
+    "load_macrodata": "tsrec.datasets._load",
+    "load_nile": "tsrec.datasets._load",
+    "load_nyc_taxi": "tsrec.datasets._load",
+    "load_sunspots": "tsrec.datasets._load",
+    "load_us_births": "tsrec.datasets._load",
+    "load_vehicle_trips": "tsrec.datasets._load",
+    "make_seasonal": "tsrec.datasets._make",
+}
+
+__all__ = [
+    "fetch_ett",
+    "fetch_m3",
+    "fetch_m4",
+    "load_co2",
+    "load_elnino",
+    "load_illness",
+    "load_machine_temperature",
+    "load_macrodata",
+    "load_nile",
+    "load_nyc_taxi",
+    "load_sunspots",
+    "load_us_births",
+    "load_vehicle_trips",
+    "make_seasonal",
+]
+
+if TYPE_CHECKING:
+    from tsrec.datasets._fetch import fetch_ett, fetch_m3, fetch_m4
+    from tsrec.datasets._load import (
+        load_co2,
+        load_elnino,
+        load_illness,
+        load_machine_temperature,
+        load_macrodata,
+        load_nile,
+        load_nyc_taxi,
+        load_sunspots,
+        load_us_births,
+        load_vehicle_trips,
+    )
+    from tsrec.datasets._make import make_seasonal
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tsrec.datasets' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
