@@ -1,1 +1,10 @@
-"""Numerical primitives: scans and convolutions, each with a plain reference that is its meaning."""
+"""Numerical primitives: scans and convolutions, each with a plain reference that is its meaning.
+
+One file per primitive (the public operation, its gradient, its reference), one per backend (``_numba``), and one
+small dispatcher between them. Backends are loaded when a primitive is first called, not at import.
+"""
+
+from tsrec.kernels.fft_conv import fft_conv, fft_conv_reference
+from tsrec.kernels.linear_scan import linear_scan, linear_scan_reference, linear_scan_step
+
+__all__ = ["fft_conv", "fft_conv_reference", "linear_scan", "linear_scan_reference", "linear_scan_step"]

@@ -1,0 +1,179 @@
+"""Residual blocks and stacks around any mixer, with its contract: forward, step, state passed and returned."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from tsrec.layers.parameter_groups import parameter_groups
+from tsrec.layers.random import Dropout
+
+
+class ResidualBlock(nn.Module):
+    """Layer norm, mixer, dropout on the branch, and the residual sum.
+
+    Parameters
+    ----------
+    mixer : nn.Module
+        A mixer with the attribute `d_model`.
+    dropout : float, default 0.0
+        Rate on the residual branch.
+    prenorm : bool, default True
+        x + drop(mixer(norm(x))) if true, norm(x + drop(mixer(x))) otherwise.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from tsrec.layers.lssl import LSSL
+    >>> block = ResidualBlock(LSSL(4, d_state=8))
+    >>> y, state = block(torch.ones(2, 10, 4))
+    >>> y.shape
+    torch.Size([2, 10, 4])
+    """
+
+    def __init__(self, mixer: nn.Module, *, dropout: float = 0.0, prenorm: bool = True) -> None:
+        super().__init__()
+        self.d_model = int(mixer.d_model)  # type: ignore[arg-type]
+        self.mixer, self.prenorm = mixer, prenorm
+        self.norm = nn.LayerNorm(self.d_model)
+        self.dropout = Dropout(dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        state: Any = None,
+        mask: Tensor | None = None,
+        *,
+        rate: float = 1.0,
+        return_state: bool = True,
+    ) -> tuple[Tensor, Any]:
+        """Map a whole sequence.
+
+        Parameters
+        ----------
+        x : Tensor of shape (B, L, D)
+            Finite everywhere: at masked steps the residual path still carries it.
+        state, mask, rate, return_state
+            As the mixer takes them.
+
+        Returns
+        -------
+        y : Tensor of shape (B, L, D)
+        state
+            The mixer's.
+        """
+        branch = self.norm(x) if self.prenorm else x
+        branch, state = self.mixer(branch, state, mask, rate=rate, return_state=return_state)
+        return self._join(x, branch), state
+
+    def step(self, x_t: Tensor, state: Any, *, rate: float = 1.0, mask: Tensor | None = None) -> tuple[Tensor, Any]:
+        """Map one step (B, D), as the mixer does."""
+        branch = self.norm(x_t) if self.prenorm else x_t
+        branch, state = self.mixer.step(branch, state, rate=rate, mask=mask)  # type: ignore[operator]
+        return self._join(x_t, branch), state
+
+    def init_state(self, batch: int) -> Any:
+        """Return the mixer's state before the first step."""
+        return self.mixer.init_state(batch)  # type: ignore[operator]
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return optimiser groups: see :func:`tsrec.layers.parameter_groups.parameter_groups`."""
+        return parameter_groups(self)
+
+    def _join(self, x: Tensor, branch: Tensor) -> Tensor:
+        total = x + self.dropout(branch)
+        return total if self.prenorm else self.norm(total)
+
+
+class ResidualStack(nn.Module):
+    """Residual blocks in a row, closed by a layer norm when they are pre-norm. Its state is a tuple, one per block.
+
+    Parameters
+    ----------
+    mixers : sequence of nn.Module
+        At least one, all of one width.
+    dropout : float, default 0.0
+        Rate on each residual branch.
+    prenorm : bool, default True
+        As in :class:`ResidualBlock`.
+
+    Raises
+    ------
+    ValueError
+        Without mixers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from tsrec.layers.s4d import S4D
+    >>> stack = ResidualStack([S4D(4, d_state=8), S4D(4, d_state=8)])
+    >>> y_t, state = stack.step(torch.ones(2, 4), stack.init_state(2))
+    >>> y_t.shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(self, mixers: Sequence[nn.Module], *, dropout: float = 0.0, prenorm: bool = True) -> None:
+        super().__init__()
+        if not mixers:
+            raise ValueError("A stack needs at least one layer, got none.")
+        self.blocks = nn.ModuleList(ResidualBlock(m, dropout=dropout, prenorm=prenorm) for m in mixers)
+        self.d_model = int(mixers[0].d_model)  # type: ignore[arg-type]
+        self.norm = nn.LayerNorm(self.d_model) if prenorm else nn.Identity()
+
+    def forward(
+        self,
+        x: Tensor,
+        state: tuple[Any, ...] | None = None,
+        mask: Tensor | None = None,
+        *,
+        rate: float = 1.0,
+        return_state: bool = True,
+    ) -> tuple[Tensor, tuple[Any, ...] | None]:
+        """Map a whole sequence.
+
+        Parameters
+        ----------
+        x : Tensor of shape (B, L, D)
+            What stands at masked steps is replaced by zeros and may be NaN.
+        state : tuple, optional
+            One state per block; as returned for the sequence so far.
+        mask : bool Tensor of shape (B, L), optional
+            True where x was observed; no block's mixer reads a masked step.
+        rate : float, default 1.0
+            Time scale, as in the mixers.
+        return_state : bool, default True
+            False saves the work for the last states and returns None.
+
+        Returns
+        -------
+        y : Tensor of shape (B, L, D)
+        state : tuple or None
+        """
+        if mask is not None:
+            x = x.masked_fill(~mask[..., None], 0.0)
+        states = []
+        for i, block in enumerate(self.blocks):
+            before = None if state is None else state[i]
+            x, after = block(x, before, mask, rate=rate, return_state=return_state)
+            states.append(after)
+        return self.norm(x), tuple(states) if return_state else None
+
+    def step(
+        self, x_t: Tensor, state: tuple[Any, ...], *, rate: float = 1.0, mask: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Any, ...]]:
+        """Map one step (B, D) given one state per block; many steps equal :meth:`forward`."""
+        if mask is not None:
+            x_t = x_t.masked_fill(~mask[..., None], 0.0)
+        states = []
+        for block, before in zip(self.blocks, state, strict=True):
+            x_t, after = block.step(x_t, before, rate=rate, mask=mask)  # type: ignore[operator]
+            states.append(after)
+        return self.norm(x_t), tuple(states)
+
+    def init_state(self, batch: int) -> tuple[Any, ...]:
+        """Return one state per block, before the first step."""
+        return tuple(block.init_state(batch) for block in self.blocks)  # type: ignore[operator]
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return optimiser groups: see :func:`tsrec.layers.parameter_groups.parameter_groups`."""
+        return parameter_groups(self)
