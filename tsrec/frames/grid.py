@@ -118,7 +118,7 @@ class TimeGrid:
             return pd.RangeIndex(start, start + length * self.step, self.step, name=self.name)
         index = self.decode(start + self.step * np.arange(length, dtype=np.int64))
         if self.freq is not None and self.kind != "period" and length:
-            index.freq = self.freq  # type: ignore[attr-defined]
+            index.freq = self.freq
         return index
 
     def renamed(self, name: Hashable) -> "TimeGrid":

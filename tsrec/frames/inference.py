@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from tsrec.frames.frequency import Offset, Rhythm, month_rule, rhythm, to_offset
+from tsrec.frames.frequency import Kind, Offset, Rhythm, month_rule, rhythm, to_offset
 from tsrec.frames.grid import TimeGrid, _nanoseconds, datetime_grid
 
 _DAY = 86_400_000_000_000
@@ -73,7 +73,7 @@ def infer_grid(index: pd.Index, bounds: np.ndarray, freq: str | Offset | None = 
     if not isinstance(index, pd.DatetimeIndex):
         unit = index.unit if isinstance(index, pd.TimedeltaIndex) else "us"
         ordinals = index.asi8 if isinstance(index, pd.TimedeltaIndex) else index.to_numpy(dtype=np.int64)
-        kind = "delta" if isinstance(index, pd.TimedeltaIndex) else "integer"
+        kind: Kind = "delta" if isinstance(index, pd.TimedeltaIndex) else "integer"
         step = _usual_step(_inner_diffs(ordinals, bounds), default=1 if kind == "integer" else None, where=where)
         if freq is not None and kind == "delta":
             step = rhythm(freq, where="freq").step // _nanoseconds(unit)
@@ -103,8 +103,8 @@ def check_regular(
     if (bad == 0).any():
         raise ValueError(
             f"{where}:{has} {int((bad == 0).sum())} repeated time stamps, the first is {stamp}. Keep one row per "
-            "stamp, for example with y[~y.index.duplicated()] or groupby(level=...).mean(). A local clock that is turned back "
-            "repeats an hour: give it its zone with tz_localize(..., ambiguous='infer')."
+            "stamp, for example with y[~y.index.duplicated()] or groupby(level=...).mean(). A local clock that is "
+            "turned back repeats an hour: give it its zone with tz_localize(..., ambiguous='infer')."
         )
     if (bad < 0).any():
         raise ValueError(

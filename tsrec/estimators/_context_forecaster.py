@@ -1,0 +1,93 @@
+"""Forecasters that are a formula of the context alone: nothing is trained but the spread of their errors."""
+
+import numpy as np
+
+from tsrec.estimators._forecaster import BaseForecaster
+from tsrec.frames import Panel, contexts, origins
+
+_CALIBRATION_CUTOFFS = 4096
+_ROWS_AT_ONCE = 4_000_000
+
+
+def mean_over(values: np.ndarray, axis: int) -> np.ndarray:
+    """Mean of what is observed; NaN, without a warning, where nothing is."""
+    seen = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(seen, values, 0.0).sum(axis=axis) / seen.sum(axis=axis)
+
+
+class ContextForecaster(BaseForecaster):
+    """Base of the baselines: subclasses give ``_point(window)`` and ``_window()``, the rows they look back on."""
+
+    def _window(self) -> int:
+        raise NotImplementedError
+
+    def _point(self, window: np.ndarray) -> np.ndarray:
+        """Forecasts (n, horizon, n_channels) of windows (n, length, n_channels) in which NaN is missing."""
+        raise NotImplementedError
+
+    def _fit_panel(self, panel: Panel) -> None:
+        self.level_ = np.nan_to_num(mean_over(panel.values, axis=0))
+        self.spread_ = np.nan_to_num(mean_over(np.abs(panel.values - self.level_), axis=0))
+        self.error_quantiles_ = self._calibrate(panel)
+
+    def _forecast(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
+        chunk = max(_ROWS_AT_ONCE // max(self._window() * panel.n_channels, 1), 1)
+        return np.concatenate(
+            [self._forecast_chunk(panel, cutoffs[at : at + chunk]) for at in range(0, max(len(cutoffs), 1), chunk)]
+        )
+
+    def _forecast_chunk(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
+        window = contexts(panel.values, origins(panel.offsets, cutoffs[:, 0], cutoffs[:, 1]), self._window())
+        point = self._filled(window)
+        offsets = self.error_quantiles_ * self._scale(window)[:, None, :, None]
+        return np.concatenate([point[..., None], point[..., None] + offsets], axis=-1)
+
+    def _filled(self, window: np.ndarray) -> np.ndarray:
+        """The formula, with the mean of the window or of the training rows where it gives nothing."""
+        point = self._point(window)
+        mean = mean_over(window, axis=1)
+        return np.where(np.isnan(point), np.where(np.isnan(mean), self.level_, mean)[:, None], point)
+
+    def _scale(self, window: np.ndarray) -> np.ndarray:
+        """Mean absolute deviation of each window, (n, n_channels): the unit in which errors are pooled."""
+        deviation = mean_over(np.abs(window - mean_over(window, axis=1)[:, None]), axis=1)
+        return np.where(np.isnan(deviation), self.spread_, deviation)
+
+    def _calibrate(self, panel: Panel) -> np.ndarray:
+        """Quantiles of past errors in units of the window's scale, float of shape (horizon, n_channels, n_levels).
+
+        The formula is not trained, so its errors inside the history are as honest as those to come.
+        """
+        first = np.minimum(self._window(), panel.lengths // 2)
+        counts = np.maximum(panel.lengths - 1 - first, 0)
+        total = int(counts.sum())
+        if not total:
+            return np.zeros((self.horizon, panel.n_channels, len(self.levels_)))
+        flat = np.unique(np.linspace(0, total - 1, min(total, _CALIBRATION_CUTOFFS)).astype(np.int64))
+        ends = np.cumsum(counts)
+        series = np.searchsorted(ends, flat, side="right")
+        places = flat - (ends - counts)[series] + first[series] + 1
+        place = origins(panel.offsets, series, places)
+        window = contexts(panel.values, place, self._window())
+        rows = place.first[:, None] + np.arange(self.horizon)
+        truth = panel.values[np.minimum(rows, len(panel.values) - 1)]
+        truth[rows >= place.end[:, None]] = np.nan
+        scale = self._scale(window)[:, None]
+        errors = (truth - self._filled(window)) / np.where(scale > 0, scale, np.nan)
+        return _pooled_quantiles(errors, self.levels_)
+
+
+def _pooled_quantiles(errors: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Quantiles over the first axis of what is observed; a step never seen takes those of the step before."""
+    horizon, channels = errors.shape[1:]
+    found = np.full((horizon, channels, len(levels)), np.nan)
+    for step in range(horizon):
+        for channel in range(channels):
+            seen = errors[:, step, channel]
+            seen = seen[~np.isnan(seen)]
+            if len(seen):
+                found[step, channel] = np.quantile(seen, levels)
+    for step in range(1, horizon):
+        found[step] = np.where(np.isnan(found[step]), found[step - 1], found[step])
+    return np.nan_to_num(found)

@@ -1,0 +1,374 @@
+"""The forecasting task: everything a forecaster does that needs no knowledge of its model.
+
+A model fills in ``_fit_panel(panel)`` and ``_forecast(panel, cutoffs)``; frames, indexes, blocks, quantiles, updates
+and other histories are dealt with here, once.
+"""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from tsrec.estimators import _quantiles
+from tsrec.estimators._blocks import forecast_rows
+from tsrec.estimators._read import checked_covariates, read_fit, read_history, read_predict
+from tsrec.estimators._request import Request, read_request
+from tsrec.frames import Form, Panel, panel_index, to_numbers
+from tsrec.frames.season import choose_season, seasonal_scale
+
+_TEMPLATES = 256
+
+
+def _has_components(forecaster: "BaseForecaster") -> bool:
+    return hasattr(forecaster, "_components")
+
+
+class BaseForecaster(RegressorMixin, BaseEstimator):
+    """A scikit-learn regressor whose rows are time steps.
+
+    Subclasses have the parameters ``horizon``, ``season``, ``freq`` and ``quantiles`` and the two hooks
+
+    - ``_fit_panel(panel)``: learn from a `Panel`;
+    - ``_forecast(panel, cutoffs)``: forecast the ``horizon`` steps from each cut-off, a row (series, step inside the
+      series) of an int array of shape (n, 2), as a float array of shape (n, horizon, n_channels, 1 + n_levels): the
+      point forecast, then the quantiles at ``levels_``. Values may be read before the cut-off only, covariates also
+      beside the steps to forecast. The cut-off may lie before the first row: there is no history at all then.
+
+    ``_components(panel, cutoffs)``, if there is one, gives named parts of the point forecast that sum to it.
+    """
+
+    horizon: int
+    season: int | str
+    freq: Any
+    quantiles: Sequence[float]
+    panel_: Panel
+    form_: Form
+
+    def _fit_panel(self, panel: Panel) -> None:
+        raise NotImplementedError
+
+    def _forecast(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def fit(self, X: Any, y: Any = None, *, past: Any = None, static: Any = None) -> Self:
+        """Learn from a history.
+
+        Parameters
+        ----------
+        X : DataFrame, Series or array of shape (n_steps, n_covariates)
+            Covariates whose future is known, on the index of y; a frame without columns (``frame[[]]``) for none.
+            Without y: what is to be forecast.
+        y : Series, DataFrame or array of shape (n_steps,) or (n_steps, n_channels), optional
+            What is to be forecast: a column per variable; with a MultiIndex (series, time) a panel. NaN is a missing
+            value.
+        past : DataFrame or Series, optional
+            Covariates known up to the cut-off only, on the index of y.
+        static : DataFrame, optional
+            Covariates of whole series, one row per series.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the index has gaps, repeats or disorder, if indexes differ, or if values are no numbers; the message
+            names the argument, what was found and the mend.
+        """
+        self._check_parameters()
+        panel, form = read_fit(self, X, y, past, static)
+        self.targets_itself_ = y is None
+        self.form_ = form
+        self.panel_ = panel
+        self.freq_ = panel.grid.freq
+        self.levels_ = _quantiles.check_levels(self.quantiles, "quantiles")
+        self.season_ = choose_season(panel) if self.season == "auto" else int(self.season)
+        self.trained_ends_ = panel.ends
+        self._fit_panel(panel)
+        return self
+
+    def predict(self, X: Any = None, *, history: Any = None, history_X: Any = None) -> Any:
+        """Forecast.
+
+        Parameters
+        ----------
+        X : int, Index, DataFrame or array, optional
+            What to forecast: a number of steps, a time index, or a frame of future covariates whose index is that of
+            the answer. Rows without a time index (arrays, default index) are the next steps. ``horizon`` steps when
+            omitted. Rows inside the history get what the fitted weights would have forecast for them, from earlier rows only.
+        history : Series, DataFrame or array, optional
+            Forecast the continuation of this history instead (new series, a later cut-off), with the fitted weights.
+        history_X : DataFrame or array, optional
+            Covariates beside `history`.
+
+        Returns
+        -------
+        Series, DataFrame or array
+            In the container of y, with the index of X or one that continues the history.
+        """
+        panel, request = self._asked(X, history, history_X)
+        return self.form_.wrap(self._rows(panel, request)[..., 0], request.index)
+
+    def predict_quantiles(
+        self,
+        X: Any = None,
+        levels: Sequence[float] = (0.1, 0.5, 0.9),
+        *,
+        history: Any = None,
+        history_X: Any = None,
+    ) -> pd.DataFrame:
+        """Quantiles of each step's own distribution.
+
+        Parameters
+        ----------
+        X, history, history_X
+            As in `predict`.
+        levels : sequence of float
+            Between 0 and 1. Levels that were not fitted are interpolated in the normal score of the level.
+
+        Returns
+        -------
+        DataFrame
+            Columns (variable, level); the variable of an unnamed series is 0.
+        """
+        panel, request = self._asked(X, history, history_X)
+        wanted = _quantiles.check_levels(levels, "levels")
+        values = _quantiles.at_levels(self._rows(panel, request)[..., 1:], self.levels_, wanted)
+        return _quantiles.quantile_frame(values, request.index, self.form_.columns, wanted.tolist())
+
+    def predict_interval(
+        self, X: Any = None, coverage: float | Sequence[float] = 0.9, *, history: Any = None, history_X: Any = None
+    ) -> pd.DataFrame:
+        """Central intervals that should hold the given share of the values of each step.
+
+        Parameters
+        ----------
+        X, history, history_X
+            As in `predict`.
+        coverage : float or sequence of float
+            Shares between 0 and 1.
+
+        Returns
+        -------
+        DataFrame
+            Columns (variable, coverage, "lower" | "upper").
+        """
+        panel, request = self._asked(X, history, history_X)
+        shares = _quantiles.check_levels(np.atleast_1d(coverage), "coverage").tolist()
+        levels = np.unique([level for share in shares for level in _quantiles.bounds_of(share)])
+        values = _quantiles.at_levels(self._rows(panel, request)[..., 1:], self.levels_, levels)
+        return _quantiles.interval_frame(values, request.index, self.form_.columns, shares, levels)
+
+    def sample(
+        self, X: Any = None, n: int = 100, *, history: Any = None, history_X: Any = None, random_state: Any = None
+    ) -> pd.DataFrame:
+        """Possible futures, joint over the steps of each block of `horizon`.
+
+        A past forecast is drawn at random and the ranks of its errors, step by step, are put into the distribution that
+        is forecast now (the Schaake shuffle; Clark et al. 2004): paths keep the way errors persist.
+
+        Parameters
+        ----------
+        X, history, history_X
+            As in `predict`.
+        n : int
+            Number of paths.
+        random_state : int, RandomState or None
+            Seed.
+
+        Returns
+        -------
+        DataFrame
+            Columns (variable, path).
+        """
+        panel, request = self._asked(X, history, history_X)
+        answers = self._rows(panel, request)
+        ahead = request.positions - panel.lengths[request.series]
+        ranks = self._error_ranks()
+        drawn = check_random_state(random_state).randint(len(ranks), size=(n, 1))
+        # A later block draws another past forecast, the same for all series, so that what moves together still does.
+        shifted = (drawn + (ahead // self.horizon) * 7919) % len(ranks)
+        paths = _quantiles.draws(answers[..., 1:], self.levels_, ranks[shifted, ahead % self.horizon])
+        return _quantiles.quantile_frame(
+            np.moveaxis(paths, 0, -1), request.index, self.form_.columns, range(n)
+        ).rename_axis(columns=["variable", "path"])
+
+    @available_if(_has_components)
+    def predict_components(self, X: Any = None, *, history: Any = None, history_X: Any = None) -> pd.DataFrame:
+        """The parts that the forecast is the sum of.
+
+        Parameters
+        ----------
+        X, history, history_X
+            As in `predict`.
+
+        Returns
+        -------
+        DataFrame
+            Columns (variable, component).
+        """
+        panel, request = self._asked(X, history, history_X)
+        names: list[str] = []
+
+        def parts(panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
+            found = self._components(panel, cutoffs)
+            names[:] = found
+            stacked = np.stack(list(found.values()), axis=-1)
+            return np.concatenate([stacked.sum(axis=-1, keepdims=True), stacked], axis=-1)
+
+        values = forecast_rows(parts, panel, request, self.horizon, widen=False)[..., 1:]
+        return _quantiles.quantile_frame(values, request.index, self.form_.columns, names).rename_axis(
+            columns=["variable", "component"]
+        )
+
+    def predict_cutoffs(self, y: Any, cutoffs: np.ndarray, X: Any = None) -> np.ndarray:
+        """Forecasts of `horizon` steps from many places of a history at once, with the fitted weights.
+
+        Parameters
+        ----------
+        y : Series, DataFrame or array
+            The history; rows after a cut-off are not read for it.
+        cutoffs : int array of shape (n, 2)
+            Series and step of the first value to forecast.
+        X : DataFrame or array, optional
+            Covariates beside y.
+
+        Returns
+        -------
+        float array of shape (n, horizon, n_channels, 1 + n_levels)
+            The point forecast, then the quantiles at ``levels_``.
+        """
+        check_is_fitted(self)
+        return self._forecast(read_history(self, y, X), np.asarray(cutoffs))
+
+    def update(self, X: Any, y: Any = None, *, past: Any = None) -> Self:
+        """Append observed rows to the history without learning from them.
+
+        Parameters
+        ----------
+        X, y, past
+            As in `fit`: the rows that follow the history, for all series or some of them.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the rows do not begin where the history ends.
+        """
+        check_is_fitted(self)
+        panel = self.panel_
+        if self.targets_itself_ != (y is None):
+            raise ValueError(
+                f"y: {'not ' if self.targets_itself_ else ''}expected, since fit was called so. Call update as fit."
+            )
+        target = X if y is None else y
+        covariates = None if y is None else checked_covariates(self, X, reset=False)
+        request = read_request(target, None, panel, self.horizon)
+        wrong = request.positions < panel.lengths[request.series]
+        if wrong.any():
+            raise ValueError(
+                f"{'X' if y is None else 'y'}: {int(wrong.sum())} rows are in the history already, the first is "
+                f"{request.index[int(np.flatnonzero(wrong)[0])]}. Give only rows after its end."
+            )
+        self.panel_ = _appended(panel, request, target, covariates, past)
+        return self
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Coefficient of determination R^2 of the forecasts of X over the observed values.
+
+        Parameters
+        ----------
+        X : DataFrame or array
+            As in `predict`; without y it holds the true values.
+        y : Series, DataFrame or array, optional
+            The true values.
+        """
+        truth = to_numbers(X if y is None else y, where="X" if y is None else "y")
+        guess = to_numbers(self.predict(X), where="prediction")
+        seen = ~np.isnan(truth)
+        scores = [r2_score(t[s], g[s]) for t, g, s in zip(truth.T, guess.T, seen.T, strict=True) if s.sum() > 1]
+        return float(np.mean(scores)) if scores else float("nan")
+
+    def naive_scale(self) -> pd.DataFrame:
+        """In-sample mean absolute error of the seasonal naive forecast, per series and variable: the scale of MASE."""
+        check_is_fitted(self)
+        ids = pd.RangeIndex(self.panel_.n_series) if self.panel_.ids is None else self.panel_.ids
+        return pd.DataFrame(seasonal_scale(self.panel_, self.season_), index=ids, columns=self.form_.columns)
+
+    def _asked(self, X: Any, history: Any, history_X: Any) -> tuple[Panel, Request]:
+        check_is_fitted(self)
+        panel = self.panel_ if history is None else read_history(self, history, history_X)
+        covariates = read_predict(self, X)
+        if X is not None and not isinstance(X, Integral | pd.Index | pd.Series | pd.DataFrame):
+            X = np.asarray(X)
+        return panel, read_request(X, covariates, panel, self.horizon)
+
+    def _rows(self, panel: Panel, request: Request) -> np.ndarray:
+        return forecast_rows(self._forecast, panel, request, self.horizon)
+
+    def _error_ranks(self) -> np.ndarray:
+        """Ranks, in (0, 1), of past errors among their like: float of shape (n_past, horizon, n_channels)."""
+        panel = self.panel_
+        length = int(panel.lengths.max())
+        series = np.flatnonzero(panel.lengths == length)
+        room = max(length - self.horizon, 1)
+        places = np.unique(np.linspace(max(room // 4, 1), room, min(_TEMPLATES, room)).astype(np.int64))
+        cutoffs = np.stack([np.resize(series, len(places)), places], axis=1)
+        point = self._forecast(panel, cutoffs)[..., 0]
+        rows = panel.offsets[cutoffs[:, 0]][:, None] + np.minimum(places[:, None] + np.arange(self.horizon), length - 1)
+        errors = np.nan_to_num(panel.values[rows] - point)
+        order = errors.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
+        return (order + 0.5) / len(places)
+
+    def _check_parameters(self) -> None:
+        if not isinstance(self.horizon, Integral) or self.horizon < 1:
+            raise ValueError(f"horizon: found {self.horizon!r}. Give a whole number of steps, at least 1.")
+        if self.season != "auto" and (not isinstance(self.season, Integral) or self.season < 1):
+            raise ValueError(f"season: found {self.season!r}. Give a whole number of steps, at least 1, or 'auto'.")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.target_tags.required = False
+        tags.target_tags.multi_output = True
+        # The conformance checks' rows are draws in no order of time: there is nothing a forecast could know of them.
+        tags.regressor_tags.poor_score = True
+        return tags
+
+
+def _appended(panel: Panel, request: Request, target: Any, covariates: Any, past: Any) -> Panel:
+    """The panel with rows appended; every series must go on without a hole."""
+    values = to_numbers(target, where="y")
+    more = np.bincount(request.series, minlength=panel.n_series)
+    ahead = request.positions - panel.lengths[request.series]
+    holes = np.zeros(panel.n_series, dtype=np.int64)
+    np.maximum.at(holes, request.series, ahead + 1)
+    if (holes != more).any():
+        first = int(np.flatnonzero(holes != more)[0])
+        where = panel_index(None, panel.grid, np.zeros(1), panel.ends[[first]])[0]
+        raise ValueError(
+            f"y: {int((holes - more)[first])} rows are missing or repeated between the history, which ends before "
+            f"{where}, "
+            "and the last new row. Give every row from there on, NaN where nothing was observed."
+        )
+    longer = panel.resized(np.zeros_like(more), more)
+    rows = longer.offsets[:-1][request.series] + request.positions
+    blocks = {"values": values}
+    if panel.n_covariates:
+        blocks["covariates"] = to_numbers(covariates, where="X")
+    if panel.past.shape[1] and past is not None:
+        blocks["past"] = to_numbers(past, where="past")
+    for name, block in blocks.items():
+        getattr(longer, name)[rows] = block
+    return longer

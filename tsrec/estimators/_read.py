@@ -1,0 +1,224 @@
+"""The arguments of fit, update and history= turned into one panel: target, covariates, past and static together."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.validation import validate_data
+
+from tsrec.estimators._request import has_time
+from tsrec.frames import Form, Panel, form_of, read_panel, to_numbers
+
+
+def read_fit(estimator: BaseEstimator, X: Any, y: Any, past: Any = None, static: Any = None) -> tuple[Panel, Form]:
+    """Check the arguments of fit and put them into a panel; sets ``n_features_in_`` and ``feature_names_in_``.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Whose fit was called; its parameter ``freq`` counts if it has one.
+    X : DataFrame, Series or array
+        Covariates, or what is forecast if y is None.
+    y : Series, DataFrame, array or None
+        What is forecast.
+    past, static : DataFrame, Series, array or None
+        Covariates known up to the cut-off, and per series.
+
+    Returns
+    -------
+    panel : Panel
+    form : Form
+        The container of what is forecast.
+    """
+    freq = getattr(estimator, "freq", None)
+    if y is None:
+        target, covariates = checked_target(estimator, X), None
+    else:
+        target, covariates = _checked_y(y), checked_covariates(estimator, X, reset=True)
+        check_consistent_length(target, covariates)
+    panel = assemble(target, covariates, past, freq=freq)
+    if np.isnan(panel.values).all():
+        raise ValueError("y: it holds no observed value (all are NaN). Give at least one number.")
+    if static is not None:
+        panel = replace(panel, static=_static_rows(static, panel))
+    return panel, form_of(target)
+
+
+def checked_target(estimator: BaseEstimator, X: Any) -> Any:
+    """X of ``fit(X)`` alone: a Series, a frame with columns, or an array of one or two dimensions."""
+    if isinstance(X, pd.Series):
+        validate_data(estimator, X.to_frame("y" if X.name is None else X.name), skip_check_array=True)
+        return X
+    if isinstance(X, pd.DataFrame):
+        if not X.shape[1]:
+            raise ValueError(
+                "X: the frame has no column to forecast, and no y was given. Give y, or a frame with columns."
+            )
+        validate_data(estimator, X, skip_check_array=True)
+        return X
+    if np.ndim(X) == 1:
+        X = check_array(X, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan")
+        validate_data(estimator, X[:, None], skip_check_array=True)
+        return X
+    return validate_data(estimator, X, dtype=np.float64, ensure_all_finite="allow-nan")
+
+
+def checked_covariates(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
+    """X beside a y: a frame (also without columns) or a two-dimensional array; names and count of features checked."""
+    if isinstance(X, pd.DataFrame):
+        validate_data(estimator, X, skip_check_array=True, reset=reset)
+        return X
+    if isinstance(X, pd.Series):
+        return checked_covariates(estimator, X.to_frame("x" if X.name is None else X.name), reset=reset)
+    if isinstance(X, pd.Index):
+        raise TypeError(
+            "X: an index alone says which rows, but fit needs a frame. Use pd.DataFrame(index=X) for no covariates."
+        )
+    return validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
+
+
+def _checked_y(y: Any) -> Any:
+    if isinstance(y, pd.Series | pd.DataFrame):
+        return y
+    y = check_array(y, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan", input_name="y")
+    if y.ndim > 2:
+        raise ValueError(f"y: found an array of {y.ndim} dimensions. Give (n_steps,) or (n_steps, n_channels).")
+    return y
+
+
+def assemble(target: Any, covariates: Any, past: Any = None, *, freq: Any = None, where: str = "y") -> Panel:
+    """One panel of a target, its covariates and its past covariates, whose indexes must agree."""
+    index = common_index(target, covariates, past, where=where)
+    blocks = [to_numbers(target, where=where)]
+    blocks += [to_numbers(part, where=name) for part, name in ((covariates, "X"), (past, "past")) if part is not None]
+    panel = read_panel(np.hstack(blocks), freq=freq, where=where, index=index)
+    edges = np.cumsum([block.shape[1] for block in blocks])
+    pieces = np.split(panel.values, edges[:-1], axis=1)
+    return replace(
+        panel,
+        values=np.ascontiguousarray(pieces[0]),
+        columns=form_of(target).columns,
+        covariates=pieces[1] if covariates is not None else panel.covariates,
+        past=pieces[-1] if past is not None else panel.past,
+    )
+
+
+def common_index(target: Any, covariates: Any, past: Any = None, *, where: str = "y") -> pd.Index | None:
+    """The index that says when each row is: y's own, or that of X where y has none.
+
+    Raises
+    ------
+    ValueError
+        If y has a time index and X has none or another one.
+    """
+    found = [(part, name) for part, name in ((target, where), (covariates, "X"), (past, "past")) if part is not None]
+    timed = [(part.index, name) for part, name in found if has_time(part)]
+    for part, name in found[1:]:
+        if has_time(target) and not has_time(part):
+            raise ValueError(
+                f"{name}: it is "
+                f"{'an array' if not isinstance(part, pd.DataFrame) else 'a frame with a default index'}, but "
+                f"{where} has a time index. A scaler drops the index unless told otherwise: use "
+                "scaler.set_output(transform='pandas'), or give a frame with the index of y."
+            )
+    for index, name in timed[1:]:
+        if not index.equals(timed[0][0]):
+            _refuse_other_index(index, timed[0][0], name, timed[0][1])
+    if timed:
+        return timed[0][0]
+    return target.index if isinstance(target, pd.Series | pd.DataFrame) else None
+
+
+def _refuse_other_index(index: pd.Index, expected: pd.Index, name: str, other: str) -> None:
+    if len(index) != len(expected):
+        raise ValueError(f"{name}: it has {len(index)} rows, {other} has {len(expected)}. Give the same rows in both.")
+    row = int(np.flatnonzero(np.asarray(index != expected))[0]) if index.nlevels == expected.nlevels else 0
+    raise ValueError(
+        f"{name}: its index differs from that of {other}, first in row {row} ({index[row]} against "
+        f"{expected[row]}). Give "
+        "both the same index in the same order."
+    )
+
+
+def _static_rows(static: Any, panel: Panel) -> np.ndarray:
+    if isinstance(static, pd.Series):
+        static = static.to_frame()
+    if isinstance(static, pd.DataFrame) and panel.ids is not None:
+        missing = panel.ids.difference(static.index)
+        if len(missing):
+            raise ValueError(
+                f"static: {len(missing)} series have no row, the first is {missing[0]!r}. Give one row per series."
+            )
+        static = static.loc[panel.ids]
+    rows = to_numbers(static, where="static")
+    if len(rows) != panel.n_series:
+        raise ValueError(f"static: it has {len(rows)} rows for {panel.n_series} series. Give one row per series.")
+    return rows
+
+
+def read_history(estimator: Any, history: Any, history_X: Any) -> Panel:
+    """Another history for fitted weights: the same columns, the same frequency, any series and any length."""
+    form: Form = estimator.form_
+    if isinstance(history, pd.DataFrame) and form.kind == "frame":
+        absent = [column for column in form.columns if column not in history.columns]
+        if absent:
+            raise ValueError(
+                f"history: it has no column {absent[0]!r}. Give the columns of the fitted y: {list(form.columns)}."
+            )
+        history = history[form.columns]
+    elif not isinstance(history, pd.Series | pd.DataFrame):
+        history = check_array(
+            history, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan", input_name="history"
+        )
+    fitted: Panel = estimator.panel_
+    if fitted.n_covariates and history_X is None:
+        raise ValueError(
+            "history_X: missing. The forecaster was fitted with covariates; give those of the history's rows too."
+        )
+    covariates = None if not fitted.n_covariates else checked_covariates(estimator, history_X, reset=False)
+    freq = fitted.grid.freq if has_time(history) and fitted.grid.kind not in ("period", "delta") else None
+    panel = assemble(history, covariates, freq=freq, where="history")
+    if panel.n_channels != fitted.n_channels:
+        raise ValueError(
+            f"history: it has {panel.n_channels} columns, the fitted y {fitted.n_channels}. Give the same columns."
+        )
+    if (panel.grid.kind, panel.grid.step, panel.grid.freq) != (fitted.grid.kind, fitted.grid.step, fitted.grid.freq):
+        raise ValueError(
+            f"history: its steps are {panel.grid.freq or panel.grid.kind!r}, those of the fitted y "
+            f"{fitted.grid.freq or fitted.grid.kind!r}. Resample one to the other."
+        )
+    return (
+        replace(panel, past=np.full((len(panel.values), fitted.past.shape[1]), np.nan))
+        if fitted.past.shape[1]
+        else panel
+    )
+
+
+def read_predict(estimator: Any, X: Any) -> np.ndarray | None:
+    """Check X of predict against fit; its numbers if they are covariates, None if the values do not matter.
+
+    When fit saw the target alone, X says which rows and its values are what is to be forecast: they are not read.
+    """
+    panel: Panel = estimator.panel_
+    if X is None or np.isscalar(X) or isinstance(X, pd.Index):
+        if panel.n_covariates:
+            raise ValueError(
+                f"X: the forecaster was fitted with {panel.n_covariates} covariates. Give their values for the "
+                "rows to forecast, "
+                "in a frame whose index is the time."
+            )
+        return None
+    if isinstance(X, pd.Series):
+        X = X.to_frame("y" if X.name is None else X.name)
+    if estimator.targets_itself_:
+        if isinstance(X, pd.DataFrame):
+            if X.shape[1]:
+                validate_data(estimator, X, skip_check_array=True, reset=False)
+        else:
+            validate_data(estimator, X, reset=False, ensure_all_finite=False, dtype=None)
+        return None
+    X = checked_covariates(estimator, X, reset=False)
+    return to_numbers(X, where="X") if panel.n_covariates else None

@@ -1,0 +1,99 @@
+"""The season of a panel and the context to read: what the frequency suggests, held against the data."""
+
+import numpy as np
+
+from tsrec.frames.panel import Panel
+
+_DAY = 86_400_000_000_000
+_MAX_ROWS = 1_000_000
+_USUAL_CONTEXT = 512
+
+
+def seasonal_scale(panel: Panel, season: int) -> np.ndarray:
+    """In-sample mean absolute error of the seasonal naive forecast, the scale of MASE (Hyndman & Koehler 2006).
+
+    Returns
+    -------
+    float array of shape (n_series, n_channels)
+        In the unit of each channel; NaN where a series has no pair of observed values `season` steps apart.
+    """
+    values, owner = panel.values, np.repeat(np.arange(panel.n_series), panel.lengths)
+    gaps = np.abs(values[season:] - values[:-season])
+    gaps[owner[season:] != owner[: len(owner) - season]] = np.nan
+    seen = ~np.isnan(gaps)
+    sums = np.zeros((panel.n_series, panel.n_channels))
+    counts = np.zeros_like(sums)
+    for channel in range(panel.n_channels):
+        rows = seen[:, channel]
+        sums[:, channel] = np.bincount(owner[season:][rows], gaps[rows, channel], panel.n_series)
+        counts[:, channel] = np.bincount(owner[season:][rows], minlength=panel.n_series)
+    with np.errstate(invalid="ignore"):
+        return sums / np.where(counts, counts, np.nan)
+
+
+def choose_season(panel: Panel) -> int:
+    """Steps per season: from the frequency if it names one, else the strongest peak of the autocorrelation.
+
+    A sub-daily frequency leaves the choice between a day and a week: the week is taken when its naive forecast is at
+    least a tenth better. A season that no series holds twice is no season.
+    """
+    longest = int(panel.lengths.max())
+    suggested = panel.grid.season
+    if suggested is None:
+        return _autocorrelation_peak(panel)
+    candidates = [suggested, 7 * suggested] if panel.grid.kind == "fixed" else [suggested]
+    candidates = [season for season in candidates if 2 * season <= longest]
+    if not candidates:
+        return 1
+    errors = [_naive_error(panel, season) for season in candidates]
+    return candidates[1] if len(errors) > 1 and errors[1] < 0.9 * errors[0] else candidates[0]
+
+
+def choose_context(panel: Panel, season: int, horizon: int) -> int:
+    """Rows to look back on: about 512 for long series, four horizons or three seasons for short ones.
+
+    It is a whole number of seasons where it can be, and at most half of what the longest series leaves beside the
+    horizon, so that there is something to learn from.
+    """
+    longest = int(panel.lengths.max())
+    room = max((longest - horizon) // 2, 1)
+    wanted = _USUAL_CONTEXT if longest >= 4 * _USUAL_CONTEXT else max(4 * horizon, 3 * season)
+    context = min(wanted, room)
+    return max(context // season * season, min(season, room)) if season > 1 else context
+
+
+def _naive_error(panel: Panel, season: int) -> float:
+    scale, level = seasonal_scale(panel, season), seasonal_scale(panel, 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = scale / level
+    relative = relative[np.isfinite(relative)]
+    return float(np.median(relative)) if len(relative) else np.inf
+
+
+def _autocorrelation_peak(panel: Panel, *, least: float = 0.3) -> int:
+    """The first strong local maximum of the mean autocorrelation of differences; 1 where there is none.
+
+    Differences take trends away, whose slow decay would hide the peaks.
+    """
+    keep = np.argsort(-panel.lengths, kind="stable")[:32]
+    length = int(panel.lengths[keep[0]])
+    if length < 12:
+        return 1
+    rows = []
+    for series in keep[panel.lengths[keep] == length]:
+        begin = panel.offsets[series + 1] - min(length, _MAX_ROWS // len(keep))
+        rows.append(panel.values[begin : panel.offsets[series + 1]].T)
+    steps = np.diff(np.vstack(rows), axis=1)
+    steps = np.nan_to_num(steps - np.nanmean(np.where(np.isfinite(steps), steps, 0.0), axis=1, keepdims=True))
+    power = np.abs(np.fft.rfft(steps, 2 * steps.shape[1], axis=1)) ** 2
+    lagged = np.fft.irfft(power, axis=1)[:, : steps.shape[1] // 2 + 1]
+    alive = lagged[:, 0] > 0
+    if not alive.any():
+        return 1
+    correlation = (lagged[alive] / lagged[alive, :1]).mean(axis=0)
+    inner = correlation[1:-1]
+    peaks = np.flatnonzero((inner > correlation[:-2]) & (inner >= correlation[2:]) & (inner > least)) + 1
+    peaks = peaks[peaks > 1]
+    if not len(peaks):
+        return 1
+    return int(peaks[correlation[peaks] >= 0.9 * correlation[peaks].max()][0])

@@ -1,0 +1,179 @@
+"""Backtests: forecasts from many cut-offs of a known history, laid beside what then happened."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import check_is_fitted
+
+from tsrec.frames import Panel, read_panel
+
+
+def backtest(
+    forecaster: Any,
+    y: Any,
+    X: Any = None,
+    *,
+    horizon: int | None = None,
+    step: int | None = None,
+    n_windows: int | None = None,
+    refit: bool = False,
+) -> pd.DataFrame:
+    """Forecast from cut-offs inside a history, as if each were today.
+
+    Parameters
+    ----------
+    forecaster : forecaster
+        Fitted or not. Without `refit`, one whose training rows end before the first cut-off is used with its weights as
+        they are; any other is cloned and fitted on the rows before the first cut-off. It is not changed.
+    y : Series, DataFrame or array
+        The history, with the rows to be forecast.
+    X : DataFrame, optional
+        Covariates beside y.
+    horizon : int, optional
+        Steps to forecast from each cut-off; the forecaster's own horizon when omitted, which is the most it can be.
+    step : int, optional
+        Steps from one cut-off to the next; `horizon` (no step forecast twice) when omitted.
+    n_windows : int, optional
+        Number of cut-offs per series, counted back from the last one whose steps all lie in y. When omitted, as many as
+        fit into the last fifth of the shortest series, at least one.
+    refit : bool
+        Whether to fit a clone anew on the rows before each cut-off. Without it all cut-offs are forecast in batches.
+
+    Returns
+    -------
+    DataFrame
+        Index (series if y is a panel, cutoff, time), where the cut-off is the time of the last row that was known;
+        columns (variable, "y" | "forecast" | quantile level).
+
+    Raises
+    ------
+    ValueError
+        If no series is long enough for the cut-offs and one row before them.
+
+    Examples
+    --------
+    >>> from tsrec import SeasonalNaiveForecaster
+    >>> y = pd.Series(range(30), pd.date_range("2024-01-01", periods=30, freq="D"), name="sales")
+    >>> backtest(SeasonalNaiveForecaster(horizon=2), y, n_windows=3)["sales"].shape
+    (6, 9)
+    """
+    horizon = int(forecaster.horizon if horizon is None else horizon)
+    if not 1 <= horizon <= forecaster.horizon:
+        raise ValueError(f"horizon: found {horizon}. Give 1 to {forecaster.horizon}, the horizon of the forecaster.")
+    panel = read_panel(y, freq=getattr(forecaster, "freq", None))
+    cutoffs = _cutoffs(panel, horizon, horizon if step is None else int(step), n_windows)
+    if X is not None:
+        check_consistent_length(y, X)
+    if refit:
+        answers, levels = _with_refits(forecaster, panel, y, X, cutoffs)
+    else:
+        fitted = _fitted_before(forecaster, panel, y, X, cutoffs)
+        answers, levels = fitted.predict_cutoffs(y, cutoffs, X), fitted.levels_
+    return _table(panel, cutoffs, answers[:, :horizon], levels, horizon)
+
+
+def _cutoffs(panel: Panel, horizon: int, step: int, n_windows: int | None) -> np.ndarray:
+    """Cut-offs (series, step of the first value to forecast), ascending in each series; int array of shape (n, 2)."""
+    if step < 1 or (n_windows is not None and n_windows < 1):
+        raise ValueError(f"step, n_windows: found {step} and {n_windows}. Both must be at least 1.")
+    last = panel.lengths - horizon
+    if n_windows is None:
+        n_windows = max(int((panel.lengths.min() // 5 - horizon) // step) + 1, 1)
+    short = (last - (n_windows - 1) * step) < 1
+    if short.any():
+        first = int(np.flatnonzero(short)[0])
+        name = "y" if panel.ids is None else f"y: series {panel.ids[first]!r}"
+        raise ValueError(
+            f"{name} has {panel.lengths[first]} rows, but {n_windows} cut-offs {step} steps apart with a horizon of "
+            f"{horizon} need {horizon + (n_windows - 1) * step + 1}. Lower n_windows, step or horizon."
+        )
+    series = np.repeat(np.arange(panel.n_series), n_windows)
+    back = np.tile(np.arange(n_windows)[::-1], panel.n_series)
+    return np.stack([series, last[series] - back * step], axis=1)
+
+
+def _fitted_before(forecaster: Any, panel: Panel, y: Any, X: Any, cutoffs: np.ndarray) -> Any:
+    firsts = cutoffs.reshape(panel.n_series, -1, 2)[:, 0, 1]
+    ordinals = panel.starts + firsts * panel.grid.step
+    if _trained_before(forecaster, panel, ordinals):
+        return forecaster
+    return _fit_on(clone(forecaster), panel, y, X, firsts)
+
+
+def _trained_before(forecaster: Any, panel: Panel, ordinals: np.ndarray) -> bool:
+    """Whether a forecaster is fitted, on rows that all lie before the first cut-off of every series."""
+    if not hasattr(forecaster, "trained_ends_"):
+        return False
+    check_is_fitted(forecaster)
+    return bool(forecaster.trained_ends_.max() <= ordinals.min()) and forecaster.panel_.grid.kind == panel.grid.kind
+
+
+def _fit_on(forecaster: Any, panel: Panel, y: Any, X: Any, lengths: np.ndarray) -> Any:
+    """Fit on the first rows of each series."""
+    local = np.arange(panel.offsets[-1]) - np.repeat(panel.offsets[:-1], panel.lengths)
+    known = local < np.repeat(lengths, panel.lengths)
+    rows = np.flatnonzero(known if panel.ids is None else known[_row_order(y, panel)])
+    if X is None:
+        return forecaster.fit(_rows_of(y, rows))
+    return forecaster.fit(_rows_of(X, rows), _rows_of(y, rows))
+
+
+def _row_order(y: Any, panel: Panel) -> np.ndarray:
+    """For each row of y its row in the panel, which keeps the rows of a series together."""
+    assert panel.ids is not None
+    index = y.index
+    series = panel.ids.get_indexer(index.droplevel(-1))
+    position = (panel.grid.encode(index.get_level_values(-1), where="y") - panel.starts[series]) // panel.grid.step
+    return panel.offsets[series] + position
+
+
+def _rows_of(container: Any, rows: np.ndarray) -> Any:
+    return container.iloc[rows] if isinstance(container, pd.Series | pd.DataFrame) else np.asarray(container)[rows]
+
+
+def _with_refits(forecaster: Any, panel: Panel, y: Any, X: Any, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Answers with a fit before each cut-off; the k-th cut-offs of all series share one."""
+    turns = cutoffs.reshape(panel.n_series, -1, 2)
+    answers = []
+    for turn in np.swapaxes(turns, 0, 1):
+        fitted = _fit_on(clone(forecaster), panel, y, X, turn[:, 1])
+        answers.append(fitted.predict_cutoffs(y, turn, X))
+    return np.stack(answers, axis=1).reshape(len(cutoffs), *answers[0].shape[1:]), fitted.levels_
+
+
+def _table(panel: Panel, cutoffs: np.ndarray, answers: np.ndarray, levels: np.ndarray, horizon: int) -> pd.DataFrame:
+    series = np.repeat(cutoffs[:, 0], horizon)
+    origin = np.repeat(cutoffs[:, 1], horizon)
+    position = origin + np.tile(np.arange(horizon), len(cutoffs))
+    truth = panel.values[panel.offsets[series] + position]
+    values = np.concatenate([truth[..., None], answers.reshape(len(series), panel.n_channels, -1)], axis=-1)
+    columns = pd.MultiIndex.from_product(
+        [[0 if name is None else name for name in panel.columns], ["y", "forecast", *levels.tolist()]],
+        names=["variable", "value"],
+    )
+    start = panel.starts[series]
+    ordinals = {"cutoff": start + (origin - 1) * panel.grid.step, "time": start + position * panel.grid.step}
+    index = _index(panel, series, ordinals)
+    return pd.DataFrame(values.reshape(len(series), -1), index=index, columns=columns)
+
+
+def _index(panel: Panel, series: np.ndarray, ordinals: dict[str, np.ndarray]) -> pd.MultiIndex:
+    levels: list[pd.Index] = []
+    codes: list[np.ndarray] = []
+    names: list[Hashable] = []
+    if isinstance(panel.ids, pd.MultiIndex):
+        levels += panel.ids.levels
+        codes += [np.asarray(code)[series] for code in panel.ids.codes]
+        names += panel.ids.names
+    elif panel.ids is not None:
+        levels, codes, names = [panel.ids], [series], [panel.ids.name or "series"]
+    for name, stamps in ordinals.items():
+        distinct, code = np.unique(stamps, return_inverse=True)
+        levels.append(panel.grid.decode(distinct))
+        codes.append(code)
+        names.append(name)
+    return pd.MultiIndex(levels=levels, codes=codes, names=names, verify_integrity=False)
