@@ -1,0 +1,155 @@
+"""Fit the closed-form parts of a direct forecaster: linear map, spread of the residuals, share of the branch."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from tsrec.layers.forecast import DirectForecaster
+from tsrec.layers.ridge import PENALTIES, RidgeMap, RidgeStatistics, solve_ridge
+from tsrec.training.batch import Batch
+
+Chunks = Callable[[], Iterable[tuple[int, Batch]]]
+"""A call gives all windows in chunks of a few thousand, each chunk with its segment (0 to 4)."""
+
+_ENOUGH_RESIDUALS = 200
+_MAX_RESIDUALS = 8192
+
+
+@torch.no_grad()
+def fit_closed_form(
+    module: DirectForecaster,
+    chunks: Chunks,
+    *,
+    prior: Tensor | None = None,
+    penalties: Sequence[float] = PENALTIES,
+) -> RidgeMap:
+    """Solve W on all windows, penalty by blocked validation, and set the spread from residuals of unseen segments.
+
+    Missing target steps are filled with the prior's forecast, then once with the map's own, which leaves them no say;
+    windows count by the share of steps that were observed.
+
+    Parameters
+    ----------
+    module : DirectForecaster
+        With linear="ridge"; its buffers ``linear``, ``anchor`` and ``offsets`` are written.
+    chunks : callable
+        As :meth:`tsrec.training.WindowBatches.chunks` makes them, with :func:`tsrec.layers.ridge.time_segments`.
+    prior : Tensor of shape (L, H), optional
+        Map to shrink towards, such as :func:`tsrec.layers.ridge.seasonal_map`.
+    penalties : sequence of float
+
+    Returns
+    -------
+    RidgeMap
+
+    Raises
+    ------
+    ValueError
+        If the module has no ridge map.
+    """
+    if module.linear is None or isinstance(module.linear, torch.nn.Parameter):
+        raise ValueError("fit_closed_form needs a DirectForecaster with linear='ridge'.")
+    guess = torch.zeros_like(module.linear) if prior is None else prior.to(module.linear)
+    statistics, missing = _statistics(module, chunks, guess)
+    solution = solve_ridge(statistics, penalties=penalties, prior=prior)
+    if missing:
+        statistics, _ = _statistics(module, chunks, solution.weight.to(module.linear))
+        solution = solve_ridge(statistics, penalties=penalties, prior=prior)
+    module.linear.copy_(solution.weight)
+    _set_spread(module, _unseen_residuals(module, chunks, solution))
+    return solution
+
+
+@torch.no_grad()
+def fit_shrink(module: DirectForecaster, batches: Iterable[Batch]) -> float:
+    """Set the share of the branch that is used: <residual, branch> / <branch, branch> on windows it has not seen.
+
+    The share is cut to [0, 1], so a branch that learned nothing of use is switched off.
+
+    Parameters
+    ----------
+    module : DirectForecaster
+        Trained, in eval mode; its buffer ``shrink`` is written.
+    batches : iterable of Batch
+
+    Returns
+    -------
+    float
+    """
+    both = own = 0.0
+    for batch in batches:
+        residual, branch = module.residual_parts(batch)
+        branch = torch.where(residual.isnan(), 0.0, branch).double()
+        both += float((residual.nan_to_num(0.0).double() * branch).sum())
+        own += float(branch.square().sum())
+    share = min(max(both / own, 0.0), 1.0) if own > 0 else 0.0
+    module.shrink.fill_(share)
+    return share
+
+
+def _statistics(module: DirectForecaster, chunks: Chunks, guess: Tensor) -> tuple[RidgeStatistics, bool]:
+    """Sum up all windows, missing targets filled by ``guess`` (L, H); tell whether there were any."""
+    statistics = RidgeStatistics(module.context, module.horizon)
+    any_missing = False
+    for segment, batch in chunks():
+        z, target = _normalised(module, batch)
+        observed = ~target.isnan()
+        share = observed.to(z.dtype).mean(1)
+        missing = not bool(observed.all())
+        if missing:
+            target = torch.where(observed, target, z @ guess)
+        weight = _weight(batch, share if missing else None)
+        statistics.add(z, target, segment, weight)
+        any_missing |= missing
+    return statistics, any_missing
+
+
+def _weight(batch: Batch, share: Tensor | None) -> Tensor | None:
+    """Weight of each window: its own, by the share of observed targets; none where the context is all missing."""
+    weight = batch.weight
+    if share is not None:
+        weight = share if weight is None else weight * share
+    if batch.mask is not None:
+        known = batch.mask.any(1).to(batch.context.dtype)
+        weight = known if weight is None else weight * known
+    return weight
+
+
+def _normalised(module: DirectForecaster, batch: Batch) -> tuple[Tensor, Tensor]:
+    assert batch.target is not None
+    window = module._normalise(batch.context, batch.mask)
+    return window.z, (batch.target - window.loc) / window.scale
+
+
+def _unseen_residuals(module: DirectForecaster, chunks: Chunks, solution: RidgeMap) -> Tensor:
+    """Residuals (n, H) of each fold's map on its held-out segments; of the map itself where there is no fold."""
+    assert module.linear is not None
+    maps: dict[int, Tensor] = {}
+    for weight, segments in zip(solution.fold_weights, solution.fold_segments, strict=True):
+        maps.update(dict.fromkeys(segments, weight.to(module.linear)))
+    kept = []
+    for segment, batch in chunks():
+        if maps and segment not in maps:
+            continue
+        z, target = _normalised(module, batch)
+        usable = target.isfinite().any(1)
+        kept.append((target - z @ maps.get(segment, module.linear))[usable])
+    residuals = torch.cat(kept) if kept else torch.zeros(0, module.horizon)
+    return residuals[:: max(1, math.ceil(len(residuals) / _MAX_RESIDUALS))]
+
+
+def _set_spread(module: DirectForecaster, residuals: Tensor) -> None:
+    """Write anchor and offsets from residuals (n, H); few residuals are pooled over steps, none leave the buffers."""
+    if not module.levels or not bool(residuals.isfinite().any()):
+        return
+    levels = torch.tensor((*module.levels, 0.5), dtype=residuals.dtype)
+    if len(residuals) >= _ENOUGH_RESIDUALS:
+        quantiles = residuals.nanquantile(levels, dim=0).T
+    else:
+        size = residuals.nan_to_num(0.0).square().sum(0) / (~residuals.isnan()).sum(0).clamp_min(1)
+        size = torch.where(size > 0, size, size.mean()).sqrt().clamp_min(1e-6)
+        quantiles = size[:, None] * (residuals / size).flatten().nanquantile(levels)
+    module.anchor.copy_(quantiles[:, -1])
+    module.offsets.copy_(quantiles[:, :-1] - quantiles[:, -1:])

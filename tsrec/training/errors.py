@@ -1,0 +1,5 @@
+"""Errors a user can meet while a module is trained."""
+
+
+class NonFiniteLossError(ValueError):
+    """A loss or its gradient became NaN or infinite; the weights are those before the offending step."""

@@ -1,0 +1,102 @@
+"""Everything a training run needs to go on: one object, made of tensors and JSON values."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_FORMAT = 1
+
+
+@dataclass
+class TrainingState:
+    """The whole state of :func:`tsrec.training.train`, as of the end of an epoch.
+
+    The learning rate schedule is a function of ``step`` and needs no entry. A fresh object starts a run; the
+    loop writes into the object it was given, so that it can be read after Ctrl-C.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Epochs and optimiser steps that are done.
+    best_epoch : int
+        Epoch with the lowest validation loss, counted from 1; 0 without validation.
+    best_loss : float or None
+        That loss.
+    history : list of dict
+        One record per epoch: epoch, step, learning_rate, loss, losses (by name), validation_loss, validation_losses,
+        seconds.
+    weights, best_weights : dict of Tensor or None
+        The module's state_dict now and at the best epoch.
+    optimizer : dict or None
+        The optimiser's state_dict.
+    generator, device_generator : Tensor of uint8 or None
+        States of the random generators: the one for batches, and the module's own when it runs on another device.
+    interrupted : bool
+        True after Ctrl-C.
+    stopped : bool
+        True when the run ended before ``max_epochs`` by patience or by the callback.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    best_epoch: int = 0
+    best_loss: float | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    weights: dict[str, Tensor] | None = None
+    best_weights: dict[str, Tensor] | None = None
+    optimizer: dict[str, Any] | None = None
+    generator: Tensor | None = None
+    device_generator: Tensor | None = None
+    interrupted: bool = False
+    stopped: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested dicts and lists of tensors and JSON values; tensors are copies on the CPU.
+
+        Examples
+        --------
+        >>> TrainingState.from_dict(TrainingState(epoch=2).to_dict()).epoch
+        2
+        """
+        plain = {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
+        return {"format": _FORMAT, **plain}
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> "TrainingState":
+        """Rebuild a state from :meth:`to_dict`.
+
+        Raises
+        ------
+        ValueError
+            If ``saved`` was written in another format or lacks entries.
+        """
+        names = {entry.name for entry in fields(cls)}
+        if saved.get("format") != _FORMAT or not names <= saved.keys():
+            missing = sorted(names - saved.keys())
+            raise ValueError(
+                f"saved is no training state of format {_FORMAT}: format {saved.get('format')!r}, missing {missing}. "
+                "Start with an empty TrainingState()."
+            )
+        state = cls(**{name: _plain(saved[name]) for name in names})
+        if state.optimizer is not None:
+            # JSON keys are strings; torch numbers the optimiser's parameters.
+            state.optimizer["state"] = {int(key): entry for key, entry in state.optimizer["state"].items()}
+        return state
+
+
+def _plain(value: Any) -> Any:
+    """Copy nested containers; tuples become lists, keys strings, tensors detached copies on the CPU."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+def copy_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copy a state_dict, so that later steps do not write into it."""
+    return {name: torch.clone(tensor.detach()) for name, tensor in tensors.items()}

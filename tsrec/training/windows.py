@@ -1,0 +1,101 @@
+"""Training windows cut from long series by index arithmetic; no window is stored."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from tsrec.training.batch import Batch
+
+
+class WindowBatches:
+    """Batches of (context, target) windows, gathered as they are needed.
+
+    Parameters
+    ----------
+    values : Tensor of shape (N,)
+        All series one after the other, NaN where a value is missing.
+    origins : Tensor of int64, shape (n,)
+        Position in ``values`` of each window's first target step. The caller sees to it that the L positions before and
+        the H positions from there on belong to one series; positions before the array's start count as missing.
+    context, horizon : int
+        L and H, steps.
+    batch_size : int
+        Windows per step; the last batch of an epoch may be smaller.
+    shuffle : bool, default True
+        Draw a new order every epoch.
+    starts : Tensor of int64, shape (n,), optional
+        Position where each window's series begins; context positions before it count as missing.
+    series : Tensor of int64, shape (n,), optional
+        Passed on as ``Batch.series``.
+    future : Tensor of shape (N, C), optional
+        Covariates known over the horizon, aligned with ``values``.
+    weight : Tensor of shape (n,), optional
+        Weight of each window.
+    masked : bool, optional
+        Whether batches carry a mask; by default when a context value is missing or ``starts`` is given.
+
+    Examples
+    --------
+    >>> origins = torch.tensor([4, 5])
+    >>> windows = WindowBatches(torch.arange(10.0), origins, context=3, horizon=2, shuffle=False)
+    >>> batch = next(windows.epoch(torch.Generator()))
+    >>> batch.context.tolist(), batch.target.tolist()
+    ([[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]], [[4.0, 5.0], [5.0, 6.0]])
+    """
+
+    def __init__(
+        self,
+        values: Tensor,
+        origins: Tensor,
+        *,
+        context: int,
+        horizon: int,
+        batch_size: int = 512,
+        shuffle: bool = True,
+        starts: Tensor | None = None,
+        series: Tensor | None = None,
+        future: Tensor | None = None,
+        weight: Tensor | None = None,
+        masked: bool | None = None,
+    ):
+        self.values, self.origins = values, origins
+        self.context, self.horizon, self.batch_size, self.shuffle = context, horizon, batch_size, shuffle
+        self.starts, self.series, self.future, self.weight = starts, series, future, weight
+        if masked is None:
+            masked = starts is not None or bool((origins < context).any()) or bool(values.isnan().any())
+        self.masked = masked
+
+    def __len__(self) -> int:
+        return -(-len(self.origins) // self.batch_size)
+
+    def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield every window once."""
+        n = len(self.origins)
+        order = torch.randperm(n, generator=generator) if self.shuffle else torch.arange(n)
+        for chosen in order.split(self.batch_size):
+            yield self.gather(chosen)
+
+    def chunks(self, segments: Tensor, size: int = 4096) -> Iterator[tuple[int, Batch]]:
+        """Yield all windows in order, a few thousand at a time, never two segments (int64, shape (n,)) in one chunk."""
+        for segment in segments.unique().tolist():
+            for chosen in (segments == segment).nonzero()[:, 0].split(size):
+                yield segment, self.gather(chosen)
+
+    def gather(self, chosen: Tensor) -> Batch:
+        """Cut the windows numbered ``chosen`` (int64, shape (B,))."""
+        origins = self.origins[chosen]
+        past = origins[:, None] + torch.arange(-self.context, 0)
+        ahead = origins[:, None] + torch.arange(self.horizon)
+        context, mask = self.values[past.clamp_min(0)] if self.masked else self.values[past], None
+        if self.masked:
+            first = 0 if self.starts is None else self.starts[chosen, None]
+            mask = (past >= first) & ~context.isnan()
+        return Batch(
+            context=context,
+            mask=mask,
+            future=None if self.future is None else self.future[ahead],
+            series=None if self.series is None else self.series[chosen],
+            weight=None if self.weight is None else self.weight[chosen],
+            target=self.values[ahead],
+        )
