@@ -1,1 +1,62 @@
-"""Forecast error measures."""
+"""How good a forecast is: errors of points, quantiles and intervals, for arrays, frames and panels, and scorers."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOME = {
+    "crps": "tsrec.metrics._quantile",
+    "interval_coverage": "tsrec.metrics._interval",
+    "interval_width": "tsrec.metrics._interval",
+    "mae": "tsrec.metrics._point",
+    "mae_scorer": "tsrec.metrics._scorers",
+    "mase": "tsrec.metrics._scaled",
+    "mase_scorer": "tsrec.metrics._scorers",
+    "naive_scale": "tsrec.metrics._scale",
+    "owa": "tsrec.metrics._scaled",
+    "pinball": "tsrec.metrics._quantile",
+    "rmse": "tsrec.metrics._point",
+    "rmse_scorer": "tsrec.metrics._scorers",
+    "rmsse": "tsrec.metrics._scaled",
+    "smape": "tsrec.metrics._point",
+    "smape_scorer": "tsrec.metrics._scorers",
+    "wql": "tsrec.metrics._quantile",
+}
+
+__all__ = [
+    "crps",
+    "interval_coverage",
+    "interval_width",
+    "mae",
+    "mae_scorer",
+    "mase",
+    "mase_scorer",
+    "naive_scale",
+    "owa",
+    "pinball",
+    "rmse",
+    "rmse_scorer",
+    "rmsse",
+    "smape",
+    "smape_scorer",
+    "wql",
+]
+
+if TYPE_CHECKING:
+    from tsrec.metrics._interval import interval_coverage, interval_width
+    from tsrec.metrics._point import mae, rmse, smape
+    from tsrec.metrics._quantile import crps, pinball, wql
+    from tsrec.metrics._scale import naive_scale
+    from tsrec.metrics._scaled import mase, owa, rmsse
+    from tsrec.metrics._scorers import mae_scorer, mase_scorer, rmse_scorer, smape_scorer
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tsrec.metrics' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
