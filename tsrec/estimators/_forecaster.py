@@ -103,7 +103,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         X : int, Index, DataFrame or array, optional
             What to forecast: a number of steps, a time index, or a frame of future covariates whose index is that of
             the answer. Rows without a time index (arrays, default index) are the next steps. ``horizon`` steps when
-            omitted. Rows inside the history get what the fitted weights would have forecast for them, from earlier rows only.
+            omitted. Rows inside the history get what the fitted weights would have forecast for them, from earlier rows
+            only.
         history : Series, DataFrame or array, optional
             Forecast the continuation of this history instead (new series, a later cut-off), with the fitted weights.
         history_X : DataFrame or array, optional

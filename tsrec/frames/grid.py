@@ -218,5 +218,7 @@ def datetime_grid(index: pd.DatetimeIndex, what: Rhythm) -> TimeGrid:
         if step % _nanoseconds(unit):
             unit = "ns"
         step //= _nanoseconds(unit)
-    midnight = (local - local.normalize()).as_unit(unit).value if what.kind in ("month", "business") else 0
-    return TimeGrid(what.kind, step, unit, index.tz, what.rule, int(midnight), alias(what, local), index.name)
+    since_midnight = (
+        (local - local.normalize()) // pd.Timedelta(1, unit=unit) if what.kind in ("month", "business") else 0
+    )
+    return TimeGrid(what.kind, step, unit, index.tz, what.rule, int(since_midnight), alias(what, local), index.name)

@@ -78,7 +78,7 @@ def infer_grid(index: pd.Index, bounds: np.ndarray, freq: str | Offset | None = 
         if freq is not None and kind == "delta":
             step = rhythm(freq, where="freq").step // _nanoseconds(unit)
         return TimeGrid(kind, step, unit, freq=_delta_alias(step, unit) if kind == "delta" else None, name=index.name)
-    if freq is None:
+    if freq is None and index.freq is not None and index.freq.n > 0:
         freq = index.freq
     if freq is not None:
         return replace(datetime_grid(index, rhythm(freq)), freq=to_offset(freq).freqstr)
@@ -133,7 +133,8 @@ def _inner_diffs(ordinals: np.ndarray, bounds: np.ndarray) -> np.ndarray:
 
 
 def _usual_step(diffs: np.ndarray, *, default: int | None, where: str) -> int:
-    positive = diffs[diffs > 0]
+    # Rows in disorder still get a step, so that the disorder can be named.
+    positive = diffs[diffs > 0] if (diffs > 0).any() else np.maximum(-diffs, 1)
     if not len(positive):
         if default is not None:
             return default
@@ -156,7 +157,7 @@ def _infer_rhythm(index: pd.DatetimeIndex, bounds: np.ndarray, where: str) -> Rh
     whole_days = wall_step % _DAY == 0 and (wall_diffs[wall_diffs > 0] * nanoseconds % _DAY == 0).all()
     if not whole_days:
         return Rhythm("fixed", step)
-    if wall_step == _DAY and not (wall_diffs * nanoseconds == _DAY).all() and (wall.dayofweek < 5).all():
+    if wall_step == _DAY and not (wall_diffs * nanoseconds == _DAY).all() and (wall.day_of_week < 5).all():
         return Rhythm("business", 1)
     return Rhythm("wall", wall_step)
 
