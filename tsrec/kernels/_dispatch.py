@@ -72,9 +72,9 @@ def choose(primitive: str, sample: Tensor, implemented: tuple[str, ...]) -> str:
     return wanted
 
 
-def load(backend: str) -> ModuleType:
-    """Import the module of a compiled backend on first use."""
-    return importlib.import_module(f"tsrec.kernels._{backend}")
+def load(kernels: str) -> ModuleType:
+    """Import a module of compiled kernels on first use: load("numba_scan")."""
+    return importlib.import_module(f"tsrec.kernels._{kernels}")
 
 
 def _obstacle(backend: str, sample: Tensor, implemented: tuple[str, ...]) -> str:

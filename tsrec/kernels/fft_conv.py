@@ -1,13 +1,17 @@
-"""Causal long convolution y[t] = sum_k K[k] u[t-k] + D u[t], by FFT when long and as one matrix product when short."""
+"""Causal long convolution y[t] = sum_k K[k] u[t-k] + D u[t], by FFT when long and tap by tap when short."""
+
+import os
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from tsrec.kernels import _dispatch
 
-# Up to this length a product with the L x L Toeplitz matrix beats three transforms (benchmarks/kernels.py).
-TOEPLITZ_MAX_LENGTH = 64
+# Up to this length the direct sum on the CPU beats three transforms, backward included (benchmarks/kernels.py).
+TAPS_MAX_LENGTH = 64
 
 
 def fft_conv(u: Tensor, K: Tensor, D: Tensor | None = None) -> Tensor:
@@ -44,10 +48,13 @@ def fft_conv(u: Tensor, K: Tensor, D: Tensor | None = None) -> Tensor:
     _check_shapes(u, K, D)
     length = u.shape[1]
     dtype = _dispatch.accumulation_dtype(u, K)
+    backend = _dispatch.choose("fft_conv", u.new_empty(0, dtype=dtype), ("reference", "numba"))
+    if backend == "reference" and "TSREC_BACKEND" in os.environ:
+        return fft_conv_reference(u, K, D)
     signal, kernel = u.to(dtype), K.to(dtype)[..., :length]
-    convolve = _by_toeplitz if length <= TOEPLITZ_MAX_LENGTH else _by_fft
+    by_taps = backend == "numba" and length <= TAPS_MAX_LENGTH
     with torch.autocast(u.device.type, enabled=False):
-        y = convolve(signal, kernel if K.ndim == 3 else kernel[:, None])
+        y = (_by_taps if by_taps else _by_fft)(signal, kernel if K.ndim == 3 else kernel[:, None])
     return _finish(y if K.ndim == 3 else y[..., 0], signal, D).to(u.dtype)
 
 
@@ -85,14 +92,31 @@ def _by_fft(u: Tensor, K: Tensor) -> Tensor:
     return torch.fft.irfft(spectrum, n)[..., :length].permute(0, 3, 1, 2)
 
 
-def _by_toeplitz(u: Tensor, K: Tensor) -> Tensor:
-    """Multiply by the matrix T[t, j] = K[t - (L-1-j)], whose columns meet the time-reversed input."""
+def _by_taps(u: Tensor, K: Tensor) -> Tensor:
+    """Apply each tap to whole rows: the M kernels of a channel become M channels with the same input."""
     size, length, width = u.shape
-    channels = K.shape[1]
-    padded = functional.pad(K, (length - 1, length - K.shape[-1]))
-    T = padded.unfold(-1, length, 1).reshape(width, channels * length, length)
-    y = T @ u.flip(1).permute(2, 1, 0)
-    return y.view(width, channels, length, size).permute(3, 2, 0, 1)
+    channels, n_taps = K.shape[1:]
+    wide = u[..., None].expand(-1, -1, -1, channels).reshape(size, length, width * channels)
+    y = _Taps.apply(wide, K.reshape(width * channels, n_taps).T)
+    return y.view(size, length, width, channels)
+
+
+class _Taps(torch.autograd.Function):
+    """The direct sum with its adjoint: du correlates g with the taps, dtaps correlates g with u."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, taps: Tensor) -> Tensor:
+        ctx.save_for_backward(u, taps)
+        return _dispatch.load("numba_conv").conv(u, taps)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        u, taps = ctx.saved_tensors
+        kernels = _dispatch.load("numba_conv")
+        du = kernels.conv(g, taps, reverse=True) if ctx.needs_input_grad[0] else None
+        dtaps = kernels.conv_taps_gradient(u, g, taps.shape[0]) if ctx.needs_input_grad[1] else None
+        return du, dtaps
 
 
 def _fast_length(n: int) -> int:

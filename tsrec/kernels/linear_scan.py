@@ -124,7 +124,7 @@ class _LinearScan(torch.autograd.Function):
         ctx.backend = _dispatch.choose("linear_scan", b, ("reference", "numba"))
         ctx.reverse = reverse
         if ctx.backend == "numba":
-            h, h_last = _dispatch.load("numba").scan(a, b, h0, reverse)
+            h, h_last = _dispatch.load("numba_scan").scan(a, b, h0, reverse)
         else:
             h, h_last = linear_scan_reference(a, b, h0, reverse=reverse)
             h_last = h_last.clone()  # L = 1 would return one memory twice
@@ -136,7 +136,7 @@ class _LinearScan(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor, g_last: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         a, h, h0 = ctx.saved_tensors
         if ctx.backend == "numba":
-            da, db, dh0 = _dispatch.load("numba").scan_adjoint(a, h, h0, g, g_last, ctx.reverse)
+            da, db, dh0 = _dispatch.load("numba_scan").scan_adjoint(a, h, h0, g, g_last, ctx.reverse)
         else:
             da, db, dh0 = _adjoint_reference(a, h, h0, g, g_last, ctx.reverse)
         return da.sum_to_size(a.shape), db, dh0, None

@@ -1,0 +1,124 @@
+"""CPU kernels of the linear scan: one task per batch row, whole rows of channels, the state row in cache.
+
+Narrow blocks of channels would break up the streams from memory and cost up to three times as much.
+"""
+
+import numpy as np
+import torch
+from numba import njit, prange
+from torch import Tensor
+
+from tsrec.kernels._numba import OPTIONS, as_array, may_run_parallel, threads
+
+
+def scan(a: Tensor, b: Tensor, h0: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
+    """Run the recurrence of :func:`tsrec.kernels.linear_scan`; all inputs share one dtype, a is 3-dimensional."""
+    h = torch.empty(b.shape, dtype=b.dtype)
+    h_last = h0.detach().clone(memory_format=torch.contiguous_format).resolve_conj().resolve_neg()
+    arrays = (as_array(a), as_array(b), as_array(h_last), as_array(h), reverse)
+    if may_run_parallel(b.shape[0], b.numel()):
+        with threads():
+            _scan_parallel(*arrays)
+    else:
+        _scan_serial(*arrays)
+    return h, h_last
+
+
+def scan_adjoint(
+    a: Tensor, h: Tensor, h0: Tensor, g: Tensor, g_last: Tensor, reverse: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of a (summed over time where a is constant, not over the batch), b and h0."""
+    constant = a.shape[1] == 1
+    db = torch.empty(h.shape, dtype=h.dtype)
+    da = torch.empty((h.shape[0], 1 if constant else h.shape[1], h.shape[2]), dtype=h.dtype)
+    dh0 = g_last.detach().clone(memory_format=torch.contiguous_format).resolve_conj().resolve_neg()
+    arrays = (as_array(a), as_array(h), as_array(h0), as_array(g), as_array(dh0), as_array(da), as_array(db), reverse)
+    if may_run_parallel(h.shape[0], h.numel()):
+        with threads():
+            (_adjoint_constant_parallel if constant else _adjoint_parallel)(*arrays)
+    else:
+        (_adjoint_constant_serial if constant else _adjoint_serial)(*arrays)
+    return da, db, dh0
+
+
+@njit(nogil=True, **OPTIONS)
+def _scan_row(a, b, state, h, reverse):  # type: ignore[no-untyped-def]
+    length, width = b.shape
+    varies = a.shape[0] > 1
+    for k in range(length):
+        t = length - 1 - k if reverse else k
+        at, bt, ht = a[t if varies else 0], b[t], h[t]
+        for d in range(width):
+            value = at[d] * state[d] + bt[d]
+            state[d] = value
+            ht[d] = value
+
+
+@njit(nogil=True, **OPTIONS)
+def _scan_serial(a, b, state, h, reverse):  # type: ignore[no-untyped-def]
+    for i in range(b.shape[0]):
+        _scan_row(a[i if a.shape[0] > 1 else 0], b[i], state[i], h[i], reverse)
+
+
+@njit(parallel=True, **OPTIONS)
+def _scan_parallel(a, b, state, h, reverse):  # type: ignore[no-untyped-def]
+    for i in prange(b.shape[0]):
+        _scan_row(a[i if a.shape[0] > 1 else 0], b[i], state[i], h[i], reverse)
+
+
+@njit(nogil=True, **OPTIONS)
+def _adjoint_row(a, h, h0, g, carry, da, db, reverse):  # type: ignore[no-untyped-def]
+    length, width = h.shape
+    step = -1 if reverse else 1
+    for k in range(length - 1, -1, -1):
+        t = length - 1 - k if reverse else k
+        before = h[t - step] if k > 0 else h0
+        at, gt, dat, dbt = a[t], g[t], da[t], db[t]
+        for d in range(width):
+            lam = gt[d] + carry[d]
+            dbt[d] = lam
+            dat[d] = lam * np.conj(before[d])
+            carry[d] = np.conj(at[d]) * lam
+
+
+@njit(nogil=True, **OPTIONS)
+def _adjoint_constant_row(a, h, h0, g, carry, da, db, reverse):  # type: ignore[no-untyped-def]
+    length, width = h.shape
+    step = -1 if reverse else 1
+    for d in range(width):
+        da[d] = 0
+    for k in range(length - 1, -1, -1):
+        t = length - 1 - k if reverse else k
+        before = h[t - step] if k > 0 else h0
+        gt, dbt = g[t], db[t]
+        for d in range(width):
+            lam = gt[d] + carry[d]
+            dbt[d] = lam
+            da[d] += lam * np.conj(before[d])
+            carry[d] = np.conj(a[d]) * lam
+
+
+@njit(nogil=True, **OPTIONS)
+def _adjoint_serial(a, h, h0, g, carry, da, db, reverse):  # type: ignore[no-untyped-def]
+    for i in range(h.shape[0]):
+        _adjoint_row(a[i if a.shape[0] > 1 else 0], h[i], h0[i], g[i], carry[i], da[i], db[i], reverse)
+
+
+@njit(parallel=True, **OPTIONS)
+def _adjoint_parallel(a, h, h0, g, carry, da, db, reverse):  # type: ignore[no-untyped-def]
+    for i in prange(h.shape[0]):
+        _adjoint_row(a[i if a.shape[0] > 1 else 0], h[i], h0[i], g[i], carry[i], da[i], db[i], reverse)
+
+
+@njit(nogil=True, **OPTIONS)
+def _adjoint_constant_serial(a, h, h0, g, carry, da, db, reverse):  # type: ignore[no-untyped-def]
+    for i in range(h.shape[0]):
+        row = a[i if a.shape[0] > 1 else 0, 0]
+        _adjoint_constant_row(row, h[i], h0[i], g[i], carry[i], da[i, 0], db[i], reverse)
+
+
+@njit(parallel=True, **OPTIONS)
+def _adjoint_constant_parallel(a, h, h0, g, carry, da, db, reverse):  # type: ignore[no-untyped-def]
+    for i in prange(h.shape[0]):
+        row = a[i if a.shape[0] > 1 else 0, 0]
+        _adjoint_constant_row(row, h[i], h0[i], g[i], carry[i], da[i, 0], db[i], reverse)
