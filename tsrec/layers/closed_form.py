@@ -11,7 +11,7 @@ from tsrec.layers.ridge import PENALTIES, RidgeMap, RidgeStatistics, solve_ridge
 from tsrec.training.batch import Batch
 
 Chunks = Callable[[], Iterable[tuple[int, Batch]]]
-"""A call gives all windows in chunks of a few thousand, each chunk with its segment (0 to 4)."""
+"""A call gives all windows in chunks of a few thousand, each chunk with its segment (0 to 5)."""
 
 _ENOUGH_RESIDUALS = 200
 _MAX_RESIDUALS = 8192

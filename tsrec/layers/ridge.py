@@ -14,13 +14,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-N_SEGMENTS = 5
+N_SEGMENTS = 6
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, math.inf)
 # Blocked folds are few and differ in season, so their verdict on the penalty is noisy: a decade away from the usual
-# value must pay by 1 % of the error. Infinity counts as three decades.
-_USUAL, _PER_DECADE, _FURTHEST = 0.3, 0.01, 3.0
-# Fold: segments to train on, segments to validate on. Segments 1 and 3 straddle a border with their targets: windows of
-# theirs are validated on where they follow the border, never trained on before it.
+# value must pay by 1 % of the error. Both grow as windows get scarce; infinity stands where 100 would.
+_USUAL, _PER_DECADE, _INFINITE = 0.3, 0.01, 100.0
+# Fold: segments to train on, segments to validate on. The targets of segment 1 straddle the first border, those of 3
+# the second, those of 5 both, which leaves 5 to the last solve.
 _FOLDS = (((0,), (2, 3)), ((0, 1, 2), (4,)))
 _BORDERS = (3 / 4, 7 / 8)
 
@@ -97,7 +97,7 @@ class _Sums(NamedTuple):
 
 
 def time_segments(times: Tensor, horizon: int, series: Tensor | None = None) -> Tensor:
-    """Cut windows into five segments, of which two expanding folds are made (3/4 then 1/8, 7/8 then 1/8).
+    """Cut windows into segments, of which two expanding folds are made (3/4 then 1/8, 7/8 then 1/8).
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def time_segments(times: Tensor, horizon: int, series: Tensor | None = None) -> 
     Returns
     -------
     Tensor of int64, shape (n,)
-        Values 0 to 4, in order of time.
+        Values 0 to 4 in order of time; 5 for windows that lie across both borders.
 
     Examples
     --------
@@ -128,7 +128,8 @@ def time_segments(times: Tensor, horizon: int, series: Tensor | None = None) -> 
     segments = torch.full_like(times, 4)
     segments[times < second] = 3
     segments[times + horizon <= second] = 2
-    segments[times < first] = 1
+    segments[(times < first) & (times + horizon <= second)] = 1
+    segments[(times < first) & (times + horizon > second)] = 5
     segments[times + horizon <= first] = 0
     trainable = int((segments == 0).sum())
     if trainable < n / 8 and series is not None and len(series.unique()) >= 8:
@@ -151,8 +152,9 @@ def solve_ridge(
     """Choose the penalty on the folds, then solve on all windows.
 
     The map minimises sum w |y - z W|^2 / sum w + penalty * m * |W - prior|^2, where m is the mean square of a feature.
-    The penalty has the lowest mean of log errors over the folds, plus 1 % for each squared decade away from 0.3.
-    Without any usable fold (too few windows) nothing speaks for more than the prior, and it is returned.
+    The penalty has the lowest mean of log errors over the folds, plus 1 % for each squared decade away from 0.3; both
+    numbers are multiplied by 1 + L / (n / H), coefficients per independent window. Without any usable fold nothing
+    speaks for more than the prior, and it is returned.
 
     Parameters
     ----------
@@ -179,9 +181,10 @@ def solve_ridge(
             candidates.append(maps)
             segments.append(validated)
     errors = torch.stack(rows) if rows else torch.zeros(0, len(penalties), dtype=torch.float64)
-    chosen = _choose(errors, penalties) if rows else len(penalties) - 1
+    everything = _pooled(statistics, range(N_SEGMENTS))
+    chosen = _choose(errors, penalties, 1 + context * horizon / everything.weight) if rows else len(penalties) - 1
     penalty = penalties[chosen] if rows else math.inf
-    weight = _solutions(_pooled(statistics, range(N_SEGMENTS)), [penalty], start)[0]
+    weight = _solutions(everything, [penalty], start)[0]
     return RidgeMap(weight.float(), penalty, errors, [maps[chosen].float() for maps in candidates], segments)
 
 
@@ -215,11 +218,12 @@ def _error(weight: Tensor, held_out: _Sums) -> Tensor:
     return (held_out.square + fitted).clamp_min(0) / (held_out.weight * weight.shape[1])
 
 
-def _choose(errors: Tensor, penalties: Sequence[float]) -> int:
+def _choose(errors: Tensor, penalties: Sequence[float], scarcity: float) -> int:
     """Index of the penalty with the lowest mean log error (F, P), unusual penalties handicapped."""
     smallest = torch.finfo(errors.dtype).tiny
-    decades = (torch.tensor(penalties, dtype=errors.dtype) / _USUAL).log10().clamp_max(_FURTHEST)
-    score = errors.clamp_min(smallest).log().mean(0) + _PER_DECADE * decades.square()
+    tried = torch.tensor(penalties, dtype=errors.dtype).clamp_max(_INFINITE)
+    decades = (tried / (_USUAL * scarcity)).log10()
+    score = errors.clamp_min(smallest).log().mean(0) + _PER_DECADE * scarcity * decades.square()
     return int(score.argmin())
 
 

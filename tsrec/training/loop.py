@@ -112,6 +112,9 @@ def train(
     return state
 
 
+_FUSED = ("cpu", "cuda")
+
+
 class _Run:
     """What stays the same over a run: the module, its optimiser, its batches. What changes is in TrainingState."""
 
@@ -140,7 +143,7 @@ class _Run:
         if state.weights is not None:
             self.module.load_state_dict(state.weights)
         groups = optimizer_groups(self.module, learning_rate=learning_rate, weight_decay=weight_decay)
-        self.optimizer = torch.optim.AdamW(groups) if groups else None
+        self.optimizer = torch.optim.AdamW(groups, fused=self.device.type in _FUSED) if groups else None
         if self.optimizer is not None and state.optimizer is not None:
             self.optimizer.load_state_dict(state.optimizer)
         if state.generator is not None:

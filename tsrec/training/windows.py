@@ -60,6 +60,10 @@ class WindowBatches:
         masked: bool | None = None,
     ):
         self.values, self.origins = values, origins
+        # All windows as a view, padded at both ends: picking rows of it is a plain copy of each row.
+        ends = values.new_full((context,), torch.nan), values.new_full((horizon,), torch.nan)
+        padded = torch.cat([ends[0], values, ends[1]])
+        self._windows = padded.unfold(0, context + horizon, 1)
         self.context, self.horizon, self.batch_size, self.shuffle = context, horizon, batch_size, shuffle
         self.starts, self.series, self.future, self.weight = starts, series, future, weight
         if masked is None:
@@ -85,17 +89,18 @@ class WindowBatches:
     def gather(self, chosen: Tensor) -> Batch:
         """Cut the windows numbered ``chosen`` (int64, shape (B,))."""
         origins = self.origins[chosen]
-        past = origins[:, None] + torch.arange(-self.context, 0)
-        ahead = origins[:, None] + torch.arange(self.horizon)
-        context, mask = self.values[past.clamp_min(0)] if self.masked else self.values[past], None
+        context, target = self._windows.index_select(0, origins).split([self.context, self.horizon], 1)
+        mask = None
         if self.masked:
-            first = 0 if self.starts is None else self.starts[chosen, None]
-            mask = (past >= first) & ~context.isnan()
+            mask = ~context.isnan()
+            if self.starts is not None:
+                past = origins[:, None] + torch.arange(-self.context, 0)
+                mask &= past >= self.starts[chosen, None]
         return Batch(
             context=context,
             mask=mask,
-            future=None if self.future is None else self.future[ahead],
+            future=None if self.future is None else self.future[origins[:, None] + torch.arange(self.horizon)],
             series=None if self.series is None else self.series[chosen],
             weight=None if self.weight is None else self.weight[chosen],
-            target=self.values[ahead],
+            target=target,
         )

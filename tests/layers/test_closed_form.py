@@ -1,0 +1,111 @@
+import pytest
+import torch
+
+from tsrec.layers.closed_form import fit_closed_form, fit_shrink
+from tsrec.layers.forecast import DirectForecaster
+from tsrec.layers.lssl import LSSLStack
+from tsrec.layers.ridge import seasonal_map, time_segments
+from tsrec.training import WindowBatches, make_generator
+
+L, H = 24, 6
+
+
+def noisy_wave(n=600, noise=0.3, seed=0):
+    g = make_generator(seed)
+    return (torch.arange(n) * 2 * torch.pi / 12).sin() + noise * torch.randn(n, generator=g)
+
+
+def cut(values, **kwargs):
+    times = torch.arange(L, len(values) - H + 1)
+    windows = WindowBatches(values, times, context=L, horizon=H, shuffle=False, **kwargs)
+    segments = time_segments(times, H)
+    return windows, lambda: windows.chunks(segments, size=100)
+
+
+def linear(**kwargs):
+    return DirectForecaster(None, context=L, horizon=H, **kwargs).eval()
+
+
+def square_error(net, windows):
+    errors = [(net(b.context, b.mask)[0] - b.target).square().nanmean() for b in windows.epoch(make_generator(0))]
+    return float(torch.stack(errors).mean())
+
+
+def test_a_wave_is_forecast_down_to_its_noise():
+    net = linear()
+    solution = fit_closed_form(net, cut(noisy_wave())[1])
+    assert solution.errors.shape[0] == 2
+    assert square_error(net, cut(noisy_wave(seed=1))[0]) < 1.3 * 0.3**2
+
+
+def test_quantiles_cover_what_they_promise_on_new_data():
+    net = linear(levels=(0.1, 0.5, 0.9))
+    fit_closed_form(net, cut(noisy_wave(3000))[1])
+    windows, _ = cut(noisy_wave(3000, seed=1), batch_size=4096)
+    batch = next(windows.epoch(make_generator(0)))
+    covered = (batch.target[..., None] <= net(batch.context)[1]).float().mean((0, 1))
+    torch.testing.assert_close(covered, torch.tensor([0.1, 0.5, 0.9]), rtol=0, atol=0.03)
+
+
+def test_missing_values_cost_little():
+    values = noisy_wave(1500)
+    values[torch.rand(1500, generator=make_generator(4)) < 0.1] = float("nan")
+    net, whole = linear(), linear()
+    fit_closed_form(net, cut(values)[1])
+    fit_closed_form(whole, cut(noisy_wave(1500))[1])
+    fresh, _ = cut(noisy_wave(seed=1))
+    assert square_error(net, fresh) < 1.15 * square_error(whole, fresh)
+
+
+@pytest.mark.parametrize("n", [L + H - 1, L + H, L + H + 2, L + 3 * H])
+def test_a_series_of_hardly_a_window_falls_back_to_the_prior_or_better(n):
+    net = linear()
+    prior = seasonal_map(L, H, 12)
+    fit_closed_form(net, cut(noisy_wave(n))[1], prior=prior)
+    point, quantiles = net(noisy_wave(200, seed=2)[None, -L:])
+    assert point.isfinite().all()
+    assert quantiles.isfinite().all()
+    assert square_error(net, cut(noisy_wave(seed=1))[0]) < 1.7 * 0.3**2
+
+
+@pytest.mark.parametrize("value", [float("nan"), 0.0, 5.0])
+def test_a_constant_or_empty_series_gives_finite_buffers(value):
+    net = linear()
+    fit_closed_form(net, cut(torch.full((200,), value))[1], prior=seasonal_map(L, H, 12))
+    assert all(buffer.isfinite().all() for buffer in net.buffers())
+
+
+def test_a_map_that_is_trained_is_refused():
+    with pytest.raises(ValueError, match="linear='ridge'"):
+        fit_closed_form(linear(linear="learned"), cut(noisy_wave())[1])
+
+
+class _Echo(torch.nn.Module):
+    def forward(self, x, state=None, mask=None):
+        return x, state
+
+
+def with_branch(factor):
+    """A network without linear map whose branch says ``factor`` times what it should."""
+    net = DirectForecaster(_Echo(), context=L, horizon=H, d_model=L, patch=L).eval()
+    with torch.no_grad():
+        net.embedding.weight.copy_(torch.eye(L))
+        net.embedding.bias.zero_()
+        net.head.weight.copy_(factor * seasonal_map(L, H, 12).T)
+    return net
+
+
+@pytest.mark.parametrize(("factor", "share"), [(1.0, 1.0), (0.5, 1.0), (2.0, 0.5), (-1.0, 0.0), (0.0, 0.0)])
+def test_the_share_of_the_branch_is_what_helps_on_unseen_windows(factor, share):
+    net = with_branch(factor)
+    found = fit_shrink(net, cut(noisy_wave(noise=0.0))[0].epoch(make_generator(0)))
+    assert found == pytest.approx(share, abs=1e-3)
+    assert net.shrink.item() == pytest.approx(found)
+
+
+def test_the_mixer_is_left_alone():
+    g = make_generator(0)
+    net = DirectForecaster(LSSLStack(4, 1, d_state=4, generator=g), context=L, horizon=H, d_model=4, patch=6)
+    before = {name: p.clone() for name, p in net.named_parameters()}
+    fit_closed_form(net.eval(), cut(noisy_wave())[1])
+    assert all(torch.equal(p, before[name]) for name, p in net.named_parameters())

@@ -1,0 +1,144 @@
+import math
+
+import pytest
+import torch
+
+from tsrec.layers.ridge import PENALTIES, RidgeStatistics, seasonal_map, solve_ridge, time_segments
+
+L, H = 6, 3
+
+
+def draw(n, seed=0, noise=0.5):
+    g = torch.Generator().manual_seed(seed)
+    z = torch.randn(n, L, generator=g, dtype=torch.float64)
+    truth = torch.randn(L, H, generator=g, dtype=torch.float64)
+    return z, z @ truth + noise * torch.randn(n, H, generator=g, dtype=torch.float64), truth
+
+
+def summed(z, y, segments, weight=None):
+    statistics = RidgeStatistics(L, H)
+    for s in segments.unique().tolist():
+        rows = segments == s
+        statistics.add(z[rows], y[rows], s, None if weight is None else weight[rows])
+    return statistics
+
+
+def ridge(z, y, penalty, prior=None, weight=None):
+    """The textbook: (Z'Z/n + penalty m I)^-1 Z'(y - Z prior)/n + prior."""
+    prior = torch.zeros(L, H, dtype=z.dtype) if prior is None else prior
+    w = torch.ones(len(z), 1, dtype=z.dtype) if weight is None else weight[:, None]
+    gram, cross = z.T @ (w * z) / w.sum(), z.T @ (w * (y - z @ prior)) / w.sum()
+    return prior + torch.linalg.solve(gram + penalty * gram.diagonal().mean() * torch.eye(L, dtype=z.dtype), cross)
+
+
+@pytest.mark.parametrize("penalty", [0.01, 1.0, 30.0])
+@pytest.mark.parametrize("shrunk", [False, True])
+def test_the_map_solves_the_textbook_equation(penalty, shrunk):
+    z, y, truth = draw(80)
+    prior = truth + 0.1 if shrunk else None
+    solution = solve_ridge(summed(z, y, torch.arange(80) // 16), penalties=[penalty], prior=prior)
+    torch.testing.assert_close(solution.weight.double(), ridge(z, y, penalty, prior), rtol=1e-5, atol=1e-6)
+
+
+def test_weights_count_windows_as_often_as_they_say():
+    z, y, _ = draw(40)
+    weight = torch.arange(40, dtype=torch.float64) % 3
+    solution = solve_ridge(summed(z, y, torch.arange(40) // 8, weight), penalties=[0.1])
+    torch.testing.assert_close(solution.weight.double(), ridge(z, y, 0.1, weight=weight), rtol=1e-5, atol=1e-6)
+
+
+def test_fold_errors_from_sums_equal_those_from_windows():
+    z, y, _ = draw(100)
+    segments = torch.arange(100) // 20
+    solution = solve_ridge(summed(z, y, segments), penalties=[0.1, 1.0])
+    for fold, (trained, validated) in enumerate([((0,), (2, 3)), ((0, 1, 2), (4,))]):
+        train = torch.isin(segments, torch.tensor(trained))
+        held_out = torch.isin(segments, torch.tensor(validated))
+        for p, penalty in enumerate([0.1, 1.0]):
+            error = (y[held_out] - z[held_out] @ ridge(z[train], y[train], penalty)).square().mean()
+            torch.testing.assert_close(solution.errors[fold, p], error)
+
+
+def test_single_precision_windows_lose_nothing_that_matters():
+    z, y, _ = draw(5000, noise=0.01)
+    exact = solve_ridge(summed(z, y, torch.arange(5000) // 1000)).errors
+    single = solve_ridge(summed(z.float(), y.float(), torch.arange(5000) // 1000)).errors
+    torch.testing.assert_close(single, exact, rtol=1e-2, atol=1e-6)
+
+
+def test_noise_raises_the_penalty_and_a_right_prior_is_kept():
+    quiet, loud = (solve_ridge(summed(*draw(60, noise=n)[:2], torch.arange(60) // 12)).penalty for n in (0.01, 20.0))
+    assert quiet < loud
+    z, y, truth = draw(60, noise=20.0)
+    assert solve_ridge(summed(z, y, torch.arange(60) // 12), prior=truth).penalty >= loud
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_with_too_few_windows_the_prior_is_the_answer(n):
+    z, y, truth = draw(n)
+    solution = solve_ridge(summed(z, y, torch.full((n,), 4)), prior=truth)
+    torch.testing.assert_close(solution.weight, truth.float())
+    assert math.isinf(solution.penalty)
+    assert solution.errors.shape == (0, len(PENALTIES))
+
+
+def test_fewer_windows_than_steps_still_give_a_finite_map():
+    z, y, _ = draw(5)
+    solution = solve_ridge(summed(z, y, torch.tensor([0, 0, 2, 2, 4])))
+    assert solution.weight.isfinite().all()
+
+
+def test_windows_that_all_lie_at_their_level_keep_the_prior():
+    z = torch.zeros(20, L)
+    prior = seasonal_map(L, H, 3)
+    solution = solve_ridge(summed(z, torch.zeros(20, H), torch.arange(20) // 4), prior=prior)
+    torch.testing.assert_close(solution.weight, prior.float())
+
+
+def test_segments_leave_a_gap_of_a_horizon_before_each_border():
+    times = torch.arange(1000)
+    segments = time_segments(times, 10)
+    first, second = int(times[segments == 2][0]), int(times[segments == 4][0])
+    assert (first, second) == (750, 875)
+    assert int(times[segments == 0].max()) + 10 <= first
+    assert int(times[segments == 2].max()) + 10 <= second
+
+
+def test_segments_follow_time_whatever_the_order_of_windows():
+    times = torch.arange(100)
+    order = torch.randperm(100, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(time_segments(times[order], 4), time_segments(times, 4)[order])
+
+
+def test_short_series_hold_out_series_when_time_leaves_no_fold():
+    times, series = torch.arange(4).repeat(16), torch.arange(16).repeat_interleave(4)
+    segments = time_segments(times, 12, series)
+    assert set(segments.tolist()) == {0, 2, 4}
+    assert all(len(segments[series == s].unique()) == 1 for s in range(16))
+
+
+@pytest.mark.parametrize("n", range(2, 60))
+@pytest.mark.parametrize("horizon", [1, 7, 30])
+def test_no_fold_trains_on_what_it_validates(n, horizon):
+    times = torch.arange(n)
+    segments = time_segments(times, horizon)
+    for trained, validated in (((0,), (2, 3)), ((0, 1, 2), (4,))):
+        before = times[torch.isin(segments, torch.tensor(trained))]
+        after = times[torch.isin(segments, torch.tensor(validated))]
+        assert not len(before) or not len(after) or before.max() + horizon <= after.min()
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_segments_of_hardly_any_windows_exist(n):
+    assert time_segments(torch.arange(n), 5).shape == (n,)
+
+
+def test_the_seasonal_map_averages_equal_phases():
+    x = torch.arange(10.0, dtype=torch.float64)
+    assert (x @ seasonal_map(10, 5, 3)).tolist() == pytest.approx([4.0, 5.0, 6.0, 4.0, 5.0])
+    assert (x @ seasonal_map(10, 5, 3, cycles=1)).tolist() == [7.0, 8.0, 9.0, 7.0, 8.0]
+
+
+@pytest.mark.parametrize("season", [1, 11])
+def test_without_a_whole_season_the_map_repeats_the_level(season):
+    assert not seasonal_map(10, 5, season).any()
