@@ -1,1 +1,23 @@
-"""Matplotlib displays."""
+"""Pictures in the style of scikit-learn's displays; matplotlib is imported when one is drawn."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOME = {"ForecastDisplay": "tsrec.plotting._forecast"}
+
+__all__ = ["ForecastDisplay"]
+
+if TYPE_CHECKING:
+    from tsrec.plotting._forecast import ForecastDisplay
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tsrec.plotting' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

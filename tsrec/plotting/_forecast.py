@@ -1,0 +1,288 @@
+"""A forecast beside the history it continues, with intervals and, where known, what really came."""
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tsrec.frames import panel_index
+from tsrec.plotting._tracks import Line, Track, tracks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_HISTORY, _FORECAST, _ACTUAL, _RULE = "#7b8794", "#1d5fd1", "#1f2933", "#cbd2d9"
+_FAINT, _STRONG = 0.16, 0.34  # opacity of the widest and the narrowest band
+_ONE_COLUMN = 3  # so many pairs of axes stand below each other, more in two columns
+_FEW_STEPS = 40  # up to so many steps, points are marked
+
+
+class ForecastDisplay:
+    """History, forecast, intervals and actual values, a pair of axes for each variable of each series.
+
+    Parameters
+    ----------
+    history : Series, DataFrame or array, or None
+        What was known: one column per variable, with a MultiIndex (series, time) a panel.
+    forecast : Series, DataFrame or array
+        What was predicted, in the same container.
+    intervals : DataFrame, optional
+        The answer of ``predict_interval``: columns (variable, coverage, "lower" or "upper").
+    actual : Series, DataFrame or array, optional
+        What really came, drawn beside the forecast.
+    series : sequence of labels, optional
+        Which series of a panel to show, in this order. All when omitted.
+    max_history : int, optional
+        How many of the last steps of each history to show. Four times the steps of the forecast, but at least 48, when
+        omitted.
+
+    Attributes
+    ----------
+    ax_ : Axes, or array of Axes
+        What was drawn on; an array (in reading order) if there are several pairs. Set by `plot`.
+    figure_ : Figure
+        The figure. Set by `plot`.
+
+    See Also
+    --------
+    ForecastDisplay.from_estimator : Make the forecast, and plot it.
+
+    Examples
+    --------
+    >>> from tsrec.datasets import load_sunspots
+    >>> from tsrec.plotting import ForecastDisplay
+    >>> sunspots = load_sunspots()
+    >>> display = ForecastDisplay(sunspots[:-11], sunspots[-22:-11].set_axis(sunspots.index[-11:])).plot()
+    >>> display.ax_.get_title(loc="left")
+    'sunspots'
+    """
+
+    ax_: Any
+    figure_: "Figure"
+
+    def __init__(
+        self,
+        history: Any,
+        forecast: Any,
+        *,
+        intervals: pd.DataFrame | None = None,
+        actual: Any = None,
+        series: Sequence[Hashable] | None = None,
+        max_history: int | None = None,
+    ) -> None:
+        self.history = history
+        self.forecast = forecast
+        self.intervals = intervals
+        self.actual = actual
+        self.series = series
+        self.max_history = max_history
+
+    @classmethod
+    def from_estimator(
+        cls,
+        forecaster: Any,
+        X: Any = None,
+        *,
+        history: Any = None,
+        actual: Any = None,
+        coverage: Sequence[float] | None = (0.5, 0.9),
+        series: Sequence[Hashable] | None = None,
+        max_history: int | None = None,
+        ax: Any = None,
+    ) -> "ForecastDisplay":
+        """Forecast, and plot the forecast.
+
+        Parameters
+        ----------
+        forecaster : fitted forecaster
+            With ``predict(X)`` and, for intervals, ``predict_interval(X, coverage)``.
+        X : int, Index, DataFrame or array, optional
+            What to forecast, as in the forecaster's ``predict``.
+        history : Series, DataFrame or array, optional
+            Forecast (and show) the continuation of this history instead of that which the forecaster was fitted on.
+        actual : Series, DataFrame or array, optional
+            What really came.
+        coverage : sequence of float or None, default (0.5, 0.9)
+            Nominal coverage of the intervals, between 0 and 1. None for no intervals.
+        series, max_history
+            As in the constructor.
+        ax : Axes or array of Axes, optional
+            As in `plot`.
+
+        Returns
+        -------
+        ForecastDisplay
+            Plotted.
+
+        Raises
+        ------
+        TypeError
+            If intervals are asked for and the forecaster makes none.
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from tsrec.plotting import ForecastDisplay
+        >>> class Last:
+        ...     def predict(self, X, history=None):
+        ...         return np.full(X, history[-1])
+        >>> display = ForecastDisplay.from_estimator(Last(), 5, history=np.arange(20.0), coverage=None)
+        """
+        if coverage is not None and not hasattr(forecaster, "predict_interval"):
+            raise TypeError(
+                f"coverage: {type(forecaster).__name__} has no predict_interval(), so it makes no intervals. Pass "
+                "coverage=None."
+            )
+        other = {} if history is None else {"history": history}
+        return cls(
+            _fitted_history(forecaster) if history is None else history,
+            forecaster.predict(X, **other),
+            intervals=None if coverage is None else forecaster.predict_interval(X, list(coverage), **other),
+            actual=actual,
+            series=series,
+            max_history=max_history,
+        ).plot(ax)
+
+    def plot(self, ax: Any = None) -> "ForecastDisplay":
+        """Draw.
+
+        Parameters
+        ----------
+        ax : Axes or array of Axes, optional
+            Where to draw, one pair of axes for each variable of each series. A new figure when omitted.
+
+        Returns
+        -------
+        ForecastDisplay
+            With `ax_` and `figure_` set.
+
+        Raises
+        ------
+        ValueError
+            If there are too many series and variables (more than 12), or not one for each of the given axes.
+        ImportError
+            If matplotlib is not installed.
+        """
+        shown = tracks(
+            self.forecast, self.history, self.actual, self.intervals, series=self.series, max_history=self.max_history
+        )
+        axes = _new_axes(len(shown)) if ax is None else np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+        if len(axes) != len(shown):
+            raise ValueError(
+                f"ax: got {len(axes)} pairs of axes for {len(shown)} series and variables. Pass as many, or none."
+            )
+        for each, track in zip(axes, shown, strict=True):
+            _draw(each, track)
+        _legend(axes, is_new=ax is None)
+        self.ax_ = axes[0] if len(axes) == 1 else axes
+        self.figure_ = axes[0].figure
+        return self
+
+
+def _fitted_history(forecaster: Any) -> pd.DataFrame | None:
+    """The history that a forecaster of this package was fitted on, or has been updated with; None from others."""
+    panel = getattr(forecaster, "panel_", None)
+    if panel is None:
+        return None
+    owners = np.repeat(np.arange(panel.n_series), panel.lengths)
+    index = panel_index(panel.ids, panel.grid, owners, panel.ordinals())
+    return pd.DataFrame(panel.values, index=index, columns=panel.columns)
+
+
+def _new_axes(count: int) -> np.ndarray:
+    """Axes of a new figure: a few below each other, more in two columns."""
+    try:
+        from matplotlib import pyplot as plt
+    except ImportError as err:
+        raise ImportError(
+            "ForecastDisplay: matplotlib is needed to plot and is not installed. Install it with: "
+            "pip install 'tsrec[plot]'"
+        ) from err
+    columns = 1 if count <= _ONE_COLUMN else 2
+    rows = -(-count // columns)
+    height = 3.6 if rows == 1 else 2.3 * rows + 0.6
+    figure, grid = plt.subplots(rows, columns, figsize=(9.0, height), squeeze=False, layout="constrained")
+    axes = grid.ravel()
+    for spare in axes[count:]:
+        figure.delaxes(spare)
+    return axes[:count]
+
+
+def _draw(ax: "Axes", track: Track) -> None:
+    for i, band in enumerate(track.bands):
+        share = i / max(len(track.bands) - 1, 1)
+        ax.fill_between(
+            band.time,
+            band.lower,
+            band.upper,
+            color=_FORECAST,
+            alpha=_FAINT + share * (_STRONG - _FAINT) if len(track.bands) > 1 else (_FAINT + _STRONG) / 2,
+            linewidth=0,
+            label=f"{100 * band.coverage:g} % interval",
+        )
+    if track.history is not None:
+        _draw_line(ax, track.history, color=_HISTORY, label="history", width=1.2)
+        ax.axvline(track.history.time[-1], color=_RULE, linewidth=1, zorder=0.5)
+    if track.actual is not None:
+        _draw_line(ax, track.joined_actual(), color=_ACTUAL, label="actual", width=1.2)
+    _draw_line(ax, track.forecast, color=_FORECAST, label="forecast", width=2.0)
+    ax.set_ylim(*track.limits())
+    _dress(ax, track)
+
+
+def _draw_line(ax: "Axes", line: Line, *, color: str, label: str, width: float) -> None:
+    ax.plot(
+        line.time,
+        line.values,
+        color=color,
+        linewidth=width,
+        label=label,
+        solid_capstyle="round",
+        marker="o" if len(line.values) <= _FEW_STEPS else "",
+        markersize=1.5 + width,
+    )
+
+
+def _dress(ax: "Axes", track: Track) -> None:
+    """Ticks that can be read, and nothing that is not needed."""
+    from matplotlib import dates, ticker
+
+    if np.issubdtype(track.forecast.time.dtype, np.datetime64):
+        locator = dates.AutoDateLocator(minticks=4, maxticks=9)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+    else:
+        ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    ax.yaxis.set_major_locator(ticker.MaxNLocator(nbins=5))
+    if 1e4 <= max(map(abs, ax.get_ylim())) < 1e7:
+        ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
+    ax.margins(x=0.01)
+    ax.set_title(track.title, loc="left", fontsize="medium", color=_ACTUAL)
+    ax.grid(axis="y", color=_RULE, linewidth=0.6, alpha=0.7)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.spines["bottom"].set_color(_RULE)
+    ax.tick_params(colors=_ACTUAL, labelsize="small", length=0)
+    ax.xaxis.get_offset_text().set_fontsize("small")
+
+
+def _legend(axes: np.ndarray, *, is_new: bool) -> None:
+    """One legend for all axes, in a line: above the first, or above all if those of a new figure stand side by side."""
+    handles, labels = axes[0].get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: (labels[i].endswith("interval"), i))
+    chosen = [handles[i] for i in order], [labels[i] for i in order]
+    style: dict[str, Any] = {
+        "ncols": len(order),
+        "frameon": False,
+        "fontsize": "small",
+        "handlelength": 1.6,
+        "columnspacing": 1.4,
+    }
+    if is_new and len(axes) > _ONE_COLUMN:
+        axes[0].figure.legend(*chosen, loc="outside upper right", **style)
+    else:
+        axes[0].legend(*chosen, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, **style)
