@@ -54,8 +54,12 @@ def interval_width(y_true: Any, y_interval: Any, *, coverage: float | None = Non
 
     Parameters
     ----------
-    y_true, y_interval, coverage
-        As in `interval_coverage`. Of y_true only the labels, and what is missing, count.
+    y_true : Series, DataFrame or array
+        Of these values only the labels, and what is missing, count.
+    y_interval : DataFrame or pair of (lower, upper)
+        As in `interval_coverage`.
+    coverage : float, optional
+        As in `interval_coverage`.
     average : {"all", "series"} or None, default "all"
         As in `mae`.
 

@@ -68,7 +68,11 @@ def wql(
 
     Parameters
     ----------
-    y_true, y_quantiles, levels
+    y_true : Series, DataFrame or array
+        As in `pinball`.
+    y_quantiles : DataFrame or array
+        As in `pinball`.
+    levels : float or sequence of float, optional
         As in `pinball`.
     average : {"all", "series"} or None, default "all"
         "all" takes both sums over everything, as is usual; "series" gives every series and variable its own
@@ -120,7 +124,11 @@ def crps(
 
     Parameters
     ----------
-    y_true, y_quantiles, levels
+    y_true : Series, DataFrame or array
+        As in `pinball`.
+    y_quantiles : DataFrame or array
+        As in `pinball`.
+    levels : float or sequence of float, optional
         As in `pinball`.
     average : {"all", "series"} or None, default "all"
         As in `mae`.

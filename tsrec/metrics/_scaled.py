@@ -75,8 +75,14 @@ def rmsse(
 
     Parameters
     ----------
-    y_true, y_pred, y_train, scale, season
-        As in `mase`, but the scale is the root mean square of the seasonal differences, ``naive_scale(squared=True)``.
+    y_true, y_pred : Series, DataFrame or array
+        As in `mae`.
+    y_train : Series, DataFrame or array, optional
+        As in `mase`.
+    scale : float, Series, DataFrame or array, optional
+        As in `mase`, but the root mean square of the seasonal differences: ``naive_scale(squared=True)``.
+    season : int, default 1
+        As in `mase`.
     average : {"all", "series"} or None, default "all"
         As in `rmse`; the M5 competition computes it per series.
 
@@ -121,7 +127,11 @@ def owa(
         As in `mae`.
     y_naive2 : Series, DataFrame or array
         Forecasts to compare with: of the naive method on seasonally adjusted data in M4, but any will do.
-    y_train, scale, season
+    y_train : Series, DataFrame or array, optional
+        As in `mase`.
+    scale : float, Series, DataFrame or array, optional
+        As in `mase`.
+    season : int, default 1
         As in `mase`.
 
     Returns

@@ -17,6 +17,7 @@ def mae_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     Parameters
     ----------
     estimator : fitted forecaster or regressor
+        Has ``predict(X)``.
     X : DataFrame or array
         What to predict from, or the true values themselves when y is omitted.
     y : Series, DataFrame or array, optional
@@ -38,7 +39,21 @@ def mae_scorer(estimator: Any, X: Any, y: Any = None) -> float:
 
 
 def rmse_scorer(estimator: Any, X: Any, y: Any = None) -> float:
-    """Minus the root mean squared error of ``estimator.predict(X)``; parameters as in `mae_scorer`.
+    """Minus the root mean squared error of ``estimator.predict(X)``.
+
+    Parameters
+    ----------
+    estimator : fitted forecaster or regressor
+        As in `mae_scorer`.
+    X : DataFrame or array
+        As in `mae_scorer`.
+    y : Series, DataFrame or array, optional
+        As in `mae_scorer`.
+
+    Returns
+    -------
+    float
+        In the unit of y, at most 0.
 
     Examples
     --------
@@ -51,7 +66,21 @@ def rmse_scorer(estimator: Any, X: Any, y: Any = None) -> float:
 
 
 def smape_scorer(estimator: Any, X: Any, y: Any = None) -> float:
-    """Minus the sMAPE, in percent, of ``estimator.predict(X)``; parameters as in `mae_scorer`.
+    """Minus the sMAPE of ``estimator.predict(X)``.
+
+    Parameters
+    ----------
+    estimator : fitted forecaster or regressor
+        As in `mae_scorer`.
+    X : DataFrame or array
+        As in `mae_scorer`.
+    y : Series, DataFrame or array, optional
+        As in `mae_scorer`.
+
+    Returns
+    -------
+    float
+        In percent, between -200 and 0.
 
     Examples
     --------

@@ -106,8 +106,10 @@ class ForecastDisplay:
             What really came.
         coverage : sequence of float or None, default (0.5, 0.9)
             Nominal coverage of the intervals, between 0 and 1. None for no intervals.
-        series, max_history
-            As in the constructor.
+        series : sequence of labels, optional
+            Which series of a panel to show. All when omitted.
+        max_history : int, optional
+            How many of the last steps of each history to show, as in the constructor.
         ax : Axes or array of Axes, optional
             As in `plot`.
 
