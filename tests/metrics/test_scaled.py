@@ -47,6 +47,11 @@ def test_scale_takes_rows_in_the_order_of_time(train):
     assert naive_scale(one.iloc[::-1]) == naive_scale(one)
 
 
+def test_scale_takes_levels_in_the_order_of_time():
+    index = pd.MultiIndex(levels=[["a"], [3, 1, 2]], codes=[[0, 0, 0], [0, 1, 2]], names=["series", "time"])
+    assert naive_scale(pd.Series([10.0, 1.0, 2.0], index)).to_dict() == {"a": (1 + 8) / 2}
+
+
 def test_scale_of_a_short_series_is_nan():
     assert np.isnan(naive_scale([1.0, 2.0], season=2))
 
