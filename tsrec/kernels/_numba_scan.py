@@ -42,6 +42,12 @@ def scan_adjoint(
 
 
 @njit(nogil=True, **OPTIONS)
+def _row(a, i):  # type: ignore[no-untyped-def]
+    # Two subscripts instead of a chosen index: the unsigned i of prange and a literal 0 would unify to a float.
+    return a[i] if a.shape[0] > 1 else a[0]
+
+
+@njit(nogil=True, **OPTIONS)
 def _scan_row(a, b, state, h, reverse):  # type: ignore[no-untyped-def]
     length, width = b.shape
     varies = a.shape[0] > 1
@@ -57,13 +63,13 @@ def _scan_row(a, b, state, h, reverse):  # type: ignore[no-untyped-def]
 @njit(nogil=True, **OPTIONS)
 def _scan_serial(a, b, state, h, reverse):  # type: ignore[no-untyped-def]
     for i in range(b.shape[0]):
-        _scan_row(a[i if a.shape[0] > 1 else 0], b[i], state[i], h[i], reverse)
+        _scan_row(_row(a, i), b[i], state[i], h[i], reverse)
 
 
 @njit(parallel=True, **OPTIONS)
 def _scan_parallel(a, b, state, h, reverse):  # type: ignore[no-untyped-def]
     for i in prange(b.shape[0]):
-        _scan_row(a[i if a.shape[0] > 1 else 0], b[i], state[i], h[i], reverse)
+        _scan_row(_row(a, i), b[i], state[i], h[i], reverse)
 
 
 @njit(nogil=True, **OPTIONS)
@@ -101,24 +107,24 @@ def _adjoint_constant_row(a, h, h0, g, carry, da, db, reverse):  # type: ignore[
 @njit(nogil=True, **OPTIONS)
 def _adjoint_serial(a, h, h0, g, carry, da, db, reverse):  # type: ignore[no-untyped-def]
     for i in range(h.shape[0]):
-        _adjoint_row(a[i if a.shape[0] > 1 else 0], h[i], h0[i], g[i], carry[i], da[i], db[i], reverse)
+        _adjoint_row(_row(a, i), h[i], h0[i], g[i], carry[i], da[i], db[i], reverse)
 
 
 @njit(parallel=True, **OPTIONS)
 def _adjoint_parallel(a, h, h0, g, carry, da, db, reverse):  # type: ignore[no-untyped-def]
     for i in prange(h.shape[0]):
-        _adjoint_row(a[i if a.shape[0] > 1 else 0], h[i], h0[i], g[i], carry[i], da[i], db[i], reverse)
+        _adjoint_row(_row(a, i), h[i], h0[i], g[i], carry[i], da[i], db[i], reverse)
 
 
 @njit(nogil=True, **OPTIONS)
 def _adjoint_constant_serial(a, h, h0, g, carry, da, db, reverse):  # type: ignore[no-untyped-def]
     for i in range(h.shape[0]):
-        row = a[i if a.shape[0] > 1 else 0, 0]
+        row = _row(a, i)[0]
         _adjoint_constant_row(row, h[i], h0[i], g[i], carry[i], da[i, 0], db[i], reverse)
 
 
 @njit(parallel=True, **OPTIONS)
 def _adjoint_constant_parallel(a, h, h0, g, carry, da, db, reverse):  # type: ignore[no-untyped-def]
     for i in prange(h.shape[0]):
-        row = a[i if a.shape[0] > 1 else 0, 0]
+        row = _row(a, i)[0]
         _adjoint_constant_row(row, h[i], h0[i], g[i], carry[i], da[i, 0], db[i], reverse)

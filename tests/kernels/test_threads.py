@@ -1,0 +1,152 @@
+"""Parallel kernels run only where they are safe, and give the same numbers as the serial ones."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from tsrec.kernels import _numba, _numba_conv, _numba_scan, linear_scan
+
+LARGE = _numba.PARALLEL_MIN_ELEMENTS
+
+
+@pytest.fixture
+def several_threads(monkeypatch):
+    """A process in which parallel kernels would be allowed."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(_numba, "_max_threads", lambda: 2)
+    monkeypatch.setattr(_numba, "_parallel_pid", None)
+    assert _numba.may_run_parallel(2, LARGE)
+
+
+@pytest.mark.usefixtures("several_threads")
+def test_small_work_stays_serial():
+    assert not _numba.may_run_parallel(2, LARGE - 1)
+    assert not _numba.may_run_parallel(1, LARGE)
+
+
+@pytest.mark.usefixtures("several_threads")
+def test_a_process_with_one_thread_stays_serial(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert not _numba.may_run_parallel(2, LARGE)
+
+
+@pytest.mark.usefixtures("several_threads")
+def test_a_child_of_a_process_that_ran_parallel_stays_serial(monkeypatch):
+    monkeypatch.setattr(_numba, "_parallel_pid", os.getpid() + 1)
+    assert not _numba.may_run_parallel(2, LARGE)
+
+
+@pytest.mark.usefixtures("several_threads")
+def test_other_threads_stay_serial():
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(_numba.may_run_parallel(2, LARGE)))
+    thread.start()
+    thread.join()
+    assert answers == [False]
+
+
+@pytest.mark.usefixtures("several_threads")
+def test_data_loader_workers_stay_serial(monkeypatch):
+    monkeypatch.setattr(torch.utils.data, "get_worker_info", lambda: object())
+    assert not _numba.may_run_parallel(2, LARGE)
+
+
+def test_the_number_of_threads_is_restored():
+    before = numba.get_num_threads()
+    with _numba.threads():
+        assert numba.get_num_threads() == min(torch.get_num_threads(), _numba._max_threads())
+    assert numba.get_num_threads() == before
+
+
+def random(*shape):
+    return np.random.default_rng(0).standard_normal(shape)
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_parallel_scans_equal_serial_ones_bit_for_bit(length):
+    a, b, h0 = 0.5 * random(4, length, 3), random(4, length, 3), random(4, 3)
+    results = []
+    for name in ("serial", "parallel"):
+        h, state, carry = np.full_like(b, np.nan), h0.copy(), h0.copy()
+        getattr(_numba_scan, f"_scan_{name}")(a, b, state, h, False)
+        da, db, row = np.full_like(b, np.nan), np.full_like(b, np.nan), np.full((4, 1, 3), np.nan)
+        getattr(_numba_scan, f"_adjoint_{name}")(a, h, h0, b, carry, da, db, False)
+        again = h0.copy()
+        getattr(_numba_scan, f"_adjoint_constant_{name}")(a[:, :1], h, h0, b, again, row, db, True)
+        results.append((h, state, da, db, carry, again, row))
+    assert all(np.array_equal(x, y) for x, y in zip(*results, strict=True))
+    assert not any(np.isnan(x).any() for x in results[0])
+
+
+def test_parallel_convolutions_equal_serial_ones_bit_for_bit():
+    u, g, taps = random(4, 11, 3), random(4, 11, 3), random(9, 3)
+    results = []
+    for name in ("serial", "parallel"):
+        y, grad = np.full_like(u, np.nan), np.zeros((4, 9, 3))
+        getattr(_numba_conv, f"_conv_{name}")(u, taps, y, False)
+        getattr(_numba_conv, f"_taps_{name}")(u, g, grad)
+        results.append((y, grad))
+    assert all(np.array_equal(x, y) for x, y in zip(*results, strict=True))
+    assert not np.isnan(results[0][0]).any()
+
+
+def test_serial_and_parallel_are_two_functions():
+    """Two compilations of one Python function share a cache entry: the second would load the first's code."""
+    for module, stems in ((_numba_scan, ("scan", "adjoint", "adjoint_constant")), (_numba_conv, ("conv", "taps"))):
+        for stem in stems:
+            serial, parallel = getattr(module, f"_{stem}_serial"), getattr(module, f"_{stem}_parallel")
+            assert serial.py_func is not parallel.py_func
+            assert parallel.targetoptions["parallel"]
+            assert not serial.targetoptions.get("parallel")
+            assert serial.targetoptions["nogil"]
+
+
+def test_large_calls_from_threads_at_once_agree_with_the_main_thread():
+    a, b = torch.rand(8, 128, 256), torch.rand(8, 128, 256)
+    wanted, _ = linear_scan(a, b)
+    answers = [None] * 4
+
+    def work(i):
+        answers[i] = linear_scan(a, b)[0]
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(torch.equal(answer, wanted) for answer in answers)
+
+
+def test_a_forked_child_of_a_parallel_parent_survives():
+    code = """
+        import os, torch
+        from tsrec.kernels import _numba, linear_scan
+        torch.set_num_threads(2)
+        _numba._max_threads = lambda: 2
+        a, b = torch.rand(8, 128, 256), torch.rand(8, 128, 256)
+        wanted, _ = linear_scan(a, b)
+        assert _numba._parallel_pid == os.getpid()
+        child = os.fork()
+        if child == 0:
+            # numpy compares: after a fork torch's own parallel loops hang.
+            os._exit(0 if (linear_scan(a, b)[0].numpy() == wanted.numpy()).all() else 3)
+        _, status = os.waitpid(child, 0)
+        raise SystemExit(os.waitstatus_to_exitcode(status))
+    """
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)],
+        env=environment,
+        timeout=120,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
