@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 N_SEGMENTS = 6
-PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, math.inf)
+PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, math.inf)
 # Blocked folds are few and differ in season, so their verdict on the penalty is noisy: a decade away from the usual
-# value must pay by 1 % of the error. Both grow as windows get scarce; infinity stands where 100 would.
-_USUAL, _PER_DECADE, _INFINITE = 0.3, 0.01, 100.0
+# value must pay by 1 % of the error. The usual value goes with coefficients per independent window, as the noise of
+# least squares does; infinity stands where 100 would.
+_USUAL, _PER_DECADE, _INFINITE = 0.6, 0.01, 100.0
 # Fold: segments to train on, segments to validate on. The targets of segment 1 straddle the first border, those of 3
 # the second, those of 5 both, which leaves 5 to the last solve.
 _FOLDS = (((0,), (2, 3)), ((0, 1, 2), (4,)))
@@ -152,9 +153,9 @@ def solve_ridge(
     """Choose the penalty on the folds, then solve on all windows.
 
     The map minimises sum w |y - z W|^2 / sum w + penalty * m * |W - prior|^2, where m is the mean square of a feature.
-    The penalty has the lowest mean of log errors over the folds, plus 1 % for each squared decade away from 0.3; both
-    numbers are multiplied by 1 + L / (n / H), coefficients per independent window. Without any usable fold nothing
-    speaks for more than the prior, and it is returned.
+    The penalty has the lowest mean of log errors over the folds, plus (1 + r) % for each squared decade away from
+    0.6 r, where r = L / (n / H) are the coefficients per independent window. Without any usable fold nothing speaks
+    for more than the prior, and it is returned.
 
     Parameters
     ----------
@@ -182,7 +183,7 @@ def solve_ridge(
             segments.append(validated)
     errors = torch.stack(rows) if rows else torch.zeros(0, len(penalties), dtype=torch.float64)
     everything = _pooled(statistics, range(N_SEGMENTS))
-    chosen = _choose(errors, penalties, 1 + context * horizon / everything.weight) if rows else len(penalties) - 1
+    chosen = _choose(errors, penalties, context * horizon / everything.weight) if rows else len(penalties) - 1
     penalty = penalties[chosen] if rows else math.inf
     weight = _solutions(everything, [penalty], start)[0]
     return RidgeMap(weight.float(), penalty, errors, [maps[chosen].float() for maps in candidates], segments)
@@ -223,7 +224,7 @@ def _choose(errors: Tensor, penalties: Sequence[float], scarcity: float) -> int:
     smallest = torch.finfo(errors.dtype).tiny
     tried = torch.tensor(penalties, dtype=errors.dtype).clamp_max(_INFINITE)
     decades = (tried / (_USUAL * scarcity)).log10()
-    score = errors.clamp_min(smallest).log().mean(0) + _PER_DECADE * scarcity * decades.square()
+    score = errors.clamp_min(smallest).log().mean(0) + _PER_DECADE * (1 + scarcity) * decades.square()
     return int(score.argmin())
 
 
