@@ -101,7 +101,7 @@ class DenseDynamics:
 
     def step(self, u_t: Tensor, state: Tensor) -> Tensor:
         """Advance states (B, H, N) by one input (B, H)."""
-        moved = (self.Ab @ state.permute(1, 2, 0)).permute(2, 0, 1)
+        moved = (state.transpose(0, 1) @ self.Ab.mT).transpose(0, 1)
         return moved + self.Bb * u_t[..., None]
 
     def _block(self, length: int) -> int:

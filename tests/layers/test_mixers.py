@@ -1,0 +1,205 @@
+"""What every mixer promises: one answer for a whole sequence, for its parts, and step by step."""
+
+import copy
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from tsrec.layers.lssl import LSSL, LSSLBlock, LSSLStack
+from tsrec.layers.residual import ResidualStack
+from tsrec.layers.s4d import S4D
+
+D = 4
+
+
+def seeded(number=1):
+    return torch.Generator().manual_seed(number)
+
+
+MIXERS = {
+    "LSSL legs": lambda: LSSL(D, d_state=8, channels=2, generator=seeded()),
+    "LSSL legt": lambda: LSSL(D, d_state=8, measure="legt", window_scale=2.0, generator=seeded()),
+    "LSSL lagt zoh": lambda: LSSL(D, d_state=7, measure="lagt", discretization="zoh", generator=seeded()),
+    "LSSL-fixed legs": lambda: LSSL(D, d_state=8, fixed=True, generator=seeded()),
+    "LSSL-fixed legt": lambda: LSSL(D, d_state=8, fixed=True, measure="legt", discretization=1.0, generator=seeded()),
+    "S4D": lambda: S4D(D, d_state=8, channels=2, generator=seeded()),
+    "block": lambda: LSSLBlock(LSSL(D, d_state=8, generator=seeded()), prenorm=False),
+    "stack": lambda: LSSLStack(D, 2, d_state=8, generator=seeded()),
+    "post-norm stack": lambda: ResidualStack([S4D(D, d_state=4), LSSL(D, d_state=4)], prenorm=False),
+}
+LENGTHS = (1, 2, 63, 64, 65, 100)
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
+
+every_mixer = pytest.mark.parametrize("make", MIXERS.values(), ids=MIXERS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Loops over small steps crawl when torch's threads wait for a busy core at each of them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def noise(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(shape, dtype=dtype, generator=seeded(seed))
+
+
+def leaves(state):
+    return [leaf for part in state for leaf in leaves(part)] if isinstance(state, tuple) else [state]
+
+
+def gap(x, y):
+    return max(((a - b).abs().max() / (1 + b.abs().max())).item() for a, b in zip(leaves(x), leaves(y), strict=True))
+
+
+@torch.no_grad()
+def run_steps(mixer, x, mask=None, rate=1.0):
+    state, outputs = mixer.init_state(len(x)), []
+    for t in range(x.shape[1]):
+        y_t, state = mixer.step(x[:, t], state, rate=rate, mask=None if mask is None else mask[:, t])
+        outputs.append(y_t)
+    return torch.stack(outputs, 1), state
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@every_mixer
+def test_steps_equal_the_whole(make, dtype):
+    mixer = make().to(dtype)
+    for length in LENGTHS:
+        x = noise(2, length, D, dtype=dtype)
+        rate = 2.0 if length == 63 else 1.0
+        assert gap(run_steps(mixer, x, rate=rate), mixer(x, rate=rate)) < TOLERANCE[dtype]
+
+
+@every_mixer
+def test_outputs_before_a_change_do_not_move(make):
+    mixer = make().double()
+    for length in LENGTHS:
+        x = noise(2, length, D)
+        start = length // 2
+        changed = torch.cat((x[:, :start], noise(2, length - start, D, seed=1)), 1)
+        before, after = mixer(x)[0][:, :start], mixer(changed)[0][:, :start]
+        # Up to 64 steps the direct sum is exact; a transform leaves rounding.
+        assert torch.equal(before, after) if length <= 64 else gap(before, after) < 1e-13
+
+
+@every_mixer
+def test_parts_with_the_state_carried_equal_the_whole(make):
+    mixer = make().double()
+    for length in LENGTHS[1:]:
+        x = noise(2, length, D)
+        for cut in {1, length // 2, length - 1}:
+            first, state = mixer(x[:, :cut])
+            second, last = mixer(x[:, cut:], state)
+            assert gap((torch.cat((first, second), 1), last), mixer(x)) < 1e-12
+
+
+@every_mixer
+def test_left_padding_changes_nothing(make):
+    mixer = make().double()
+    x = noise(2, 30, D)
+    padded = torch.cat((torch.full((2, 40, D), torch.nan, dtype=x.dtype), x), 1)
+    if isinstance(mixer, LSSLBlock):
+        padded = padded.nan_to_num(7.0)  # a lone block wants finite input
+    mask = torch.arange(70).expand(2, -1) >= 40
+    y, state = mixer(padded, mask=mask)
+    assert gap((y[:, 40:], state), mixer(x)) < 1e-12
+    _, state = mixer(padded[:, :40], mask=mask[:, :40])
+    assert all((leaf == 0).all() for leaf in leaves(state))
+
+
+@every_mixer
+def test_right_padding_changes_no_earlier_output(make):
+    mixer = make().double()
+    x = noise(2, 70, D)
+    mask = (torch.arange(70) < 50).expand(2, -1)
+    assert gap(mixer(x, mask=mask)[0][:, :50], mixer(x[:, :50])[0]) < 1e-12
+
+
+@every_mixer
+def test_masked_steps_are_never_read_forwards_or_backwards(make):
+    mixer = make().double()
+    x, mask = noise(2, 70, D), torch.rand(2, 70, generator=seeded()) < 0.7
+    holes = x.masked_fill(~mask[..., None], 3.0 if isinstance(mixer, LSSLBlock) else torch.nan)
+    filled = x.masked_fill(~mask[..., None], -5.0)
+    observed = mask[..., None].expand(-1, -1, D)
+    (y, state), (wanted, end) = mixer(holes, mask=mask), mixer(filled, mask=mask)
+    assert gap((y[observed], state), (wanted[observed], end)) < 1e-14
+    assert gap(run_steps(mixer, filled, mask), (wanted, end)) < 1e-10
+    y[observed].sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in mixer.parameters())
+
+
+@every_mixer
+def test_gradients_are_right(make):
+    mixer = make().double()
+    names = [name for name, _ in mixer.named_parameters()]
+
+    def call(x, *values):
+        y, state = torch.func.functional_call(mixer, dict(zip(names, values, strict=True)), (x,))
+        return (y, *(torch.view_as_real(s) if s.is_complex() else s for s in leaves(state)))
+
+    values = [p.detach().clone().requires_grad_() for p in mixer.parameters()]
+    assert gradcheck(call, (noise(1, 7, D).requires_grad_(), *values), fast_mode=True)
+
+
+@every_mixer
+def test_gradient_reaches_the_state_that_is_passed_in(make):
+    mixer = make().double()
+    state = mixer(noise(2, 5, D))[1]
+    inner = [s.detach().clone().requires_grad_() for s in leaves(state)]
+
+    def call(*parts):
+        y, _ = mixer(noise(2, 6, D), tuple(parts) if isinstance(state, tuple) else parts[0])
+        return y
+
+    assert gradcheck(call, inner, fast_mode=True)
+
+
+@every_mixer
+def test_batch_rows_do_not_influence_each_other(make):
+    mixer = make().double()
+    for length in (63, 100):
+        x = noise(3, length, D)
+        other = torch.cat((x[:1], noise(2, length, D, seed=9)))
+        assert torch.equal(mixer(x)[0][0], mixer(other)[0][0])
+
+
+@every_mixer
+def test_non_contiguous_input_gives_the_same(make):
+    mixer, x = make().double(), noise(2, 70, D)
+    strided = x.transpose(0, 2).contiguous().transpose(0, 2)
+    assert gap(mixer(strided), mixer(x)) < 1e-13
+
+
+@every_mixer
+def test_the_state_can_be_left_out(make):
+    mixer, x = make().double(), noise(2, 70, D)
+    y, state = mixer(x, return_state=False)
+    assert state is None or not leaves(state) or all(leaf is None for leaf in leaves(state))
+    assert torch.equal(y, mixer(x)[0])
+
+
+@every_mixer
+def test_deep_copy_and_global_random_state(make):
+    before = torch.random.get_rng_state()
+    mixer = make().double()
+    x = noise(2, 20, D)
+    y, _ = mixer(x)
+    twin = copy.deepcopy(mixer)
+    assert torch.equal(twin(x)[0], y)
+    assert torch.equal(make().double()(x)[0], y)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@every_mixer
+def test_groups_hold_every_trainable_parameter_once(make):
+    mixer = make()
+    next(iter(mixer.parameters())).requires_grad_(False)
+    groups = mixer.parameter_groups()
+    grouped = [id(p) for group in groups for p in group["params"]]
+    assert sorted(grouped) == sorted(id(p) for p in mixer.parameters() if p.requires_grad)
+    torch.optim.AdamW(groups, lr=1e-2, weight_decay=0.1)
