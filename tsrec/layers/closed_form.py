@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ Chunks = Callable[[], Iterable[tuple[int, Batch]]]
 
 _ENOUGH_RESIDUALS = 200
 _MAX_RESIDUALS = 8192
+_SHARES = 21
+_SPREAD_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @torch.no_grad()
@@ -64,29 +67,70 @@ def fit_closed_form(
 
 @torch.no_grad()
 def fit_shrink(module: DirectForecaster, batches: Iterable[Batch]) -> float:
-    """Set the share of the branch that is used: <residual, branch> / <branch, branch> on windows it has not seen.
+    """Set how much of the branch is used to what would have been best on windows it has not seen.
 
-    The share is cut to [0, 1], so a branch that learned nothing of use is switched off.
+    Shares from 0 to 1 are compared by the module's own point loss, then shares of the spread by the pinball loss, so a
+    branch that learned nothing of use is switched off. Offsets shrink as the root mean square error does.
 
     Parameters
     ----------
     module : DirectForecaster
-        Trained, in eval mode; its buffer ``shrink`` is written.
+        Trained, in eval mode; its buffers ``shrink``, ``spread_share`` and ``offsets`` are written.
     batches : iterable of Batch
+        On the module's device.
 
     Returns
     -------
     float
+        The share of the branch in the point forecast.
     """
-    both = own = 0.0
-    for batch in batches:
-        residual, branch = module.residual_parts(batch)
-        branch = torch.where(residual.isnan(), 0.0, branch).double()
-        both += float((residual.nan_to_num(0.0).double() * branch).sum())
-        own += float(branch.square().sum())
-    share = min(max(both / own, 0.0), 1.0) if own > 0 else 0.0
-    module.shrink.fill_(share)
-    return share
+    if module.mixer is None:
+        module.shrink.zero_()
+        return 0.0
+    seen = [_seen(module, batch) for batch in batches]
+    shares = torch.linspace(0, 1, _SHARES).tolist()
+    point_losses = [sum(window.point_loss(module, share) for window in seen) for share in shares]
+    best = shares[_lowest(point_losses)]
+    module.shrink.fill_(best)
+    if module.levels and seen:
+        before, after = (sum(window.square(share) for window in seen) for share in (0.0, best))
+        module.offsets.mul_((after / before) ** 0.5 if 0 < after < before else 1.0)
+        pinballs = [sum(window.pinball(module, best, share) for window in seen) for share in _SPREAD_SHARES]
+        module.spread_share.fill_(_SPREAD_SHARES[_lowest(pinballs)])
+    return best
+
+
+class _Seen(NamedTuple):
+    """Windows of one batch as the module sees them, normalised: everything but the branch, the branch, the truth."""
+
+    base: Tensor
+    branch: Tensor
+    log_spread: Tensor
+    target: Tensor
+    counted: Tensor
+
+    def point_loss(self, module: DirectForecaster, share: float) -> float:
+        loss = module.point_loss(self.base + share * self.branch, self.target)
+        return float((loss * self.counted).double().sum())
+
+    def square(self, share: float) -> float:
+        error = self.base + share * self.branch - self.target
+        return float((error.square() * self.counted).double().sum())
+
+    def pinball(self, module: DirectForecaster, share: float, spread_share: float) -> float:
+        point = self.base + share * self.branch
+        loss = module.pinball(point, spread_share * self.log_spread, self.target)
+        return float((loss * self.counted).double().sum())
+
+
+def _seen(module: DirectForecaster, batch: Batch) -> _Seen:
+    parts = module.parts(batch.context, batch.mask, batch.future)
+    return _Seen(parts.linear + parts.covariates, parts.branch, parts.log_spread, *module.targets(batch, parts.window))
+
+
+def _lowest(losses: Sequence[float]) -> int:
+    """Index of the lowest, the first of equals: less of the branch for nothing lost."""
+    return min(range(len(losses)), key=losses.__getitem__)
 
 
 def _statistics(module: DirectForecaster, chunks: Chunks, guess: Tensor) -> tuple[RidgeStatistics, bool]:

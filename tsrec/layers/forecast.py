@@ -21,13 +21,27 @@ LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
 LOSSES = ("mse", "mae", "huber")
 _MAX_LOG_FACTOR = 3.0
 _COVARIATE_WIDTH = 16
+# The spread has one factor per side, which a part of the steps shows well enough.
+_PINBALL_STEPS = 24
 
 
-class _Answer(NamedTuple):
-    """A forecast in normalised units: point (B, H), quantiles (B, H, Q), and the windows' level and scale."""
+class Parts(NamedTuple):
+    """What a forecast is made of, in normalised units, before any share is applied.
 
-    point: Tensor
-    quantiles: Tensor
+    Attributes
+    ----------
+    linear, branch, covariates : Tensor of shape (B, H)
+        Zeros where the module has no such part.
+    log_spread : Tensor of shape (B, 2)
+        Log factors of the offsets below and above the median.
+    window : Normalised
+        The windows' z, level and scale.
+    """
+
+    linear: Tensor
+    branch: Tensor
+    covariates: Tensor
+    log_spread: Tensor
     window: Normalised
 
 
@@ -35,7 +49,7 @@ class DirectForecaster(nn.Module):
     """Forecast H steps of one channel from L, all at once, with quantiles.
 
     With z the window in its own units, point = z W + shrink * head(mixer(patches(z))) + covariates, and
-    quantile_q = point + anchor + offset_q * exp(spread), where one spread per step and side comes from the branch.
+    quantile_q = point + anchor + offset_q * exp(spread_share * spread), with one spread per side from the branch.
 
     Parameters
     ----------
@@ -70,6 +84,8 @@ class DirectForecaster(nn.Module):
     linear : Tensor of shape (L, H) or None
     shrink : Tensor, scalar
         Share of the branch that is used, 1 until set.
+    spread_share : Tensor, scalar
+        Share of the branch's say on the spread, 1 until set.
     anchor : Tensor of shape (H,)
         Median of the residual.
     offsets : Tensor of shape (H, Q)
@@ -92,6 +108,7 @@ class DirectForecaster(nn.Module):
 
     linear: Tensor | None
     shrink: Tensor
+    spread_share: Tensor
     anchor: Tensor
     offsets: Tensor
     probabilities: Tensor
@@ -126,7 +143,7 @@ class DirectForecaster(nn.Module):
             self.embedding = Linear(self.patch, d_model, generator=generator)
             self.dropout = Dropout(dropout)
             self.head = _zeroed(Linear(features, horizon, generator=generator))
-            self.spread = _zeroed(Linear(features, 2 * horizon, generator=generator))
+            self.spread = _zeroed(Linear(features, 2, generator=generator))
         self.covariate_net = _covariate_net(covariates, generator) if covariates else None
         self._make_closed_form(linear)
 
@@ -138,6 +155,7 @@ class DirectForecaster(nn.Module):
         else:
             self.register_buffer("linear", start if linear == "ridge" else None)
         self.register_buffer("shrink", torch.ones(()))
+        self.register_buffer("spread_share", torch.ones(()))
         self.register_buffer("anchor", torch.zeros(self.horizon))
         normal = torch.special.ndtri(torch.tensor(self.levels, dtype=torch.float64)).float()
         self.register_buffer("offsets", normal.expand(self.horizon, -1).clone())
@@ -165,7 +183,10 @@ class DirectForecaster(nn.Module):
         quantiles : Tensor of shape (B, H, Q)
             Increasing along the last axis.
         """
-        point, quantiles, (_, loc, scale) = self._answer(context, mask, future)
+        parts = self.parts(context, mask, future)
+        _, loc, scale = parts.window
+        point = self._point(parts)
+        quantiles = self.quantiles(point, parts.log_spread * self.spread_share)
         return loc + scale * point, loc[..., None] + scale[..., None] * quantiles
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -173,18 +194,15 @@ class DirectForecaster(nn.Module):
 
         Missing target steps (NaN) do not count, windows count by ``batch.weight``.
         """
-        assert batch.target is not None
-        point, quantiles, (_, loc, scale) = self._answer(batch.context, batch.mask, batch.future)
-        observed = ~batch.target.isnan()
-        target = torch.where(observed, (batch.target - loc) / scale, 0.0)
-        counted = observed.to(target.dtype)
-        if batch.weight is not None:
-            counted = counted * batch.weight[:, None]
+        parts = self.parts(batch.context, batch.mask, batch.future)
+        point = self._point(parts)
+        target, counted = self.targets(batch, parts.window)
         total = counted.sum().clamp_min(1e-12)
-        losses = {"point": (self._point_loss(point, target) * counted).sum() / total}
-        if self.levels:
-            pinball = _pinball(quantiles, target, self.probabilities)
-            losses["quantile"] = (pinball.mean(-1) * counted).sum() / total
+        losses = {"point": (self.point_loss(point, target) * counted).sum() / total}
+        if self.levels and self.mixer is not None:
+            few = slice(None, None, -(-self.horizon // _PINBALL_STEPS))
+            pinball = self.pinball(point.detach(), parts.log_spread * self.spread_share, target, few)
+            losses["quantile"] = (pinball * counted[:, few]).sum() / counted[:, few].sum().clamp_min(1e-12)
         return losses
 
     @torch.no_grad()
@@ -209,22 +227,89 @@ class DirectForecaster(nn.Module):
         """Groups for the optimiser, with what each layer says about its own parameters."""
         return parameter_groups(self)
 
-    def residual_parts(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What W leaves over and what the branch says about it, for the closed-form shrinkage.
+    def components(
+        self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Split the point forecast; the parts (B, H) sum to it, in data units.
+
+        Parameters
+        ----------
+        context, mask, future
+            As in :meth:`forward`.
 
         Returns
         -------
-        residual, branch : Tensor of shape (B, H)
-            Normalised units; the residual is NaN where the target is.
+        dict of Tensor of shape (B, H)
+            "linear" (with the level of the window), and "recurrent" and "covariates" where the module has them.
         """
+        parts = self.parts(context, mask, future)
+        _, loc, scale = parts.window
+        found = {"linear": loc + scale * parts.linear}
+        if self.mixer is not None:
+            found["recurrent"] = scale * self.shrink * parts.branch
+        if self.covariate_net is not None:
+            found["covariates"] = scale * parts.covariates
+        return found
+
+    def parts(self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None) -> Parts:
+        """Compute what a forecast is made of; arguments as in :meth:`forward`."""
+        window = self._normalise(context, mask)
+        nothing = window.z.new_zeros(len(context), self.horizon)
+        linear = nothing if self.linear is None else window.z @ self.linear
+        branch, log_spread = nothing, nothing.new_zeros(len(context), 2)
+        if self.mixer is not None:
+            features = self.dropout(self._mixed(window.z, mask).flatten(1))
+            branch = self.head(features)
+            if self.levels:
+                # Detached: the pinball loss shapes the spread alone, so the point forecast is the same without it.
+                log_spread = self.spread(features.detach()).clamp(-_MAX_LOG_FACTOR, _MAX_LOG_FACTOR)
+        covariates = nothing
+        if self.covariate_net is not None and future is not None:
+            covariates = self.covariate_net(future.nan_to_num(0.0)).squeeze(-1)
+        return Parts(linear, branch, covariates, log_spread, window)
+
+    def targets(self, batch: Batch, window: Normalised) -> tuple[Tensor, Tensor]:
+        """Normalise the targets, zeros where they are missing, and tell how much each counts; both (B, H)."""
         assert batch.target is not None
-        window = self._normalise(batch.context, batch.mask)
-        residual = (batch.target - window.loc) / window.scale - self._linear_part(window.z)
-        if self.covariate_net is not None and batch.future is not None:
-            residual = residual - self._covariate_part(batch.future)
-        if self.mixer is None:
-            return residual, torch.zeros_like(residual)
-        return residual, self.head(self.dropout(self._mixed(window.z, batch.mask).flatten(1)))
+        observed = ~batch.target.isnan()
+        counted = observed.to(window.z.dtype)
+        if batch.weight is not None:
+            counted = counted * batch.weight[:, None]
+        return torch.where(observed, (batch.target - window.loc) / window.scale, 0.0), counted
+
+    def quantiles(self, point: Tensor, log_spread: Tensor, steps: slice = slice(None)) -> Tensor:
+        """Quantiles around a point forecast, in normalised units.
+
+        The offsets of each side are stretched by one factor, which keeps their order: quantiles never cross.
+
+        Parameters
+        ----------
+        point : Tensor of shape (B, H)
+        log_spread : Tensor of shape (B, 2)
+        steps : slice, optional
+            Of the horizon.
+
+        Returns
+        -------
+        Tensor of shape (B, H, Q)
+        """
+        below, above = log_spread.exp()[:, None, None].unbind(-1)
+        offsets = self.offsets[steps]
+        stretched = offsets.clamp_max(0) * below + offsets.clamp_min(0) * above
+        return (point[:, steps] + self.anchor[steps])[..., None] + stretched
+
+    def pinball(self, point: Tensor, log_spread: Tensor, target: Tensor, steps: slice = slice(None)) -> Tensor:
+        """Twice the pinball loss, mean over levels (level 0.5 alone is the absolute error); (B, H)."""
+        short = target[:, steps, None] - self.quantiles(point, log_spread, steps)
+        return 2 * torch.maximum(self.probabilities * short, (self.probabilities - 1) * short).mean(-1)
+
+    def point_loss(self, point: Tensor, target: Tensor) -> Tensor:
+        """Loss of each value, in normalised units; shapes as given."""
+        if self.loss == "mse":
+            return (point - target).square()
+        if self.loss == "mae":
+            return (point - target).abs()
+        return huber_loss(point, target, reduction="none")
 
     def _normalise(self, context: Tensor, mask: Tensor | None) -> Normalised:
         return normalise(
@@ -236,26 +321,8 @@ class DirectForecaster(nn.Module):
             fallback_scale=self.fallback_scale,
         )
 
-    def _answer(self, context: Tensor, mask: Tensor | None, future: Tensor | None) -> _Answer:
-        window = self._normalise(context, mask)
-        point = self._linear_part(window.z)
-        log_factor = None
-        if self.mixer is not None:
-            features = self.dropout(self._mixed(window.z, mask).flatten(1))
-            point = point + self.shrink * self.head(features)
-            if self.levels:
-                # Detached: the pinball loss shapes the spread alone, so the point forecast is the same without it.
-                log_factor = self.spread(features.detach()).unflatten(1, (self.horizon, 2))
-        if self.covariate_net is not None and future is not None:
-            point = point + self._covariate_part(future)
-        return _Answer(point, self._quantiles(point.detach(), log_factor), window)
-
-    def _linear_part(self, z: Tensor) -> Tensor:
-        return z.new_zeros(len(z), self.horizon) if self.linear is None else z @ self.linear
-
-    def _covariate_part(self, future: Tensor) -> Tensor:
-        assert self.covariate_net is not None
-        return self.covariate_net(future.nan_to_num(0.0)).squeeze(-1)
+    def _point(self, parts: Parts) -> Tensor:
+        return parts.linear + self.shrink * parts.branch + parts.covariates
 
     def _mixed(self, z: Tensor, mask: Tensor | None) -> Tensor:
         """Cut the window's latest steps into patches (B, T, P), embed (B, T, D), mix (B, T, D)."""
@@ -264,27 +331,6 @@ class DirectForecaster(nn.Module):
         patches = self.embedding(z[:, -used:].unflatten(1, (-1, self.patch)))
         seen = None if mask is None else mask[:, -used:].unflatten(1, (-1, self.patch)).any(-1)
         return self.mixer(patches, None, seen)[0]
-
-    def _quantiles(self, point: Tensor, log_factor: Tensor | None) -> Tensor:
-        """Stretch the offsets of each side; their order is kept, so quantiles never cross."""
-        offsets = self.offsets.expand(len(point), -1, -1)
-        if log_factor is not None:
-            factor = log_factor.clamp(-_MAX_LOG_FACTOR, _MAX_LOG_FACTOR).exp()
-            offsets = torch.where(offsets > 0, offsets * factor[..., 1:], offsets * factor[..., :1])
-        return (point + self.anchor)[..., None] + offsets
-
-    def _point_loss(self, point: Tensor, target: Tensor) -> Tensor:
-        if self.loss == "mse":
-            return (point - target).square()
-        if self.loss == "mae":
-            return (point - target).abs()
-        return huber_loss(point, target, reduction="none")
-
-
-def _pinball(quantiles: Tensor, target: Tensor, probabilities: Tensor) -> Tensor:
-    """Twice the pinball loss, so that level 0.5 is the absolute error; (B, H, Q)."""
-    short = target[..., None] - quantiles
-    return 2 * torch.maximum(probabilities * short, (probabilities - 1) * short)
 
 
 def _covariate_net(covariates: int, generator: torch.Generator) -> nn.Sequential:
