@@ -1,12 +1,12 @@
 """Requested rows as forecasts from cut-offs: blocks inside the history, and blocks that roll on beyond it."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from tsrec.estimators._request import Request
+from tsrec.estimators._warn import warn_user
 from tsrec.frames import Panel
 
 # (panel, cutoffs (n, 2) of series and position) -> (n, horizon, n_channels, n_answers); answer 0 is the point forecast
@@ -99,12 +99,10 @@ def _with_future(longer: Panel, history: Panel, request: Request, beyond: np.nda
     )
     missing = int((furthest - given).sum())
     if missing:
-        warnings.warn(
+        warn_user(
             f"X: the covariates of {missing} steps between the end of the history and the rows asked for are "
             "unknown and "
-            "count as missing. Give X from the first step after the history on.",
-            UserWarning,
-            stacklevel=6,
+            "count as missing. Give X from the first step after the history on."
         )
     return replace(longer, covariates=covariates)
 

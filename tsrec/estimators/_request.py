@@ -139,7 +139,10 @@ def _locate(panel: Panel, ids: pd.Index) -> np.ndarray:
 
 def _positions(panel: Panel, series: np.ndarray, ordinals: np.ndarray) -> np.ndarray:
     positions, rest = np.divmod(ordinals - panel.starts[series], panel.grid.step)
-    for wrong, what in ((rest != 0, "lie between the steps of y"), (positions < 0, "lie before the first row of y")):
+    for wrong, what in (
+        (rest != 0, "lie between the steps of y"),
+        (positions < 0, "lie before the first row of y (in cross-validation use TimeSeriesSplit)"),
+    ):
         if wrong.any():
             first = panel.grid.decode(ordinals[np.flatnonzero(wrong)[:1]])[0]
             raise ValueError(

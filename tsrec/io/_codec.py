@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 import tsrec
+from tsrec.estimators._covariates import CovariateEffect
+from tsrec.estimators._units import SeriesUnits
 from tsrec.frames import Form, Panel, TimeGrid
 
 Arrays = dict[str, np.ndarray]
-_RECORDS = {record.__name__: record for record in (Form, Panel, TimeGrid)}
+_RECORDS = {record.__name__: record for record in (CovariateEffect, Form, Panel, SeriesUnits, TimeGrid)}
 
 
 def encode(value: Any, arrays: Arrays, at: str) -> Any:

@@ -1,0 +1,21 @@
+"""Forecasters that every contract test runs on, small enough to be fitted hundreds of times."""
+
+import pytest
+
+from tsrec import LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster
+
+FORECASTERS = {
+    "naive": SeasonalNaiveForecaster(horizon=5, season=3),
+    "mean": SeasonalMeanForecaster(horizon=5, season=3, context=9),
+    "lssl": LSSLForecaster(
+        horizon=5, season=3, context=12, patch=4, d_model=4, d_state=4, max_epochs=1, random_state=0
+    ),
+    "ridge": LSSLForecaster(horizon=5, season=3, context=12, max_epochs=0, random_state=0),
+}
+
+
+@pytest.fixture(params=list(FORECASTERS))
+def forecaster(request):
+    from sklearn.base import clone
+
+    return clone(FORECASTERS[request.param])

@@ -1,0 +1,216 @@
+"""The forecasting task for torch modules: units, windows, training with a held-out tail, refit, and batched inference.
+
+A family gives ``_build(n_features, generator)``, a module with the seam of `tsrec.training.train` and
+
+- ``forward(context (B, L), mask, future) -> (point (B, H), quantiles (B, H, Q))``;
+- ``embed(context, mask) -> (B, d)`` and ``components(context, mask, future) -> {name: (B, H)}``.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from tsrec.estimators._callbacks import CallbackSupportMixin, with_callbacks
+from tsrec.estimators._covariates import CovariateEffect, fit_effect
+from tsrec.estimators._forecaster import BaseForecaster
+from tsrec.estimators._learning import Learner
+from tsrec.estimators._training_windows import window_table
+from tsrec.estimators._units import SeriesUnits, measure
+from tsrec.frames import Panel, contexts, origins, window_rows
+from tsrec.frames.season import choose_context
+from tsrec.training import make_generator, resolve_device, single_thread
+
+# Windows in every batch of inference: always as many, so that an answer does not depend on its neighbours.
+_INFERENCE_BATCH = 256
+
+
+def _is_fitted(forecaster: "TorchForecaster") -> bool:
+    check_is_fitted(forecaster)
+    return True
+
+
+class _Windows(NamedTuple):
+    """Contexts of some cut-offs, a row per cut-off and channel, and what turns answers back into data units."""
+
+    n_cutoffs: int
+    context: Tensor
+    mask: Tensor
+    future: Tensor | None
+    center: np.ndarray
+    spread: np.ndarray
+    effect: np.ndarray | float
+
+
+class TorchForecaster(CallbackSupportMixin, BaseForecaster):
+    """Base of the forecasters that are torch modules; see the module's docstring for what a family adds."""
+
+    context: int | str
+    max_epochs: int
+    learning_rate: float
+    device: Any
+    random_state: Any
+    verbose: int
+    module_: nn.Module
+    units_: SeriesUnits
+    effect_: CovariateEffect
+
+    def _build(self, n_features: int, generator: torch.Generator) -> nn.Module:
+        raise NotImplementedError
+
+    @with_callbacks
+    def _fit_panel(self, panel: Panel) -> None:
+        device = resolve_device(self.device)
+        generator = make_generator(self.random_state)
+        self._choose(panel)
+        self.units_ = measure(panel)
+        values = self.units_.of_rows(panel)
+        features = None
+        self.n_features_ = panel.n_covariates
+        if panel.n_covariates:
+            self.effect_ = fit_effect(values, panel, self.season_)
+            values = values - self.effect_.of(panel.covariates)
+            features = self.effect_.standardised(panel.covariates)
+        table = window_table(panel, values, features, self.context_, self.horizon)
+        context = self._init_callback_context(max_subtasks=None)
+        if context is not None:
+            context.call_on_fit_task_begin(estimator=self)
+        learner = Learner(self, table, generator, device, context)
+        try:
+            with single_thread(device.type == "cpu"):
+                learner.run()
+        finally:
+            self.history_ = learner.history()
+        if context is not None:
+            context.call_on_fit_task_end(estimator=self)
+
+    def _choose(self, panel: Panel) -> None:
+        """Settle what the parameters leave open; families add to it."""
+        if self.context == "auto":
+            self.context_ = choose_context(panel, self.season_, self.horizon)
+        else:
+            self.context_ = int(self.context)
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.context != "auto" and (not isinstance(self.context, int | np.integer) or self.context < 1):
+            raise ValueError(f"context: found {self.context!r}. Give a whole number of steps, at least 1, or 'auto'.")
+        if not isinstance(self.max_epochs, int | np.integer) or self.max_epochs < 0:
+            raise ValueError(f"max_epochs: found {self.max_epochs!r}. Give a whole number, 0 for no training.")
+
+    def _restore_module(self, weights: dict[str, np.ndarray]) -> None:
+        """Build the module again and give it saved weights."""
+        module = self._build(self.n_features_, torch.Generator())
+        module.load_state_dict({name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()})
+        self.module_ = module.eval()
+
+    def _forecast(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
+        def answer(windows: _Windows) -> Tensor:
+            point, quantiles = self.module_(windows.context, windows.mask, windows.future)
+            return torch.cat([point[..., None], quantiles], dim=-1)
+
+        return self._in_data_units(panel, cutoffs, answer)
+
+    def _components(self, panel: Panel, cutoffs: np.ndarray) -> dict[str, np.ndarray]:
+        names: list[str] = []
+
+        def answer(windows: _Windows) -> Tensor:
+            parts = self.module_.components(windows.context, windows.mask, windows.future)  # type: ignore[operator]
+            names[:] = parts
+            return torch.stack(list(parts.values()), dim=-1)
+
+        found: list[np.ndarray] = []
+        for windows, values in self._run(panel, cutoffs, answer):
+            values *= windows.spread[:, None, :, None]
+            values[..., 0] += windows.center[:, None]
+            effect = np.broadcast_to(windows.effect * windows.spread[:, None], values.shape[:-1])
+            found.append(np.concatenate([values, effect[..., None]], axis=-1) if self.n_features_ else values)
+        if self.n_features_:
+            names.append("covariate effect")
+        stacked = np.concatenate(found)
+        return {name: stacked[..., i] for i, name in enumerate(names)}
+
+    @available_if(_is_fitted)
+    def transform(self, X: Any = None, *, history: Any = None, history_X: Any = None) -> pd.DataFrame:
+        """Embed the latest context of each series: a row per series.
+
+        Parameters
+        ----------
+        X : ignored
+            Rows to forecast do not change what the history is; it is there for pipelines.
+        history, history_X
+            As in `predict`.
+
+        Returns
+        -------
+        DataFrame of shape (n_series, n_channels * d)
+            Indexed by the names of the series; columns (variable, dimension).
+        """
+        panel, _ = self._asked(X, history, history_X) if X is not None else self._asked_latest(history, history_X)
+        cutoffs = np.stack([np.arange(panel.n_series), panel.lengths], axis=1)
+        pieces = []
+        for _, values in self._run(panel, cutoffs, lambda w: self.module_.embed(w.context, w.mask)):  # type: ignore[operator]
+            pieces.append(np.moveaxis(values, 1, 2))
+        rows = np.concatenate(pieces)
+        names = pd.MultiIndex.from_product([self.form_.columns, range(rows.shape[2])], names=["variable", "dimension"])
+        ids = pd.RangeIndex(panel.n_series) if panel.ids is None else panel.ids
+        return pd.DataFrame(rows.reshape(len(rows), -1), index=ids, columns=names)
+
+    def _asked_latest(self, history: Any, history_X: Any) -> tuple[Panel, None]:
+        from tsrec.estimators._read import read_history
+
+        return (self.panel_ if history is None else read_history(self, history, history_X)), None
+
+    def _in_data_units(self, panel: Panel, cutoffs: np.ndarray, answer: Callable[[_Windows], Tensor]) -> np.ndarray:
+        found = []
+        for windows, values in self._run(panel, cutoffs, answer):
+            values += np.asarray(windows.effect)[..., None]
+            values *= windows.spread[:, None, :, None]
+            values += windows.center[:, None, :, None]
+            found.append(values)
+        return np.concatenate(found)
+
+    def _run(
+        self, panel: Panel, cutoffs: np.ndarray, answer: Callable[[_Windows], Tensor]
+    ) -> Iterator[tuple[_Windows, np.ndarray]]:
+        """Answers in the windows' units, float64 of shape (n, steps, n_channels, ...), batch after batch."""
+        device = next(iter(self.module_.state_dict().values())).device
+        size = max(_INFERENCE_BATCH // panel.n_channels, 1)
+        with single_thread(device.type == "cpu"), torch.no_grad():
+            for at in range(0, len(cutoffs), size):
+                windows = self._windows(panel, cutoffs[at : at + size], size)
+                moved = windows._replace(
+                    context=windows.context.to(device),
+                    mask=windows.mask.to(device),
+                    future=None if windows.future is None else windows.future.to(device),
+                )
+                found = answer(moved).double().cpu().numpy()
+                by_channel = found.reshape(size, panel.n_channels, *found.shape[1:])[: windows.n_cutoffs]
+                yield windows, np.moveaxis(by_channel, 1, 2).copy()
+
+    def _windows(self, panel: Panel, cutoffs: np.ndarray, size: int) -> _Windows:
+        """Contexts of up to `size` cut-offs; the last one is repeated until there are as many."""
+        count = len(cutoffs)
+        padded = cutoffs[np.minimum(np.arange(size), count - 1)]
+        place = origins(panel.offsets, padded[:, 0], padded[:, 1])
+        window = contexts(panel.values, place, self.context_)
+        center, spread = self.units_.of_windows(panel, padded[:, 0], window)
+        window = (window - center[:, None]) / spread[:, None]
+        future: Tensor | None = None
+        effect: np.ndarray | float = 0.0
+        if self.n_features_:
+            window -= self.effect_.of(contexts(panel.covariates, place, self.context_))
+            rows, owned = window_rows(place, np.arange(self.horizon))
+            ahead = panel.covariates[rows]
+            ahead[~owned] = np.nan
+            effect = self.effect_.of(ahead)[:count]
+            known = torch.from_numpy(self.effect_.standardised(ahead)).float()
+            future = known.repeat_interleave(panel.n_channels, dim=0)
+        rows_of = torch.from_numpy(np.swapaxes(window, 1, 2).reshape(-1, self.context_)).float()
+        mask = ~rows_of.isnan()
+        return _Windows(count, rows_of.nan_to_num(0.0), mask, future, center[:count], spread[:count], effect)
