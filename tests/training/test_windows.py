@@ -60,3 +60,20 @@ def test_a_batch_moves_all_its_tensors():
     batch = Batch(torch.ones(2, 3), target=torch.ones(2)).to("meta")
     assert batch.context.device.type == batch.target.device.type == "meta"
     assert batch.mask is None
+
+
+def test_a_subset_and_another_batch_size_give_the_same_windows():
+    windows = WindowBatches(torch.arange(20.0), torch.arange(2, 18), context=2, horizon=1, weight=torch.arange(16.0))
+    some = windows.subset(torch.tensor([1, 5])).resized(1)
+    assert (len(some), len(windows)) == (2, 1)
+    batch = some.gather(torch.tensor([1]))
+    assert (batch.target.item(), batch.weight.item()) == (7.0, 5.0)
+
+
+def test_an_epoch_may_be_cut_short_and_draws_other_windows_then():
+    windows = WindowBatches(torch.arange(120.0), torch.arange(2, 118), context=2, horizon=1).resized(10, max_batches=3)
+    generator = make_generator(0)
+    first, second = (torch.cat([b.target[:, 0] for b in windows.epoch(generator)]) for _ in range(2))
+    assert len(windows) == 3
+    assert len(first) == 30
+    assert len(torch.cat([first, second]).unique()) > 35

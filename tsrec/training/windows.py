@@ -1,6 +1,7 @@
 """Training windows cut from long series by index arithmetic; no window is stored."""
 
 from collections.abc import Iterator
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -32,6 +33,8 @@ class WindowBatches:
         Covariates known over the horizon, aligned with ``values``.
     weight : Tensor of shape (n,), optional
         Weight of each window.
+    max_batches : int, optional
+        Most steps of an epoch; each epoch then draws other windows.
     masked : bool, optional
         Whether batches carry a mask; by default when a context value is missing or ``starts`` is given.
 
@@ -57,6 +60,7 @@ class WindowBatches:
         series: Tensor | None = None,
         future: Tensor | None = None,
         weight: Tensor | None = None,
+        max_batches: int | None = None,
         masked: bool | None = None,
     ):
         self.values, self.origins = values, origins
@@ -66,18 +70,20 @@ class WindowBatches:
         self._windows = padded.unfold(0, context + horizon, 1)
         self.context, self.horizon, self.batch_size, self.shuffle = context, horizon, batch_size, shuffle
         self.starts, self.series, self.future, self.weight = starts, series, future, weight
+        self.max_batches = max_batches
         if masked is None:
             masked = starts is not None or bool((origins < context).any()) or bool(values.isnan().any())
         self.masked = masked
 
     def __len__(self) -> int:
-        return -(-len(self.origins) // self.batch_size)
+        batches = -(-len(self.origins) // self.batch_size)
+        return batches if self.max_batches is None else min(batches, self.max_batches)
 
     def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
-        """Yield every window once."""
+        """Yield every window once, or as many as ``max_batches`` allows."""
         n = len(self.origins)
         order = torch.randperm(n, generator=generator) if self.shuffle else torch.arange(n)
-        for chosen in order.split(self.batch_size):
+        for chosen in order.split(self.batch_size)[: len(self)]:
             yield self.gather(chosen)
 
     def chunks(self, segments: Tensor, size: int = 4096) -> Iterator[tuple[int, Batch]]:
@@ -85,6 +91,20 @@ class WindowBatches:
         for segment in segments.unique().tolist():
             for chosen in (segments == segment).nonzero()[:, 0].split(size):
                 yield segment, self.gather(chosen)
+
+    def subset(self, chosen: Tensor) -> "WindowBatches":
+        """Only the windows numbered ``chosen`` (int64, shape (n,)), from the same memory."""
+        other = copy(self)
+        for name in ("origins", "starts", "series", "weight"):
+            rows = getattr(self, name)
+            setattr(other, name, None if rows is None else rows[chosen])
+        return other
+
+    def resized(self, batch_size: int, *, max_batches: int | None = None) -> "WindowBatches":
+        """The same windows in batches of another size."""
+        other = copy(self)
+        other.batch_size, other.max_batches = batch_size, max_batches
+        return other
 
     def gather(self, chosen: Tensor) -> Batch:
         """Cut the windows numbered ``chosen`` (int64, shape (B,))."""
