@@ -21,9 +21,11 @@ _ROOMS = ("datasets", "estimators", "frames", "kernels", "layers", "metrics", "m
 __all__ = ["__version__", *sorted(_HOME), *_ROOMS]
 
 if TYPE_CHECKING:
-    from tsrec.estimators.baseline import SeasonalMeanForecaster, SeasonalNaiveForecaster
-    from tsrec.estimators.lssl import LSSLForecaster
-    from tsrec.io import load, save
+    from tsrec.estimators.baseline import SeasonalMeanForecaster as SeasonalMeanForecaster
+    from tsrec.estimators.baseline import SeasonalNaiveForecaster as SeasonalNaiveForecaster
+    from tsrec.estimators.lssl import LSSLForecaster as LSSLForecaster
+    from tsrec.io import load as load
+    from tsrec.io import save as save
 
 
 def __getattr__(name: str) -> Any:

@@ -52,14 +52,15 @@ def choose_season(panel: Panel) -> int:
 def choose_context(panel: Panel, season: int, horizon: int) -> int:
     """Rows to look back on: about 512 for long series, four horizons or three seasons for short ones.
 
-    It is a whole number of seasons where it can be, and at most half of what the longest series leaves beside the
-    horizon, so that there is something to learn from.
+    It is a whole number of seasons where that costs less than a quarter of it, and at most half of what the longest
+    series leaves beside the horizon, so that there is something to learn from.
     """
     longest = int(panel.lengths.max())
     room = max((longest - horizon) // 2, 1)
     wanted = _USUAL_CONTEXT if longest >= 4 * _USUAL_CONTEXT else max(4 * horizon, 3 * season)
     context = min(wanted, room)
-    return max(context // season * season, min(season, room)) if season > 1 else context
+    whole = context // season * season
+    return whole if whole > 0.75 * context else context
 
 
 def _naive_error(panel: Panel, season: int) -> float:

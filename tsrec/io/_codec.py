@@ -125,7 +125,10 @@ def _index_content(index: Any, arrays: Arrays, at: str) -> dict[str, Any]:
         grid = TimeGrid("fixed", 1, index.unit, index.tz)
         return {"index": "time", "parts": encode([grid, index.asi8, index.freqstr], arrays, at)}
     if isinstance(index, pd.TimedeltaIndex):
-        return {"index": "time", "parts": encode([TimeGrid("delta", 1, index.unit), index.asi8, None], arrays, at)}
+        return {
+            "index": "time",
+            "parts": encode([TimeGrid("delta", 1, index.unit), index.asi8, index.freqstr], arrays, at),
+        }
     if isinstance(index, pd.PeriodIndex):
         grid = TimeGrid("period", 1, freq=index.freqstr)
         return {"index": "time", "parts": encode([grid, index.asi8, None], arrays, at)}

@@ -1,0 +1,107 @@
+"""Backtests: the right cut-offs, no leak of later rows, batches equal to one forecast after another."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from tsrec import LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster
+from tsrec.model_selection import backtest
+
+RNG = np.random.default_rng(0)
+INDEX = pd.date_range("2024-01-01", periods=120, freq="D", name="day")
+Y = pd.DataFrame({"a": np.tile([0.0, 3.0, -2.0], 40) + RNG.normal(0, 0.2, 120), "b": RNG.normal(size=120)}, index=INDEX)
+NAIVE = SeasonalNaiveForecaster(horizon=5, season=3)
+LSSL = LSSLForecaster(horizon=5, season=3, context=12, patch=4, d_model=4, d_state=4, max_epochs=1, random_state=0)
+
+
+@pytest.mark.parametrize("forecaster", [NAIVE, LSSL], ids=["naive", "lssl"])
+def test_every_cutoff_equals_a_forecast_made_then(forecaster):
+    table = backtest(forecaster, Y, n_windows=4, step=3)
+    fitted = clone(forecaster).fit(Y.iloc[:106])
+    assert table.index.names == ["cutoff", "time"]
+    assert table.columns[:3].tolist() == [("a", "y"), ("a", "forecast"), ("a", 0.025)]
+    for cutoff, part in table.groupby(level="cutoff"):
+        history = Y.loc[:cutoff]
+        then = fitted.predict(5, history=history)
+        times = part.index.get_level_values("time")
+        assert times.equals(then.index)
+        np.testing.assert_allclose(part["a", "forecast"], then["a"], rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(part["a", "y"], Y.loc[times, "a"])
+    assert table.index.get_level_values("cutoff").unique().tolist() == INDEX[[105, 108, 111, 114]].tolist()
+
+
+def test_a_forecaster_that_saw_the_cutoffs_is_fitted_anew():
+    spy = SeasonalMeanForecaster(horizon=5, season=3, context=9).fit(Y)
+    before = spy.trained_ends_.copy()
+    honest = backtest(clone(spy), Y, n_windows=3)
+    pd.testing.assert_frame_equal(backtest(spy, Y, n_windows=3), honest)
+    assert (spy.trained_ends_ == before).all()
+
+
+def test_a_forecaster_trained_earlier_keeps_its_weights():
+    early = clone(LSSL).fit(Y.iloc[:60])
+    table = backtest(early, Y, n_windows=1)
+    then = early.predict(5, history=Y.iloc[:115])
+    np.testing.assert_allclose(table["a", "forecast"], then["a"], rtol=1e-5, atol=1e-6)
+
+
+def test_later_rows_do_not_reach_a_forecast():
+    spoiled = Y.copy()
+    spoiled.iloc[115:] = 1e6
+    for forecaster in (NAIVE, LSSL):
+        table, other = (backtest(forecaster, y, n_windows=3)["a", "forecast"] for y in (Y, spoiled))
+        np.testing.assert_array_equal(table.iloc[:15], other.iloc[:15])
+
+
+def test_refit_fits_before_each_cutoff():
+    table = backtest(LSSL, Y, n_windows=2, step=10, refit=True)
+    for cutoff in INDEX[[104, 114]]:
+        history = Y.loc[:cutoff]
+        then = clone(LSSL).fit(history).predict(5)
+        np.testing.assert_allclose(table.loc[cutoff, ("a", "forecast")], then["a"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_panels_of_unequal_series(refit):
+    panel = pd.concat({"x": Y["a"].iloc[:50], "z": Y["a"]}, names=["id"])
+    table = backtest(NAIVE, panel, n_windows=2, refit=refit)
+    assert table.index.names == ["id", "cutoff", "time"]
+    assert table.loc["x"].index.get_level_values("cutoff").unique().tolist() == INDEX[[39, 44]].tolist()
+    alone = backtest(NAIVE, panel["x"], n_windows=2, refit=refit)
+    np.testing.assert_array_equal(table.loc["x"][("a", "forecast")], alone["a", "forecast"])
+    mixed = panel.sort_index(level="day")
+    pd.testing.assert_frame_equal(backtest(NAIVE, mixed, n_windows=2, refit=refit).sort_index(), table.sort_index())
+
+
+def test_covariates_are_used():
+    X = pd.DataFrame({"promo": RNG.normal(size=120)}, index=INDEX)
+    y = Y["b"] * 0.1 + 5 * X["promo"]
+    with_X, without = (backtest(LSSL, y, part, n_windows=6) for part in (X, None))
+    errors = [(table[0, "forecast"] - table[0, "y"]).abs().mean() for table in (with_X, without)]
+    assert errors[0] < 0.3 * errors[1]
+
+
+@pytest.mark.parametrize(
+    ("kw", "message"),
+    [
+        ({"n_windows": 30}, "has 120 rows, but 30 cut-offs 5 steps apart .* need 151"),
+        ({"horizon": 6}, "horizon: found 6. Give 1 to 5"),
+        ({"n_windows": 0}, "Both must be at least 1"),
+        ({"step": 0}, "Both must be at least 1"),
+    ],
+)
+def test_impossible_cutoffs_are_refused(kw, message):
+    with pytest.raises(ValueError, match=message):
+        backtest(NAIVE, Y, **kw)
+
+
+def test_default_windows_cover_the_last_fifth():
+    table = backtest(NAIVE, Y)
+    assert table.index.get_level_values("cutoff").nunique() == 4
+    assert table.index.get_level_values("time")[-1] == INDEX[-1]
+
+
+def test_shorter_horizon_than_the_forecaster():
+    table = backtest(NAIVE, Y, horizon=2, n_windows=2)
+    assert len(table) == 4
