@@ -41,7 +41,17 @@ class Form:
 
 
 def form_of(y: Any) -> Form:
-    """The container of y."""
+    """The container of y.
+
+    Parameters
+    ----------
+    y : Series, DataFrame or array of shape (n_rows,) or (n_rows, n_channels)
+        Anything `read_panel` takes.
+
+    Returns
+    -------
+    Form
+    """
     if isinstance(y, pd.Series):
         return Form("series", pd.Index([y.name], dtype=object if y.name is None else None))
     if isinstance(y, pd.DataFrame):
@@ -51,7 +61,18 @@ def form_of(y: Any) -> Form:
 
 
 def to_numbers(y: Any, *, where: str) -> np.ndarray:
-    """Values of a Series, frame or array as float64 of shape (n_rows, n_columns); missing values become NaN.
+    """Values of a Series, frame or array as numbers; missing values become NaN.
+
+    Parameters
+    ----------
+    y : Series, DataFrame or array
+        Columns of any numeric or boolean dtype.
+    where : str
+        How errors call the argument.
+
+    Returns
+    -------
+    float64 array of shape (n_rows, n_columns)
 
     Raises
     ------
@@ -125,7 +146,26 @@ class Rows:
 
 
 def read_index(index: pd.Index, *, where: str) -> Rows:
-    """Decode an index: a plain one is one series, a MultiIndex a panel whose last level is time."""
+    """Decode an index: a plain one is one series, a MultiIndex a panel whose last level is time.
+
+    Parameters
+    ----------
+    index : Index
+        Of a frame.
+    where : str
+        How errors call the argument.
+
+    Returns
+    -------
+    Rows
+
+    Raises
+    ------
+    TypeError
+        If the labels are neither times nor whole numbers.
+    ValueError
+        If a label is missing.
+    """
     if not isinstance(index, pd.MultiIndex):
         return Rows(None, np.array([0, len(index)]), None, plain_index(index, where), None)
     codes = _series_codes(index)

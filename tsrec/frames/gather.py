@@ -17,7 +17,19 @@ class Origins(NamedTuple):
 
 
 def origins(offsets: np.ndarray, series: np.ndarray, positions: np.ndarray) -> Origins:
-    """Origins at step ``positions`` (counted inside its series) of each of ``series``; offsets as in `Panel`."""
+    """Places given by series and step.
+
+    Parameters
+    ----------
+    offsets : int array of shape (n_series + 1,)
+        As in `Panel`.
+    series, positions : int arrays of shape (n,)
+        Series, and step inside it, of the first value to forecast.
+
+    Returns
+    -------
+    Origins
+    """
     begin = offsets[series]
     return Origins(begin + positions, begin, offsets[series + 1])
 
@@ -54,7 +66,22 @@ def window_rows(origin: Any, steps: Any) -> tuple[Any, Any]:
 
 
 def contexts(values: np.ndarray, origin: Origins, length: int) -> np.ndarray:
-    """The ``length`` rows before each origin, float of shape (n, length, n_channels); NaN where the series has none."""
+    """The rows before each origin.
+
+    Parameters
+    ----------
+    values : float array of shape (n_rows, n_channels)
+        Flat rows of all series.
+    origin : Origins
+        n places.
+    length : int
+        Rows to take.
+
+    Returns
+    -------
+    float array of shape (n, length, n_channels)
+        NaN where the series has no row.
+    """
     rows, owned = window_rows(origin, np.arange(-length, 0))
     window = values[rows]
     window[~owned] = np.nan

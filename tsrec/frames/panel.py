@@ -131,7 +131,16 @@ class Panel:
 
 
 def offsets_of(lengths: np.ndarray) -> np.ndarray:
-    """Offsets of series of these lengths: ``[0, l0, l0 + l1, ...]``, int64.
+    """Offsets of series of these lengths: ``[0, l0, l0 + l1, ...]``.
+
+    Parameters
+    ----------
+    lengths : int array of shape (n_series,)
+        Rows of each series.
+
+    Returns
+    -------
+    int64 array of shape (n_series + 1,)
 
     Examples
     --------
