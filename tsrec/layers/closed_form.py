@@ -17,6 +17,7 @@ Chunks = Callable[[], Iterable[tuple[int, Batch]]]
 _ENOUGH_RESIDUALS = 200
 _MAX_RESIDUALS = 8192
 _SHARES = 21
+_LEAST_GAIN = 0.005
 _SPREAD_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -69,8 +70,9 @@ def fit_closed_form(
 def fit_shrink(module: DirectForecaster, batches: Iterable[Batch]) -> float:
     """Set how much of the branch is used to what would have been best on windows it has not seen.
 
-    Shares from 0 to 1 are compared by the module's own point loss, then shares of the spread by the pinball loss, so a
-    branch that learned nothing of use is switched off. Offsets shrink as the root mean square error does.
+    Shares from 0 to 1 are compared by the module's own point loss, then shares of the spread by the pinball loss. A
+    branch that lowers the loss by less than half a per cent is switched off: that is within the noise from season to
+    season. Offsets shrink as the root mean square error does.
 
     Parameters
     ----------
@@ -91,6 +93,8 @@ def fit_shrink(module: DirectForecaster, batches: Iterable[Batch]) -> float:
     shares = torch.linspace(0, 1, _SHARES).tolist()
     point_losses = [sum(window.point_loss(module, share) for window in seen) for share in shares]
     best = shares[_lowest(point_losses)]
+    if seen and min(point_losses) > (1 - _LEAST_GAIN) * point_losses[0]:
+        best = 0.0
     module.shrink.fill_(best)
     if module.levels and seen:
         before, after = (sum(window.square(share) for window in seen) for share in (0.0, best))
