@@ -55,9 +55,17 @@ def test_left_padding_gives_the_level_and_scale_of_the_rest(windows, mode):
 
 def test_gaps_repeat_the_value_before_them():
     context = torch.tensor([[NAN, 1.0, NAN, 3.0, NAN]])
-    filled, count = fill_forward(context, ~context.isnan())
+    filled, seen = fill_forward(context, ~context.isnan())
     assert filled.tolist() == [[0.0, 1.0, 1.0, 3.0, 3.0]]
-    assert count.tolist() == [[2]]
+    assert seen.tolist() == [[False, True, True, True, True]]
+
+
+def test_a_neighbour_with_gaps_does_not_change_a_row_with_padding(windows):
+    mask = torch.ones_like(windows, dtype=torch.bool)
+    mask[0, :4] = False
+    alone = normalise(windows[:1], mask[:1])
+    mask[1, 5:9] = False
+    assert torch.equal(normalise(windows, mask).z[:1], alone.z)
 
 
 def test_the_last_value_is_the_last_observed_one():

@@ -71,15 +71,15 @@ def normalise(
     fallback_scale = torch.as_tensor(fallback_scale, dtype=context.dtype, device=context.device)
     if mask is None:
         loc, scale = _whole(context, mode)
-        filled = context
-        scale = _floored(scale, context.abs().mean(1, keepdim=True) if mode == "level" else None, floor, fallback_scale)
-        return Normalised((filled - loc) / scale, loc, scale)
-    filled, count = fill_forward(context, mask)
-    loc, scale, size = _observed(context, mask, filled, count, mode)
-    loc = torch.where(count > 0, loc, fallback_loc)
-    scale = _floored(scale, size if mode == "level" else None, floor, fallback_scale)
-    z = torch.where(_seen(mask), (filled - loc) / scale, 0.0)
-    return Normalised(z, loc, scale)
+        size = context.abs().mean(1, keepdim=True) if mode == "level" else None
+        scale = _floored(scale, size, floor, fallback_scale)
+        return Normalised((context - loc) / scale, loc, scale)
+    filled, seen = fill_forward(context, mask)
+    loc, scale, size = _observed(filled, mask, mode)
+    observed = seen[:, -1:]
+    loc = torch.where(observed, loc, fallback_loc)
+    scale = _floored(scale, size, floor, fallback_scale)
+    return Normalised(torch.where(seen, (filled - loc) / scale, 0.0), loc, scale)
 
 
 def fill_forward(context: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,18 +93,17 @@ def fill_forward(context: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     filled : Tensor of shape (B, L)
-    count : Tensor of shape (B, 1)
-        Number of observed steps.
+    seen : Tensor of bool, shape (B, L)
+        True from the first observed step on.
     """
+    known = torch.where(mask, context, 0.0)
+    # Padding in front alone, the usual case, has nothing to repeat; both ways pick the same values.
+    if not bool((mask[:, :-1] & ~mask[:, 1:]).any()):
+        return known, mask
     steps = torch.arange(context.shape[1], device=context.device)
-    latest = torch.where(mask, steps, 0).cummax(1).values
-    filled = torch.where(_seen(mask), context.gather(1, latest), 0.0)
-    return filled, mask.sum(1, keepdim=True)
-
-
-def _seen(mask: Tensor) -> Tensor:
-    """True from the first observed step on."""
-    return mask.cummax(1).values if mask.dtype != torch.bool else mask.to(torch.int8).cummax(1).values.bool()
+    latest = torch.where(mask, steps, -1).cummax(1).values
+    seen = latest >= 0
+    return torch.where(seen, known.gather(1, latest.clamp_min(0)), 0.0), seen
 
 
 def _whole(context: Tensor, mode: str) -> tuple[Tensor, Tensor]:
@@ -117,18 +116,16 @@ def _whole(context: Tensor, mode: str) -> tuple[Tensor, Tensor]:
     return (last if mode == "last" else mean), spread
 
 
-def _observed(context: Tensor, mask: Tensor, filled: Tensor, count: Tensor, mode: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Level, scale and mean absolute value over the observed steps only."""
-    n = count.clamp_min(1).to(context.dtype)
-    known = torch.where(mask, context, 0.0)
-    mean = known.sum(1, keepdim=True) / n
+def _observed(filled: Tensor, mask: Tensor, mode: str) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Level, scale and, for "level", mean absolute value, over the observed steps only."""
+    n = mask.sum(1, keepdim=True).clamp_min(1).to(filled.dtype)
     last = filled[:, -1:]
-    size = known.abs().sum(1, keepdim=True) / n
+    known = filled * mask
     if mode == "level":
-        return last, last.abs(), size
-    deviation = torch.where(mask, known - mean, 0.0)
-    spread = (deviation.square().sum(1, keepdim=True) / n).sqrt()
-    return (last if mode == "last" else mean), spread, size
+        return last, last.abs(), known.abs().sum(1, keepdim=True) / n
+    mean = known.sum(1, keepdim=True) / n
+    spread = torch.linalg.vector_norm((known - mean) * mask, dim=1, keepdim=True) / n.sqrt()
+    return (last if mode == "last" else mean), spread, None
 
 
 def _floored(scale: Tensor, size: Tensor | None, floor: float, fallback: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from tsrec.training.adamw import AdamW
 from tsrec.training.batch import Batch
 from tsrec.training.errors import NonFiniteLossError
 from tsrec.training.parameters import optimizer_groups
@@ -112,9 +113,6 @@ def train(
     return state
 
 
-_FUSED = ("cpu", "cuda")
-
-
 class _Run:
     """What stays the same over a run: the module, its optimiser, its batches. What changes is in TrainingState."""
 
@@ -143,7 +141,7 @@ class _Run:
         if state.weights is not None:
             self.module.load_state_dict(state.weights)
         groups = optimizer_groups(self.module, learning_rate=learning_rate, weight_decay=weight_decay)
-        self.optimizer = torch.optim.AdamW(groups, fused=self.device.type in _FUSED) if groups else None
+        self.optimizer = AdamW(groups) if groups else None
         if self.optimizer is not None and state.optimizer is not None:
             self.optimizer.load_state_dict(state.optimizer)
         if state.generator is not None:
@@ -207,7 +205,7 @@ class _Run:
 
     def _descend(self, losses: dict[str, Tensor], where: str) -> None:
         assert self.optimizer is not None
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         total = torch.stack(list(losses.values())).sum()
         if not total.requires_grad:
             return
@@ -228,7 +226,7 @@ class _Run:
 
     def _snapshot(self, state: TrainingState, loss: float | None) -> None:
         state.weights = copy_tensors(self.module.state_dict())
-        state.optimizer = None if self.optimizer is None else _copied(self.optimizer.state_dict())
+        state.optimizer = None if self.optimizer is None else self.optimizer.state_dict()
         state.generator = self.generator.get_state()
         if self.module_generator is not self.generator:
             state.device_generator = self.module_generator.get_state()
@@ -260,11 +258,6 @@ def _require_finite(name: str, value: float, where: str) -> None:
             f"{name} is {value} at {where}. Use a lower learning_rate, and check the scale of the input: "
             "values beyond 1e6, or a constant one beside them, overflow."
         )
-
-
-def _copied(saved: dict) -> dict:
-    state = {key: {k: v.clone() for k, v in entry.items()} for key, entry in saved["state"].items()}
-    return {"state": state, "param_groups": [dict(group) for group in saved["param_groups"]]}
 
 
 @contextmanager

@@ -79,11 +79,7 @@ class TrainingState:
                 f"saved is no training state of format {_FORMAT}: format {saved.get('format')!r}, missing {missing}. "
                 "Start with an empty TrainingState()."
             )
-        state = cls(**{name: _plain(saved[name]) for name in names})
-        if state.optimizer is not None:
-            # JSON keys are strings; torch numbers the optimiser's parameters.
-            state.optimizer["state"] = {int(key): entry for key, entry in state.optimizer["state"].items()}
-        return state
+        return cls(**{name: _plain(saved[name]) for name in names})
 
 
 def _plain(value: Any) -> Any:
