@@ -142,3 +142,13 @@ def test_the_seasonal_map_averages_equal_phases():
 @pytest.mark.parametrize("season", [1, 11])
 def test_without_a_whole_season_the_map_repeats_the_level(season):
     assert not seasonal_map(10, 5, season).any()
+
+
+def test_of_several_priors_the_folds_choose():
+    z, y, truth = draw(60, noise=20.0)
+    statistics = summed(z, y, torch.arange(60) // 12)
+    zero = torch.zeros(L, H)
+    assert solve_ridge(statistics, prior=[-truth, zero, truth]).prior == 2
+    chosen, alone = solve_ridge(statistics, prior=[-truth, truth]), solve_ridge(statistics, prior=truth)
+    torch.testing.assert_close(chosen.weight, alone.weight)
+    torch.testing.assert_close(chosen.errors, alone.errors)

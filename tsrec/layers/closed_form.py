@@ -17,7 +17,7 @@ Chunks = Callable[[], Iterable[tuple[int, Batch]]]
 _ENOUGH_RESIDUALS = 200
 _MAX_RESIDUALS = 8192
 _SHARES = 21
-_LEAST_GAIN = 0.005
+_LEAST_GAIN = 0.001
 _SPREAD_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -26,7 +26,7 @@ def fit_closed_form(
     module: DirectForecaster,
     chunks: Chunks,
     *,
-    prior: Tensor | None = None,
+    prior: Tensor | Sequence[Tensor] | None = None,
     penalties: Sequence[float] = PENALTIES,
 ) -> RidgeMap:
     """Solve W on all windows, penalty by blocked validation, and set the spread from residuals of unseen segments.
@@ -40,7 +40,7 @@ def fit_closed_form(
         With linear="ridge"; its buffers ``linear``, ``anchor`` and ``offsets`` are written.
     chunks : callable
         As :meth:`tsrec.training.WindowBatches.chunks` makes them, with :func:`tsrec.layers.ridge.time_segments`.
-    prior : Tensor of shape (L, H), optional
+    prior : Tensor of shape (L, H) or sequence of them, optional
         Map to shrink towards, such as :func:`tsrec.layers.ridge.seasonal_map`.
     penalties : sequence of float
 
@@ -55,7 +55,8 @@ def fit_closed_form(
     """
     if module.linear is None or isinstance(module.linear, torch.nn.Parameter):
         raise ValueError("fit_closed_form needs a DirectForecaster with linear='ridge'.")
-    guess = torch.zeros_like(module.linear) if prior is None else prior.to(module.linear)
+    first = prior if prior is None or isinstance(prior, Tensor) else prior[0]
+    guess = torch.zeros_like(module.linear) if first is None else first.to(module.linear)
     statistics, missing = _statistics(module, chunks, guess)
     solution = solve_ridge(statistics, penalties=penalties, prior=prior)
     if missing:
@@ -71,7 +72,7 @@ def fit_shrink(module: DirectForecaster, batches: Iterable[Batch]) -> float:
     """Set how much of the branch is used to what would have been best on windows it has not seen.
 
     Shares from 0 to 1 are compared by the module's own point loss, then shares of the spread by the pinball loss. A
-    branch that lowers the loss by less than half a per cent is switched off: that is within the noise from season to
+    branch that lowers the loss by less than a thousandth is switched off: that is within the noise from season to
     season. Offsets shrink as the root mean square error does.
 
     Parameters

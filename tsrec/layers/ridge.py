@@ -35,8 +35,10 @@ class RidgeMap(NamedTuple):
         Map from all windows.
     penalty : float
         As chosen, relative to the mean square of a feature; infinity means the prior map itself.
+    prior : int
+        Which of the priors it is shrunk towards.
     errors : Tensor of shape (F, P), float64
-        Mean square error of each usable fold at each penalty, normalised units.
+        Mean square error of each usable fold at each penalty with that prior, normalised units.
     fold_weights : list of Tensor of shape (L, H)
         Each usable fold's map at the chosen penalty, from its training segments only.
     fold_segments : list of tuple of int
@@ -45,6 +47,7 @@ class RidgeMap(NamedTuple):
 
     weight: Tensor
     penalty: float
+    prior: int
     errors: Tensor
     fold_weights: list[Tensor]
     fold_segments: list[tuple[int, ...]]
@@ -148,7 +151,10 @@ def _series_segments(series: Tensor) -> Tensor:
 
 
 def solve_ridge(
-    statistics: RidgeStatistics, *, penalties: Sequence[float] = PENALTIES, prior: Tensor | None = None
+    statistics: RidgeStatistics,
+    *,
+    penalties: Sequence[float] = PENALTIES,
+    prior: Tensor | Sequence[Tensor] | None = None,
 ) -> RidgeMap:
     """Choose the penalty on the folds, then solve on all windows.
 
@@ -162,31 +168,41 @@ def solve_ridge(
     statistics : RidgeStatistics
     penalties : sequence of float
         Increasing candidates; infinity stands for the prior.
-    prior : Tensor of shape (L, H), optional
-        Map to shrink towards, such as :func:`seasonal_map`; zero (repeat the level) when omitted.
+    prior : Tensor of shape (L, H) or sequence of them, optional
+        Map to shrink towards, such as :func:`seasonal_map`; zero (repeat the level) when omitted. Of several the folds
+        choose one; where they cannot, it is the first.
 
     Returns
     -------
     RidgeMap
     """
     context, horizon = statistics.cross.shape[1:]
-    start = torch.zeros(context, horizon, dtype=torch.float64) if prior is None else prior.double().cpu()
+    starts = _starts(prior, context, horizon)
     rows: list[Tensor] = []
-    candidates: list[list[Tensor]] = []
+    maps: list[list[list[Tensor]]] = []
     segments: list[tuple[int, ...]] = []
     for trained, validated in _FOLDS:
         train, held_out = _pooled(statistics, trained), _pooled(statistics, validated)
         if train.weight > 0 and held_out.weight > 0:
-            maps = _solutions(train, penalties, start)
-            rows.append(torch.stack([_error(w, held_out) for w in maps]))
-            candidates.append(maps)
+            maps.append(_solutions(train, penalties, starts))
+            rows.append(torch.stack([torch.stack([_error(w, held_out) for w in row]) for row in maps[-1]]))
             segments.append(validated)
-    errors = torch.stack(rows) if rows else torch.zeros(0, len(penalties), dtype=torch.float64)
     everything = _pooled(statistics, range(N_SEGMENTS))
-    chosen = _choose(errors, penalties, context * horizon / everything.weight) if rows else len(penalties) - 1
-    penalty = penalties[chosen] if rows else math.inf
-    weight = _solutions(everything, [penalty], start)[0]
-    return RidgeMap(weight.float(), penalty, errors, [maps[chosen].float() for maps in candidates], segments)
+    errors = torch.stack(rows) if rows else torch.zeros(0, len(starts), len(penalties), dtype=torch.float64)
+    first, penalty = 0, math.inf
+    if rows:
+        first, second = _choose(errors, penalties, context * horizon / everything.weight)
+        penalty = penalties[second]
+    weight = _solutions(everything, [penalty], starts[first : first + 1])[0][0]
+    unseen = [fold[first][second].float() for fold in maps]
+    return RidgeMap(weight.float(), penalty, first, errors[:, first], unseen, segments)
+
+
+def _starts(prior: Tensor | Sequence[Tensor] | None, context: int, horizon: int) -> list[Tensor]:
+    """The priors in a list, float64 on the CPU; zero without any."""
+    if prior is None:
+        return [torch.zeros(context, horizon, dtype=torch.float64)]
+    return [start.double().cpu() for start in ([prior] if isinstance(prior, Tensor) else prior)]
 
 
 def _pooled(statistics: RidgeStatistics, segments: Sequence[int]) -> _Sums:
@@ -199,18 +215,24 @@ def _pooled(statistics: RidgeStatistics, segments: Sequence[int]) -> _Sums:
     )
 
 
-def _solutions(sums: _Sums, penalties: Sequence[float], start: Tensor) -> list[Tensor]:
+def _solutions(sums: _Sums, penalties: Sequence[float], starts: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Maps (L, H), a list by penalty for each prior."""
     if sums.weight <= 0 or all(math.isinf(penalty) for penalty in penalties):
-        return [start] * len(penalties)
+        return [[start] * len(penalties) for start in starts]
     values, vectors = torch.linalg.eigh(sums.gram / sums.weight)
     values = values.clamp_min(0)
     # Windows that all lie at their level have no features: any positive number then keeps the map at its prior.
     unit = float(values.mean()) or 1.0
-    remaining = vectors.T @ ((sums.cross - sums.gram @ start) / sums.weight)
-    return [
-        start if math.isinf(penalty) else start + vectors @ (remaining / (values + penalty * unit)[:, None])
-        for penalty in penalties
-    ]
+    found = []
+    for start in starts:
+        remaining = vectors.T @ ((sums.cross - sums.gram @ start) / sums.weight)
+        found.append(
+            [
+                start if math.isinf(penalty) else start + vectors @ (remaining / (values + penalty * unit)[:, None])
+                for penalty in penalties
+            ]
+        )
+    return found
 
 
 def _error(weight: Tensor, held_out: _Sums) -> Tensor:
@@ -219,13 +241,13 @@ def _error(weight: Tensor, held_out: _Sums) -> Tensor:
     return (held_out.square + fitted).clamp_min(0) / (held_out.weight * weight.shape[1])
 
 
-def _choose(errors: Tensor, penalties: Sequence[float], scarcity: float) -> int:
-    """Index of the penalty with the lowest mean log error (F, P), unusual penalties handicapped."""
+def _choose(errors: Tensor, penalties: Sequence[float], scarcity: float) -> tuple[int, int]:
+    """Prior and penalty with the lowest mean log error (F, S, P), unusual penalties handicapped."""
     smallest = torch.finfo(errors.dtype).tiny
     tried = torch.tensor(penalties, dtype=errors.dtype).clamp_max(_INFINITE)
     decades = (tried / (_USUAL * scarcity)).log10()
     score = errors.clamp_min(smallest).log().mean(0) + _PER_DECADE * (1 + scarcity) * decades.square()
-    return int(score.argmin())
+    return divmod(int(score.argmin()), len(penalties))
 
 
 def seasonal_map(context: int, horizon: int, season: int, *, cycles: int | None = None) -> Tensor:
