@@ -1,6 +1,7 @@
 """Which windows of a panel a network is trained on, and the flat tensors they are cut from."""
 
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,52 +13,22 @@ from tsrec.training import WindowBatches
 MAX_WINDOWS = 250_000
 
 
-@dataclass(frozen=True, eq=False)
-class WindowTable:
+class WindowTable(NamedTuple):
     """Windows of all series and channels; each channel of a series is a row of its own.
 
     Attributes
     ----------
-    values : Tensor of shape (n_channels * n_rows,)
-        Channel after channel, NaN where missing.
-    future : Tensor of shape (n_channels * n_rows, n_features) or None
-        Covariates beside the values.
-    origins, starts, series, times : int64 Tensor of shape (n_windows,)
-        Place of the first target, place where its series begins, number of the series, and steps to its series' end
-        (negative), which is the clock by which folds are cut.
-    context, horizon : int
+    windows : WindowBatches
+        All of them, cut from one flat tensor in which channel follows channel.
+    series : int64 Tensor of shape (n_windows,)
+        Number of the series.
+    times : int64 Tensor of shape (n_windows,)
+        Steps to the end of the series (negative), the clock by which folds are cut.
     """
 
-    values: Tensor
-    future: Tensor | None
-    origins: Tensor
-    starts: Tensor
+    windows: WindowBatches
     series: Tensor
     times: Tensor
-    context: int
-    horizon: int
-
-    def __len__(self) -> int:
-        return len(self.origins)
-
-    def batches(self, chosen: Tensor, batch_size: int, *, shuffle: bool = True) -> WindowBatches:
-        """A source of batches of the chosen windows (int64 Tensor)."""
-        return WindowBatches(
-            self.values,
-            self.origins[chosen],
-            context=self.context,
-            horizon=self.horizon,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            starts=self.starts[chosen],
-            series=self.series[chosen],
-            future=self.future,
-            masked=self._masked(chosen),
-        )
-
-    def _masked(self, chosen: Tensor) -> bool:
-        reach = self.origins[chosen] - self.context < self.starts[chosen]
-        return bool(reach.any()) or bool(self.values.isnan().any())
 
 
 def window_table(
@@ -92,16 +63,21 @@ def window_table(
     observed = _has_target(values, rows, horizon)
     channel, which = np.nonzero(observed.T)
     shift = channel * len(values)
-    return WindowTable(
-        torch.from_numpy(np.ascontiguousarray(values.T, dtype=np.float32)).flatten(),
-        None if features is None else torch.from_numpy(np.tile(features.astype(np.float32), (values.shape[1], 1))),
+    starts = offsets[series[which]] + shift
+    flat = torch.from_numpy(np.ascontiguousarray(values.T, dtype=np.float32)).flatten()
+    whole = not missing.any() and bool((first >= context).all()) and not bool(flat.isnan().any())
+    known = None if features is None else np.tile(features.astype(np.float32), (values.shape[1], 1))
+    windows = WindowBatches(
+        flat,
         torch.from_numpy(rows[which] + shift),
-        torch.from_numpy(offsets[series[which]] + shift),
-        torch.from_numpy(series[which]),
-        torch.from_numpy(position[which] - panel.lengths[series[which]]),
-        context,
-        horizon,
+        context=context,
+        horizon=horizon,
+        starts=None if whole else torch.from_numpy(starts),
+        future=None if known is None else torch.from_numpy(known),
+        masked=not whole,
     )
+    times = position[which] - panel.lengths[series[which]]
+    return WindowTable(windows, torch.from_numpy(series[which]), torch.from_numpy(times))
 
 
 def _lengthened(
@@ -110,8 +86,6 @@ def _lengthened(
     """Rows of NaN after the short series, so that their targets do not run into the next series."""
     if not missing.any():
         return values, features, panel.offsets
-    from dataclasses import replace
-
     beside = np.empty((len(values), 0)) if features is None else features
     longer = replace(panel, values=values, covariates=beside).resized(np.zeros_like(missing), missing)
     known = None if features is None else np.nan_to_num(longer.covariates)

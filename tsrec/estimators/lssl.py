@@ -13,6 +13,7 @@ from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.lssl import LSSLStack
 
 _TOKENS = 7
+_MANY_SERIES = 8
 
 
 class LSSLForecaster(TorchForecaster):
@@ -45,8 +46,10 @@ class LSSLForecaster(TorchForecaster):
         Number of LSSL layers.
     dropout : float
         Rate in the branch.
+    loss : {"auto", "mse", "mae", "huber"}
+        Of the point forecast; "auto" is "mae" for panels of eight series and more, "mse" otherwise.
     max_epochs : int
-        Most epochs of training; 0 leaves the linear map alone.
+        Epochs of training, of at most 150 steps each; 0 leaves the linear map alone.
     learning_rate : float
         Peak of the one-cycle schedule.
     quantiles : sequence of float
@@ -62,6 +65,8 @@ class LSSLForecaster(TorchForecaster):
     ----------
     season_, context_, patch_ : int
         What "auto" became.
+    loss_ : str
+        The loss in use.
     freq_ : str or None
         The frequency in use.
     penalty_ : float
@@ -69,7 +74,7 @@ class LSSLForecaster(TorchForecaster):
     share_ : float
         Share of the recurrent branch in the forecast, between 0 and 1 (linear="ridge").
     n_epochs_ : int
-        Epochs chosen on the held-out tail.
+        Epochs trained; chosen on the held-out tail unless linear="ridge".
     history_ : DataFrame
         Losses by epoch.
     module_ : DirectForecaster
@@ -92,8 +97,6 @@ class LSSLForecaster(TorchForecaster):
     True
     """
 
-    _BATCH_SIZE = 512
-
     def __init__(
         self,
         *,
@@ -103,12 +106,13 @@ class LSSLForecaster(TorchForecaster):
         freq: Any = None,
         linear: str | None = "ridge",
         patch: int | str = "auto",
-        d_model: int = 16,
+        d_model: int = 32,
         d_state: int = 16,
         n_layers: int = 2,
-        dropout: float = 0.3,
+        dropout: float = 0.0,
+        loss: str = "auto",
         max_epochs: int = 3,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 5e-3,
         quantiles: Sequence[float] = DEFAULT_QUANTILES,
         device: str = "cpu",
         random_state: Any = None,
@@ -124,6 +128,7 @@ class LSSLForecaster(TorchForecaster):
         self.d_state = d_state
         self.n_layers = n_layers
         self.dropout = dropout
+        self.loss = loss
         self.max_epochs = max_epochs
         self.learning_rate = learning_rate
         self.quantiles = quantiles
@@ -133,6 +138,7 @@ class LSSLForecaster(TorchForecaster):
 
     def _choose(self, panel: Panel) -> None:
         super()._choose(panel)
+        self.loss_ = self.loss if self.loss != "auto" else ("mae" if panel.n_series >= _MANY_SERIES else "mse")
         if self.patch == "auto":
             patch = max(self.context_ // _TOKENS, 1)
             self.patch_ = patch // self.season_ * self.season_ if patch >= self.season_ else patch
@@ -163,6 +169,7 @@ class LSSLForecaster(TorchForecaster):
             covariates=n_features,
             levels=self.levels_.tolist(),
             linear=self.linear,
+            loss=self.loss_,
             dropout=self.dropout,
             generator=generator,
         )

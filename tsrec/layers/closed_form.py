@@ -105,6 +105,31 @@ def fit_shrink(module: DirectForecaster, batches: Iterable[Batch]) -> float:
     return best
 
 
+@torch.no_grad()
+def fit_spread(module: DirectForecaster, batches: Iterable[Batch]) -> None:
+    """Set the quantiles from the errors of the point forecast, for a module without a map in closed form.
+
+    Every step gets its own quantiles; the spread that was trained window by window had none to start from, and is
+    switched off.
+
+    Parameters
+    ----------
+    module : DirectForecaster
+        Trained, in eval mode; its buffers ``anchor``, ``offsets`` and ``spread_share`` are written.
+    batches : iterable of Batch
+        Windows it was not trained on, on the module's device.
+    """
+    kept = []
+    for batch in batches:
+        assert batch.target is not None
+        parts = module.parts(batch.context, batch.mask, batch.future)
+        target = (batch.target - parts.window.loc) / parts.window.scale
+        kept.append((target - module.point(parts))[target.isfinite().any(1)])
+    if kept:
+        _set_spread(module, _thinned(torch.cat(kept)))
+    module.spread_share.zero_()
+
+
 class _Seen(NamedTuple):
     """Windows of one batch as the module sees them, normalised: everything but the branch, the branch, the truth."""
 
@@ -185,7 +210,10 @@ def _unseen_residuals(module: DirectForecaster, chunks: Chunks, solution: RidgeM
         z, target = _normalised(module, batch)
         usable = target.isfinite().any(1)
         kept.append((target - z @ maps.get(segment, module.linear))[usable])
-    residuals = torch.cat(kept) if kept else torch.zeros(0, module.horizon)
+    return _thinned(torch.cat(kept)) if kept else torch.zeros(0, module.horizon)
+
+
+def _thinned(residuals: Tensor) -> Tensor:
     return residuals[:: max(1, math.ceil(len(residuals) / _MAX_RESIDUALS))]
 
 
@@ -193,8 +221,8 @@ def _set_spread(module: DirectForecaster, residuals: Tensor) -> None:
     """Write anchor and offsets from residuals (n, H); few residuals are pooled over steps, none leave the buffers."""
     if not module.levels or not bool(residuals.isfinite().any()):
         return
-    levels = torch.tensor((*module.levels, 0.5), dtype=residuals.dtype)
-    if len(residuals) >= _ENOUGH_RESIDUALS:
+    levels = torch.tensor((*module.levels, 0.5), dtype=residuals.dtype, device=residuals.device)
+    if int((~residuals.isnan()).sum(0).min()) >= _ENOUGH_RESIDUALS:
         quantiles = residuals.nanquantile(levels, dim=0).T
     else:
         size = residuals.nan_to_num(0.0).square().sum(0) / (~residuals.isnan()).sum(0).clamp_min(1)

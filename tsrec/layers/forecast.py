@@ -185,7 +185,7 @@ class DirectForecaster(nn.Module):
         """
         parts = self.parts(context, mask, future)
         _, loc, scale = parts.window
-        point = self._point(parts)
+        point = self.point(parts)
         quantiles = self.quantiles(point, parts.log_spread * self.spread_share)
         return loc + scale * point, loc[..., None] + scale[..., None] * quantiles
 
@@ -195,7 +195,7 @@ class DirectForecaster(nn.Module):
         Missing target steps (NaN) do not count, windows count by ``batch.weight``.
         """
         parts = self.parts(batch.context, batch.mask, batch.future)
-        point = self._point(parts)
+        point = self.point(parts)
         target, counted = self.targets(batch, parts.window)
         total = counted.sum().clamp_min(1e-12)
         losses = {"point": (self.point_loss(point, target) * counted).sum() / total}
@@ -322,7 +322,8 @@ class DirectForecaster(nn.Module):
             fallback_scale=self.fallback_scale,
         )
 
-    def _point(self, parts: Parts) -> Tensor:
+    def point(self, parts: Parts) -> Tensor:
+        """Sum the parts up to the point forecast, normalised, (B, H)."""
         return parts.linear + self.shrink * parts.branch + parts.covariates
 
     def _mixed(self, z: Tensor, mask: Tensor | None) -> Tensor:
