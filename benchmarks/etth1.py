@@ -3,8 +3,8 @@
     TSREC_DATA=... python benchmarks/etth1.py --context 336 --horizon 96
 
 Rows 0-8,640 train, to 11,520 validate, to 14,400 test; z-scores by the train rows; every stride-1 window of the
-test part (2,785 at horizon 96); MSE and MAE are means over windows, steps and the 7 columns, in float64. Results are appended
-to etth1.json: one record per frozen configuration and run.
+test part (2,785 at horizon 96); MSE and MAE are means over windows, steps and the 7 columns, in float64. Results are
+appended to etth1.json: one record per frozen configuration and run.
 """
 
 import argparse

@@ -383,3 +383,13 @@ def test_naive_scale_is_that_of_mase(forecaster):
     y = panel()
     scale = forecaster.fit(y).naive_scale()
     assert scale.loc["shop0"].iloc[0] == pytest.approx(y.loc["shop0"].diff(3).abs().mean())
+
+
+def test_static_rows_are_checked(forecaster):
+    y = panel()
+    static = pd.DataFrame({"size": [1.0, 2.0, 3.0]}, index=["shop2", "shop0", "shop1"])
+    with pytest.warns(UserWarning, match="static: checked and kept"):
+        forecaster.fit(y, static=static)
+    assert forecaster.panel_.static[:, 0].tolist() == [2.0, 3.0, 1.0]
+    with pytest.raises(ValueError, match="static: 1 series have no row, the first is 'shop1'"):
+        forecaster.fit(y, static=static.iloc[:2])

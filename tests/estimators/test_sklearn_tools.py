@@ -88,7 +88,8 @@ def test_metadata_is_routed(forecaster):
     with sklearn.config_context(enable_metadata_routing=True):
         routed = forecaster.set_fit_request(past=True, static=False).set_predict_request(history=True, history_X=True)
         pipeline = make_pipeline(FunctionTransformer(), routed)
-        pipeline.fit(X[[]], Y, past=X)
+        with pytest.warns(UserWarning, match="past: checked and kept, but .* does not use it yet"):
+            pipeline.fit(X[[]], Y, past=X)
         assert pipeline[-1].panel_.past.shape == (90, 2)
         assert len(pipeline.predict(X[[]].iloc[:2], history=Y)) == 2
 

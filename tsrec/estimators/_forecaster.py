@@ -20,6 +20,7 @@ from tsrec.estimators import _quantiles
 from tsrec.estimators._blocks import forecast_rows
 from tsrec.estimators._read import checked_covariates, read_fit, read_history, read_predict
 from tsrec.estimators._request import Request, read_request
+from tsrec.estimators._warn import warn_user
 from tsrec.frames import Form, Panel, panel_index, to_numbers
 from tsrec.frames.season import choose_season, seasonal_scale
 
@@ -69,9 +70,9 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             What is to be forecast: a column per variable; with a MultiIndex (series, time) a panel. NaN is a missing
             value.
         past : DataFrame or Series, optional
-            Covariates known up to the cut-off only, on the index of y.
+            Covariates known up to the cut-off only, on the index of y. No model uses them yet; a warning says so.
         static : DataFrame, optional
-            Covariates of whole series, one row per series.
+            Covariates of whole series, one row per series. No model uses them yet; a warning says so.
 
         Returns
         -------
@@ -85,6 +86,9 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         """
         self._check_parameters()
         panel, form = read_fit(self, X, y, past, static)
+        for name, given in (("past", past), ("static", static)):
+            if given is not None:
+                warn_user(f"{name}: checked and kept, but {type(self).__name__} does not use it yet.")
         self.targets_itself_ = y is None
         self.form_ = form
         self.panel_ = panel
@@ -333,10 +337,18 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         return (order + 0.5) / len(places)
 
     def _check_parameters(self) -> None:
-        if not isinstance(self.horizon, Integral) or self.horizon < 1:
-            raise ValueError(f"horizon: found {self.horizon!r}. Give a whole number of steps, at least 1.")
-        if self.season != "auto" and (not isinstance(self.season, Integral) or self.season < 1):
-            raise ValueError(f"season: found {self.season!r}. Give a whole number of steps, at least 1, or 'auto'.")
+        self._check_whole("horizon")
+        self._check_whole("season", auto=True)
+
+    def _check_whole(self, *names: str, least: int = 1, auto: bool = False) -> None:
+        """Refuse parameters that are no whole numbers, or too small; "auto" may stand for one."""
+        for name in names:
+            value = getattr(self, name)
+            if auto and isinstance(value, str) and value == "auto":
+                continue
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+                also = " or 'auto'" if auto else ""
+                raise ValueError(f"{name}: found {value!r}. Give a whole number of at least {least}{also}.")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -98,10 +98,10 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.context != "auto" and (not isinstance(self.context, int | np.integer) or self.context < 1):
-            raise ValueError(f"context: found {self.context!r}. Give a whole number of steps, at least 1, or 'auto'.")
-        if not isinstance(self.max_epochs, int | np.integer) or self.max_epochs < 0:
-            raise ValueError(f"max_epochs: found {self.max_epochs!r}. Give a whole number, 0 for no training.")
+        self._check_whole("context", auto=True)
+        self._check_whole("max_epochs", least=0)
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate: found {self.learning_rate!r}. Give a positive number, for example 0.005.")
 
     def _restore_module(self, weights: dict[str, np.ndarray]) -> None:
         """Build the module again and give it saved weights."""

@@ -125,6 +125,10 @@ class SeasonalMeanForecaster(ContextForecaster):
         self.freq = freq
         self.quantiles = quantiles
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        self._check_whole("context", auto=True)
+
     def _fit_panel(self, panel: Panel) -> None:
         if self.context == "auto":
             self.context_ = choose_context(panel, self.season_, self.horizon)

@@ -136,6 +136,13 @@ class LSSLForecaster(TorchForecaster):
         self.random_state = random_state
         self.verbose = verbose
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        self._check_whole("patch", auto=True)
+        self._check_whole("d_model", "d_state", "n_layers")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout: found {self.dropout!r}. Give a share of at least 0 and below 1.")
+
     def _choose(self, panel: Panel) -> None:
         super()._choose(panel)
         self.loss_ = self.loss if self.loss != "auto" else ("mae" if panel.n_series >= _MANY_SERIES else "mse")

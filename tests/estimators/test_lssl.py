@@ -1,0 +1,221 @@
+"""LSSLForecaster: what it learns, and what holds while and after it learns."""
+
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+
+from tsrec import LSSLForecaster, SeasonalMeanForecaster
+from tsrec.datasets import make_seasonal
+from tsrec.estimators import _learning
+from tsrec.model_selection import backtest
+from tsrec.training import NonFiniteLossError
+
+SMALL = LSSLForecaster(horizon=12, context=48, d_model=8, d_state=8, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def hourly():
+    return make_seasonal(900, season=24, noise=0.2, random_state=0).iloc[:, 0]
+
+
+def nonlinear(n_series=12, n=160):
+    """Series whose next value is a bent function of the last one (the logistic map): no linear map sees it."""
+    rng = np.random.default_rng(0)
+    parts = {}
+    for i in range(n_series):
+        x = np.full(n, rng.uniform(-0.5, 0.5))
+        for t in range(1, n):
+            x[t] = 1 - 1.8 * x[t - 1] ** 2
+        parts[f"s{i}"] = pd.Series(x, pd.date_range("2024", periods=n, freq="h"))
+    return pd.concat(parts, names=["id", "time"])
+
+
+def mae(table):
+    return float((table.xs("forecast", level=1, axis=1) - table.xs("y", level=1, axis=1)).abs().to_numpy().mean())
+
+
+def test_beats_the_seasonal_mean_on_a_noisy_trending_season():
+    y = make_seasonal(1200, season=24, trend=0.01, noise=0.3, random_state=1)
+    models = [clone(SMALL), SeasonalMeanForecaster(horizon=12, context=48)]
+    ours, theirs = (mae(backtest(model, y, n_windows=10)) for model in models)
+    assert ours < theirs
+
+
+def test_the_branch_gets_a_share_where_it_helps_and_none_where_it_cannot(hourly):
+    bent = LSSLForecaster(horizon=1, context=4, season=1, patch=1, d_model=16, d_state=4, max_epochs=12, random_state=0)
+    bent.fit(nonlinear())
+    assert bent.share_ > 0.3
+    noise = pd.Series(np.random.default_rng(0).normal(size=900), hourly.index)
+    assert clone(SMALL).fit(noise).share_ < 0.3
+
+
+def test_the_branch_lowers_the_error_where_it_has_a_share():
+    y = nonlinear()
+    shape = {"horizon": 1, "context": 4, "season": 1, "patch": 1, "d_model": 16, "d_state": 4, "random_state": 0}
+    with_branch = mae(backtest(LSSLForecaster(max_epochs=12, **shape), y, n_windows=10))
+    without = mae(backtest(LSSLForecaster(max_epochs=0, **shape), y, n_windows=10))
+    assert with_branch < 0.9 * without
+
+
+@pytest.mark.parametrize("linear", ["ridge", "learned", None])
+def test_history_records_every_epoch(hourly, linear):
+    fitted = clone(SMALL).set_params(linear=linear, max_epochs=2).fit(hourly)
+    assert fitted.history_["epoch"].tolist()[:2] == [1, 2]
+    assert np.isfinite(fitted.history_["loss"]).all()
+    assert {"phase", "loss", "point_loss", "quantile_loss", "learning_rate", "seconds"} <= set(fitted.history_.columns)
+    assert ("refit" in fitted.history_["phase"].to_list()) == (linear != "ridge")
+    assert not fitted.module_.training
+
+
+def test_no_epochs_leave_the_linear_map_alone(hourly):
+    fitted = clone(SMALL).set_params(max_epochs=0).fit(hourly)
+    assert fitted.share_ == 0.0
+    assert fitted.history_.empty
+    assert fitted.penalty_ > 0
+
+
+def test_interruption_keeps_what_was_learned_and_is_passed_on(hourly, monkeypatch):
+    real, epochs = _learning.Progress.__call__, []
+
+    def interrupt(self, state):
+        epochs.append(state.epoch)
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+        real(self, state)
+
+    monkeypatch.setattr(_learning.Progress, "__call__", interrupt)
+    for linear in ("ridge", None):
+        stopped = clone(SMALL).set_params(max_epochs=5, linear=linear)
+        with pytest.raises(KeyboardInterrupt):
+            stopped.fit(hourly)
+        assert np.isfinite(stopped.predict()).all()
+        assert stopped.history_["epoch"].max() == 2
+        assert not stopped.module_.training
+
+
+def test_a_loss_that_is_not_finite_names_rate_and_batch(hourly):
+    with pytest.raises(NonFiniteLossError, match=r"epoch 1, batch \d+ of \d+, learning_rate .*lower learning_rate"):
+        clone(SMALL).set_params(linear=None, learning_rate=1e30).fit(hourly)
+
+
+def test_fits_in_two_threads_equal_fits_alone(hourly):
+    alone = clone(SMALL).fit(hourly).predict()
+    answers = {}
+
+    def fit(name):
+        answers[name] = clone(SMALL).fit(hourly).predict()
+
+    threads = [threading.Thread(target=fit, args=(i,)) for i in range(2)]
+    count = torch.get_num_threads()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert torch.get_num_threads() == count
+    for answer in answers.values():
+        pd.testing.assert_series_equal(answer, alone, rtol=0, atol=0)
+
+
+def test_scikit_learn_callbacks_see_the_epochs_and_may_stop(hourly):
+    callback = pytest.importorskip("sklearn.callback")
+
+    class StopEarly:
+        seen = 0
+
+        def setup(self, estimator, context):
+            pass
+
+        def teardown(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context):
+            self.seen += context.task_name == "epoch"
+            return self.seen >= 2
+
+    assert isinstance(StopEarly(), callback.FitCallback)
+    stop = StopEarly()
+    fitted = clone(SMALL).set_params(max_epochs=6).set_callbacks(stop).fit(hourly)
+    assert stop.seen == 2
+    assert fitted.n_epochs_ == 2
+
+
+def test_progress_is_shown_only_when_asked_for(hourly, capsys):
+    clone(SMALL).fit(hourly)
+    silent = capsys.readouterr()
+    assert silent.out == silent.err == ""
+    clone(SMALL).set_params(verbose=1).fit(hourly)
+    assert "LSSLForecaster select" in capsys.readouterr().err
+
+
+def test_covariates_of_the_future_are_used():
+    rng = np.random.default_rng(0)
+    index = pd.date_range("2024", periods=600, freq="h")
+    X = pd.DataFrame({"promo": rng.normal(size=600), "noise": rng.normal(size=600)}, index=index)
+    y = pd.Series(10 + 4 * X["promo"] + rng.normal(0, 0.2, 600), index)
+    fitted = clone(SMALL).fit(X.iloc[:588], y.iloc[:588])
+    error = (fitted.predict(X.iloc[588:]) - y.iloc[588:]).abs().mean()
+    assert error < 0.5
+    unknown = X.iloc[588:] * np.nan
+    assert np.isfinite(fitted.predict(unknown)).all()
+    assert "covariate effect" in fitted.predict_components(X.iloc[588:]).columns.get_level_values(1)
+
+
+def test_transform_gives_a_row_per_series():
+    y = nonlinear(5, 80)
+    fitted = clone(SMALL).fit(y)
+    rows = fitted.transform()
+    assert rows.index.tolist() == [f"s{i}" for i in range(5)]
+    assert np.isfinite(rows).all(axis=None)
+    other = fitted.transform(history=y.loc[["s3"]])
+    np.testing.assert_allclose(other.to_numpy()[0], rows.loc["s3"].to_numpy(), rtol=1e-5, atol=1e-6)
+    assert not hasattr(LSSLForecaster(), "transform")
+
+
+def test_a_panel_of_one_model_equals_its_series_one_by_one():
+    y = nonlinear(6, 100)
+    fitted = clone(SMALL).fit(y)
+    together = fitted.predict(20)
+    for name in ("s0", "s5"):
+        alone = fitted.predict(20, history=y.loc[[name]])
+        np.testing.assert_allclose(alone.to_numpy(), together.loc[name].to_numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_scale_of_the_data_does_not_matter(hourly):
+    plain = clone(SMALL).fit(hourly).predict(20)
+    for factor, shift in ((1e6, 0.0), (1e-6, 0.0), (1.0, 1e7)):
+        other = clone(SMALL).fit(hourly * factor + shift).predict(20)
+        np.testing.assert_allclose((other - shift) / factor, plain, atol=2e-3 * hourly.std())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"context": 0}, "context: found 0"),
+        ({"max_epochs": -1}, "max_epochs: found -1"),
+        ({"device": "abacus"}, "device='abacus' is not known"),
+        ({"linear": "ridges"}, "linear='ridges' is not known"),
+        ({"loss": "mape"}, "loss='mape' is not known"),
+        ({"random_state": -3}, "random_state must not be negative"),
+        ({"patch": 0}, "patch: found 0"),
+        ({"d_model": 0}, "d_model: found 0"),
+        ({"learning_rate": -1.0}, "learning_rate: found -1.0"),
+        ({"dropout": 1.5}, "dropout: found 1.5"),
+    ],
+)
+def test_wrong_parameters_are_named(hourly, change, message):
+    with pytest.raises(ValueError, match=message):
+        clone(SMALL).set_params(**change).fit(hourly)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_the_same_forecast(hourly):
+    on_cpu = clone(SMALL).fit(hourly).predict()
+    on_gpu = clone(SMALL).set_params(device="cuda").fit(hourly).predict()
+    np.testing.assert_allclose(on_gpu, on_cpu, atol=0.05)
