@@ -220,7 +220,7 @@ def test_covariates_are_demanded_where_fit_saw_them(forecaster):
     y = series()
     forecaster.fit(covariates(y.index), y)
     for X in (None, 5, pd.date_range("2024-03-21", periods=3, freq="D")):
-        with pytest.raises(ValueError, match="fitted with 2 covariates"):
+        with pytest.raises(ValueError, match="fitted with 2 covariate columns"):
             forecaster.predict(X)
 
 

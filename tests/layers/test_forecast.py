@@ -23,7 +23,7 @@ def stirred(seed=0, **kwargs):
     net, g = network(seed, **kwargs), make_generator(seed + 1)
     with torch.no_grad():
         for name, tensor in [*net.named_parameters(), *net.named_buffers()]:
-            if name.startswith(("head", "spread", "covariate_net")) or name in {"linear", "anchor"}:
+            if name.startswith(("head", "spread", "covariate_net")) or name == "linear":
                 tensor += 0.3 * torch.randn(tensor.shape, generator=g)
     return net
 

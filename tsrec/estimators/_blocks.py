@@ -1,7 +1,6 @@
 """Requested rows as forecasts from cut-offs: blocks inside the history, and blocks that roll on beyond it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -47,8 +46,8 @@ def _pieces(
     inside = np.flatnonzero(block < 0)
     if len(inside):
         origin = panel.lengths[request.series[inside]] + block[inside] * horizon
-        cutoffs, which = np.unique(np.stack([request.series[inside], origin], axis=1), axis=0, return_inverse=True)
-        pieces.append(((inside, which.ravel()), forecast(panel, cutoffs)))
+        cutoffs, which = _distinct(request.series[inside], origin)
+        pieces.append(((inside, which), forecast(panel, cutoffs)))
     beyond = np.flatnonzero(block >= 0)
     if len(beyond):
         pieces.extend(_roll(forecast, panel, request, beyond, block, horizon, widen))
@@ -69,7 +68,7 @@ def _roll(
     history = panel if len(wanted) == panel.n_series else panel.take(wanted)
     longer = history.resized(np.zeros(len(wanted), dtype=np.int64), np.full(len(wanted), (last + 1) * horizon))
     if panel.n_covariates:
-        longer = _with_future(longer, history, request, beyond, local)
+        _put_future(longer, history, request, beyond, local)
     pieces: list[Piece] = []
     spread: np.ndarray | None = None
     for number in range(last + 1):
@@ -85,26 +84,29 @@ def _roll(
     return pieces
 
 
-def _with_future(longer: Panel, history: Panel, request: Request, beyond: np.ndarray, local: np.ndarray) -> Panel:
+def _put_future(longer: Panel, history: Panel, request: Request, beyond: np.ndarray, local: np.ndarray) -> None:
     """Put the covariates of the request into the rows to come; what is missing stays NaN, with a warning."""
     rows = longer.offsets[:-1][local] + request.positions[beyond]
-    covariates = longer.covariates.copy()
     if request.covariates is not None:
-        covariates[rows] = request.covariates[beyond]
+        longer.covariates[rows] = request.covariates[beyond]
     ahead = request.positions[beyond] - history.lengths[local]
     furthest = np.zeros(longer.n_series, dtype=np.int64)
     np.maximum.at(furthest, local, ahead + 1)
-    given = np.bincount(
-        local[np.unique(np.stack([local, ahead]), axis=1, return_index=True)[1]], minlength=longer.n_series
-    )
+    given = np.bincount(_distinct(local, ahead)[0][:, 0], minlength=longer.n_series)
     missing = int((furthest - given).sum())
     if missing:
         warn_user(
             f"X: the covariates of {missing} steps between the end of the history and the rows asked for are "
-            "unknown and "
-            "count as missing. Give X from the first step after the history on."
+            "unknown and count as missing. Give X from the first step after the history on."
         )
-    return replace(longer, covariates=covariates)
+
+
+def _distinct(series: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different pairs (series, step), and which of them each row is; by one whole number per pair."""
+    low, high = int(steps.min()), int(steps.max())
+    span = high - low + 1
+    keys, which = np.unique(series.astype(np.int64) * span + (steps - low), return_inverse=True)
+    return np.stack([keys // span, keys % span + low], axis=1), which
 
 
 def _widened(found: np.ndarray, spread: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.frames import Panel, contexts, origins
 
 _CALIBRATION_CUTOFFS = 4096
+_CALIBRATION_VALUES = 20_000_000
 _ROWS_AT_ONCE = 4_000_000
 
 
@@ -17,7 +18,11 @@ def mean_over(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 class ContextForecaster(BaseForecaster):
-    """Base of the baselines: subclasses give ``_point(window)`` and ``_window()``, the rows they look back on."""
+    """Base of the baselines: subclasses give ``_point(window)`` and ``_window()``, the rows they look back on.
+
+    Quantiles are those of past errors, bias included: where the formula has always been too low, as a naive forecast is
+    on a trend, its point forecast may lie outside its own interval, and the interval is right.
+    """
 
     def _window(self) -> int:
         raise NotImplementedError
@@ -64,30 +69,34 @@ class ContextForecaster(BaseForecaster):
         total = int(counts.sum())
         if not total:
             return np.zeros((self.horizon, panel.n_channels, len(self.levels_)))
-        flat = np.unique(np.linspace(0, total - 1, min(total, _CALIBRATION_CUTOFFS)).astype(np.int64))
+        wanted = min(max(_CALIBRATION_VALUES // (self._window() * panel.n_channels), 64), _CALIBRATION_CUTOFFS, total)
+        flat = np.unique(np.linspace(0, total - 1, wanted).astype(np.int64))
         ends = np.cumsum(counts)
         series = np.searchsorted(ends, flat, side="right")
         places = flat - (ends - counts)[series] + first[series] + 1
+        return _pooled_quantiles(self._past_errors(panel, series, places), self.levels_)
+
+    def _past_errors(self, panel: Panel, series: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Errors of the formula at places of the history, in the window's scale; NaN where nothing was seen."""
         place = origins(panel.offsets, series, places)
         window = contexts(panel.values, place, self._window())
         rows = place.first[:, None] + np.arange(self.horizon)
         truth = panel.values[np.minimum(rows, len(panel.values) - 1)]
         truth[rows >= place.end[:, None]] = np.nan
         scale = self._scale(window)[:, None]
-        errors = (truth - self._filled(window)) / np.where(scale > 0, scale, np.nan)
-        return _pooled_quantiles(errors, self.levels_)
+        return (truth - self._filled(window)) / np.where(scale > 0, scale, np.nan)
 
 
 def _pooled_quantiles(errors: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Quantiles over the first axis of what is observed; a step never seen takes those of the step before."""
-    horizon, channels = errors.shape[1:]
-    found = np.full((horizon, channels, len(levels)), np.nan)
-    for step in range(horizon):
-        for channel in range(channels):
-            seen = errors[:, step, channel]
-            seen = seen[~np.isnan(seen)]
-            if len(seen):
-                found[step, channel] = np.quantile(seen, levels)
-    for step in range(1, horizon):
+    ordered = np.sort(errors, axis=0)
+    count = (~np.isnan(errors)).sum(axis=0)
+    place = levels * np.maximum(count - 1, 0)[..., None]
+    low = np.floor(place).astype(np.int64)
+    high = np.minimum(low + 1, np.maximum(count - 1, 0)[..., None])
+    ordered = np.moveaxis(ordered, 0, -1)
+    below, above = (np.take_along_axis(ordered, at, axis=-1) for at in (low, high))
+    found = below + (place - low) * (above - below)
+    for step in range(1, len(found)):
         found[step] = np.where(np.isnan(found[step]), found[step - 1], found[step])
     return np.nan_to_num(found)

@@ -12,19 +12,22 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from tsrec.estimators import _quantiles
 from tsrec.estimators._blocks import forecast_rows
-from tsrec.estimators._read import checked_covariates, read_fit, read_history, read_predict
-from tsrec.estimators._request import Request, read_request
+from tsrec.estimators._paths import drawn_ranks, error_ranks
+from tsrec.estimators._read import checked_covariates, common_index, like_fitted, read_fit, read_history, read_predict
+from tsrec.estimators._request import Request, plain_request, read_request
+from tsrec.estimators._update import appended
 from tsrec.estimators._warn import warn_user
-from tsrec.frames import Form, Panel, panel_index, to_numbers
+from tsrec.frames import Form, Panel, to_numbers
 from tsrec.frames.season import choose_season, seasonal_scale
 
-_TEMPLATES = 256
+# Fitted attributes that checking the arguments has just set; all others are of an earlier fit.
+_KEPT = ("n_features_in_", "feature_names_in_")
 
 
 def _has_components(forecaster: "BaseForecaster") -> bool:
@@ -85,15 +88,18 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             names the argument, what was found and the mend.
         """
         self._check_parameters()
+        levels = _quantiles.check_levels(self.quantiles, "quantiles", least=2)
         panel, form = read_fit(self, X, y, past, static)
         for name, given in (("past", past), ("static", static)):
             if given is not None:
                 warn_user(f"{name}: checked and kept, but {type(self).__name__} does not use it yet.")
+        for name in [name for name in vars(self) if name.endswith("_") and name not in _KEPT]:
+            delattr(self, name)
         self.targets_itself_ = y is None
         self.form_ = form
         self.panel_ = panel
         self.freq_ = panel.grid.freq
-        self.levels_ = _quantiles.check_levels(self.quantiles, "quantiles")
+        self.levels_ = levels
         self.season_ = choose_season(panel) if self.season == "auto" else int(self.season)
         self.trained_ends_ = panel.ends
         self._fit_panel(panel)
@@ -178,7 +184,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         """Possible futures, joint over the steps of each block of `horizon`.
 
         A past forecast is drawn at random and the ranks of its errors, step by step, are put into the distribution that
-        is forecast now (the Schaake shuffle; Clark et al. 2004): paths keep the way errors persist.
+        is forecast now (the Schaake shuffle; Clark et al. 2004): paths keep the way errors persist. A history too short
+        for past forecasts gives ranks that persist as a first-order autoregression instead.
 
         Parameters
         ----------
@@ -186,7 +193,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             As in `predict`.
         n : int
             Number of paths.
-        random_state : int, RandomState or None
+        random_state : int, numpy Generator or RandomState, or None
             Seed.
 
         Returns
@@ -197,11 +204,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         panel, request = self._asked(X, history, history_X)
         answers = self._rows(panel, request)
         ahead = request.positions - panel.lengths[request.series]
-        ranks = self._error_ranks()
-        drawn = check_random_state(random_state).randint(len(ranks), size=(n, 1))
-        # A later block draws another past forecast, the same for all series, so that what moves together still does.
-        shifted = (drawn + (ahead // self.horizon) * 7919) % len(ranks)
-        paths = _quantiles.draws(answers[..., 1:], self.levels_, ranks[shifted, ahead % self.horizon])
+        ranks = drawn_ranks(error_ranks(self._forecast, self.panel_, self.horizon), ahead, n, random_state)
+        paths = _quantiles.draws(answers[..., 1:], self.levels_, ranks)
         return _quantiles.quantile_frame(
             np.moveaxis(paths, 0, -1), request.index, self.form_.columns, range(n)
         ).rename_axis(columns=["variable", "path"])
@@ -252,7 +256,19 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             The point forecast, then the quantiles at ``levels_``.
         """
         check_is_fitted(self)
-        return self._forecast(read_history(self, y, X), np.asarray(cutoffs))
+        panel, cutoffs = read_history(self, y, X), np.asarray(cutoffs)
+        if cutoffs.ndim != 2 or cutoffs.shape[1] != 2 or not np.issubdtype(cutoffs.dtype, np.integer):
+            raise ValueError(
+                f"cutoffs: found shape {cutoffs.shape}, {cutoffs.dtype}. Give whole numbers (series, step)."
+            )
+        known = (cutoffs[:, 0] >= 0) & (cutoffs[:, 0] < panel.n_series)
+        if not known.all() or (cutoffs[:, 1] > panel.lengths[cutoffs[:, 0]]).any():
+            raise ValueError(
+                f"cutoffs: some lie outside the {panel.n_series} series of y or after their ends. The last "
+                "possible step of a "
+                "series is its length."
+            )
+        return self._forecast(panel, cutoffs)
 
     def update(self, X: Any, y: Any = None, *, past: Any = None) -> Self:
         """Append observed rows to the history without learning from them.
@@ -272,24 +288,25 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             If the rows do not begin where the history ends.
         """
         check_is_fitted(self)
-        panel = self.panel_
-        if self.targets_itself_ != (y is None):
-            raise ValueError(
-                f"y: {'not ' if self.targets_itself_ else ''}expected, since fit was called so. Call update as fit."
-            )
-        target = X if y is None else y
+        where = "X" if y is None else "y"
+        if self.targets_itself_ and y is not None:
+            raise ValueError("y: not expected, since fit was given X alone. Call update(rows) as fit was called.")
+        if not self.targets_itself_ and y is None:
+            raise ValueError("y: missing. This forecaster was fitted with X and y: call update(X_new, y_new).")
+        target = like_fitted(self, X if y is None else y, where=where)
         covariates = None if y is None else checked_covariates(self, X, reset=False)
-        request = read_request(target, None, panel, self.horizon)
-        wrong = request.positions < panel.lengths[request.series]
-        if wrong.any():
-            raise ValueError(
-                f"{'X' if y is None else 'y'}: {int(wrong.sum())} rows are in the history already, the first is "
-                f"{request.index[int(np.flatnonzero(wrong)[0])]}. Give only rows after its end."
-            )
-        self.panel_ = _appended(panel, request, target, covariates, past)
+        index = common_index(target, covariates, past, where=where)
+        rows = target if index is None else pd.DataFrame(index=index)
+        request = read_request(rows, None, self.panel_, self.horizon)
+        blocks = {"values": to_numbers(target, where=where)}
+        if self.panel_.n_covariates:
+            blocks["covariates"] = to_numbers(covariates, where="X")
+        if self.panel_.past.shape[1] and past is not None:
+            blocks["past"] = to_numbers(past, where="past")
+        self.panel_ = appended(self.panel_, request, blocks, where=where)
         return self
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Coefficient of determination R^2 of the forecasts of X over the observed values.
 
         Parameters
@@ -297,12 +314,27 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         X : DataFrame or array
             As in `predict`; without y it holds the true values.
         y : Series, DataFrame or array, optional
-            The true values.
+            The true values, on the index of X.
+        sample_weight : array of shape (n_rows,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The mean over variables; 1 is perfect, 0 as good as the mean of the true values.
         """
-        truth = to_numbers(X if y is None else y, where="X" if y is None else "y")
-        guess = to_numbers(self.predict(X), where="prediction")
+        where = "X" if y is None else "y"
+        target = like_fitted(self, X if y is None else y, where=where)
+        if y is not None:
+            common_index(target, X, where=where)
+        truth, guess = to_numbers(target, where=where), to_numbers(self.predict(X), where="prediction")
+        weight = np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         seen = ~np.isnan(truth)
-        scores = [r2_score(t[s], g[s]) for t, g, s in zip(truth.T, guess.T, seen.T, strict=True) if s.sum() > 1]
+        scores = [
+            r2_score(t[s], g[s], sample_weight=weight[s])
+            for t, g, s in zip(truth.T, guess.T, seen.T, strict=True)
+            if s.sum() > 1
+        ]
         return float(np.mean(scores)) if scores else float("nan")
 
     def naive_scale(self) -> pd.DataFrame:
@@ -312,29 +344,17 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         return pd.DataFrame(seasonal_scale(self.panel_, self.season_), index=ids, columns=self.form_.columns)
 
     def _asked(self, X: Any, history: Any, history_X: Any) -> tuple[Panel, Request]:
-        check_is_fitted(self)
-        panel = self.panel_ if history is None else read_history(self, history, history_X)
+        panel = self._known(history, history_X)
+        X = plain_request(X)
         covariates = read_predict(self, X)
-        if X is not None and not isinstance(X, Integral | pd.Index | pd.Series | pd.DataFrame):
-            X = np.asarray(X)
         return panel, read_request(X, covariates, panel, self.horizon)
+
+    def _known(self, history: Any, history_X: Any) -> Panel:
+        check_is_fitted(self)
+        return self.panel_ if history is None else read_history(self, history, history_X)
 
     def _rows(self, panel: Panel, request: Request) -> np.ndarray:
         return forecast_rows(self._forecast, panel, request, self.horizon)
-
-    def _error_ranks(self) -> np.ndarray:
-        """Ranks, in (0, 1), of past errors among their like: float of shape (n_past, horizon, n_channels)."""
-        panel = self.panel_
-        length = int(panel.lengths.max())
-        series = np.flatnonzero(panel.lengths == length)
-        room = max(length - self.horizon, 1)
-        places = np.unique(np.linspace(max(room // 4, 1), room, min(_TEMPLATES, room)).astype(np.int64))
-        cutoffs = np.stack([np.resize(series, len(places)), places], axis=1)
-        point = self._forecast(panel, cutoffs)[..., 0]
-        rows = panel.offsets[cutoffs[:, 0]][:, None] + np.minimum(places[:, None] + np.arange(self.horizon), length - 1)
-        errors = np.nan_to_num(panel.values[rows] - point)
-        order = errors.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
-        return (order + 0.5) / len(places)
 
     def _check_parameters(self) -> None:
         self._check_whole("horizon")
@@ -358,30 +378,3 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         # The conformance checks' rows are draws in no order of time: there is nothing a forecast could know of them.
         tags.regressor_tags.poor_score = True
         return tags
-
-
-def _appended(panel: Panel, request: Request, target: Any, covariates: Any, past: Any) -> Panel:
-    """The panel with rows appended; every series must go on without a hole."""
-    values = to_numbers(target, where="y")
-    more = np.bincount(request.series, minlength=panel.n_series)
-    ahead = request.positions - panel.lengths[request.series]
-    holes = np.zeros(panel.n_series, dtype=np.int64)
-    np.maximum.at(holes, request.series, ahead + 1)
-    if (holes != more).any():
-        first = int(np.flatnonzero(holes != more)[0])
-        where = panel_index(None, panel.grid, np.zeros(1), panel.ends[[first]])[0]
-        raise ValueError(
-            f"y: {int((holes - more)[first])} rows are missing or repeated between the history, which ends before "
-            f"{where}, "
-            "and the last new row. Give every row from there on, NaN where nothing was observed."
-        )
-    longer = panel.resized(np.zeros_like(more), more)
-    rows = longer.offsets[:-1][request.series] + request.positions
-    blocks = {"values": values}
-    if panel.n_covariates:
-        blocks["covariates"] = to_numbers(covariates, where="X")
-    if panel.past.shape[1] and past is not None:
-        blocks["past"] = to_numbers(past, where="past")
-    for name, block in blocks.items():
-        getattr(longer, name)[rows] = block
-    return longer

@@ -147,7 +147,7 @@ class Learner:
         again = self._module()
         self._train("refit", again, self.windows, None, forecaster.n_epochs_)
         if isinstance(again, DirectForecaster) and isinstance(module, DirectForecaster):
-            for name in ("anchor", "offsets", "spread_share"):
+            for name in ("offsets", "spread_share"):
                 getattr(again, name).copy_(getattr(module, name))
         forecaster.module_ = again
 
@@ -169,7 +169,7 @@ class Learner:
             def on_epoch_end(state: TrainingState) -> bool:
                 progress(state)
                 stop = self.hook.end()
-                if not stop:
+                if not stop and state.epoch < epochs:
                     self.hook.begin()
                 return stop
 

@@ -8,18 +8,19 @@ import pandas as pd
 from scipy.special import ndtri
 
 
-def check_levels(levels: Iterable[float], where: str) -> np.ndarray:
-    """Levels as an ascending float array of shape (n_levels,).
+def check_levels(levels: Iterable[float], where: str, *, least: int = 1) -> np.ndarray:
+    """Levels as an ascending float array of shape (n_levels,), each once.
 
     Raises
     ------
     ValueError
-        If there is none, or one lies outside (0, 1).
+        If there are fewer than `least`, or one lies outside (0, 1).
     """
     found = np.atleast_1d(np.asarray(levels, dtype=np.float64)).ravel()
-    if not len(found) or (found <= 0).any() or (found >= 1).any() or np.isnan(found).any():
-        raise ValueError(f"{where}: found {found.tolist()}. Give levels between 0 and 1, for example [0.1, 0.5, 0.9].")
-    return np.sort(found)
+    if not ((found > 0) & (found < 1)).all() or len(np.unique(found)) < least:
+        few = f"at least {least} levels" if least > 1 else "levels"
+        raise ValueError(f"{where}: found {found.tolist()}. Give {few} between 0 and 1, for example [0.1, 0.5, 0.9].")
+    return np.unique(found)
 
 
 def at_levels(quantiles: np.ndarray, known: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The arguments of fit, update and history= turned into one panel: target, covariates, past and static together."""
 
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
-from tsrec.estimators._request import has_time
-from tsrec.frames import Form, Panel, form_of, read_panel, to_numbers
+from tsrec.estimators._request import check_level_names, has_time
+from tsrec.frames import Form, Panel, TimeGrid, form_of, read_panel, to_numbers
 
 
 def read_fit(estimator: BaseEstimator, X: Any, y: Any, past: Any = None, static: Any = None) -> tuple[Panel, Form]:
@@ -38,7 +39,6 @@ def read_fit(estimator: BaseEstimator, X: Any, y: Any, past: Any = None, static:
         target, covariates = checked_target(estimator, X), None
     else:
         target, covariates = _checked_y(y), checked_covariates(estimator, X, reset=True)
-        check_consistent_length(target, covariates)
     panel = assemble(target, covariates, past, freq=freq)
     if np.isnan(panel.values).all():
         raise ValueError("y: it holds no observed value (all are NaN). Give at least one number.")
@@ -53,6 +53,7 @@ def checked_target(estimator: BaseEstimator, X: Any) -> Any:
         validate_data(estimator, X.to_frame("y" if X.name is None else X.name), skip_check_array=True)
         return X
     if isinstance(X, pd.DataFrame):
+        _check_names(X, "X")
         if not X.shape[1]:
             raise ValueError(
                 "X: the frame has no column to forecast, and no y was given. Give y, or a frame with columns."
@@ -69,6 +70,7 @@ def checked_target(estimator: BaseEstimator, X: Any) -> Any:
 def checked_covariates(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     """X beside a y: a frame (also without columns) or a two-dimensional array; names and count of features checked."""
     if isinstance(X, pd.DataFrame):
+        _check_names(X, "X")
         validate_data(estimator, X, skip_check_array=True, reset=reset)
         return X
     if isinstance(X, pd.Series):
@@ -80,21 +82,64 @@ def checked_covariates(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     return validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
 
 
-def _checked_y(y: Any) -> Any:
+def _check_names(frame: pd.DataFrame, where: str) -> None:
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f"{where}: it has two columns {twice!r}. Give every column a name of its own.")
+
+
+def _checked_y(y: Any, where: str = "y") -> Any:
+    if isinstance(y, pd.DataFrame):
+        _check_names(y, where)
     if isinstance(y, pd.Series | pd.DataFrame):
         return y
-    y = check_array(y, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan", input_name="y")
+    if isinstance(y, pd.Index) or np.ndim(y) == 0:
+        raise TypeError(
+            f"{where}: found a {type(y).__name__}. Give the rows themselves: a Series, a frame or an array."
+        )
+    y = check_array(y, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan", input_name=where)
     if y.ndim > 2:
-        raise ValueError(f"y: found an array of {y.ndim} dimensions. Give (n_steps,) or (n_steps, n_channels).")
+        raise ValueError(f"{where}: found an array of {y.ndim} dimensions. Give (n_steps,) or (n_steps, n_channels).")
     return y
 
 
-def assemble(target: Any, covariates: Any, past: Any = None, *, freq: Any = None, where: str = "y") -> Panel:
+def like_fitted(estimator: Any, y: Any, *, where: str) -> Any:
+    """More rows of what was fitted: its columns, in its order.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or there are more or fewer than in the fitted y.
+    """
+    form: Form = estimator.form_
+    y = _checked_y(y, where)
+    if isinstance(y, pd.DataFrame) and form.kind == "frame":
+        absent = [column for column in form.columns if column not in y.columns]
+        if absent:
+            raise ValueError(
+                f"{where}: it has no column {absent[0]!r}. Give the columns of the fitted y: {list(form.columns)}."
+            )
+        return y[form.columns]
+    found = y.shape[1] if np.ndim(y) == 2 else 1
+    if found != len(form.columns):
+        raise ValueError(f"{where}: it has {found} columns, the fitted y {len(form.columns)}. Give the same columns.")
+    return y
+
+
+def assemble(
+    target: Any,
+    covariates: Any,
+    past: Any = None,
+    *,
+    freq: Any = None,
+    where: str = "y",
+    like: TimeGrid | None = None,
+) -> Panel:
     """One panel of a target, its covariates and its past covariates, whose indexes must agree."""
     index = common_index(target, covariates, past, where=where)
     blocks = [to_numbers(target, where=where)]
     blocks += [to_numbers(part, where=name) for part, name in ((covariates, "X"), (past, "past")) if part is not None]
-    panel = read_panel(np.hstack(blocks), freq=freq, where=where, index=index)
+    panel = read_panel(np.hstack(blocks), freq=freq, where=where, index=index, like=like)
     edges = np.cumsum([block.shape[1] for block in blocks])
     pieces = np.split(panel.values, edges[:-1], axis=1)
     return replace(
@@ -115,6 +160,8 @@ def common_index(target: Any, covariates: Any, past: Any = None, *, where: str =
         If y has a time index and X has none or another one.
     """
     found = [(part, name) for part, name in ((target, where), (covariates, "X"), (past, "past")) if part is not None]
+    for part, _ in found[1:]:
+        check_consistent_length(target, part)
     timed = [(part.index, name) for part, name in found if has_time(part)]
     for part, name in found[1:]:
         if has_time(target) and not has_time(part):
@@ -161,40 +208,44 @@ def _static_rows(static: Any, panel: Panel) -> np.ndarray:
 
 def read_history(estimator: Any, history: Any, history_X: Any) -> Panel:
     """Another history for fitted weights: the same columns, the same frequency, any series and any length."""
-    form: Form = estimator.form_
-    if isinstance(history, pd.DataFrame) and form.kind == "frame":
-        absent = [column for column in form.columns if column not in history.columns]
-        if absent:
-            raise ValueError(
-                f"history: it has no column {absent[0]!r}. Give the columns of the fitted y: {list(form.columns)}."
-            )
-        history = history[form.columns]
-    elif not isinstance(history, pd.Series | pd.DataFrame):
-        history = check_array(
-            history, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan", input_name="history"
-        )
     fitted: Panel = estimator.panel_
+    history = like_fitted(estimator, history, where="history")
     if fitted.n_covariates and history_X is None:
         raise ValueError(
             "history_X: missing. The forecaster was fitted with covariates; give those of the history's rows too."
         )
-    covariates = None if not fitted.n_covariates else checked_covariates(estimator, history_X, reset=False)
-    freq = fitted.grid.freq if has_time(history) and fitted.grid.kind not in ("period", "delta") else None
-    panel = assemble(history, covariates, freq=freq, where="history")
-    if panel.n_channels != fitted.n_channels:
+    covariates = None
+    if history_X is not None and not estimator.targets_itself_:
+        covariates = checked_covariates(estimator, history_X, reset=False)
+    elif history_X is not None:
+        raise ValueError("history_X: the forecaster was fitted without covariates. Leave it out, or fit with X.")
+    panel = assemble(history, covariates, where="history", like=fitted.grid)
+    _check_alike(panel, fitted)
+    if not fitted.past.shape[1]:
+        return panel
+    return replace(panel, past=np.full((len(panel.values), fitted.past.shape[1]), np.nan))
+
+
+def _check_alike(panel: Panel, fitted: Panel) -> None:
+    """Refuse a history on another kind of time axis than the fitted y."""
+    ours, theirs = fitted.grid, panel.grid
+    if ours.has_time != theirs.has_time:
+        has, lacks = ("y", "history") if ours.has_time else ("history", "y")
         raise ValueError(
-            f"history: it has {panel.n_channels} columns, the fitted y {fitted.n_channels}. Give the same columns."
+            f"history: {lacks} has no time index, but {has} had one when fitted. Give both one, or neither."
         )
-    if (panel.grid.kind, panel.grid.step, panel.grid.freq) != (fitted.grid.kind, fitted.grid.step, fitted.grid.freq):
+    if (ours.tz is None) != (theirs.tz is None):
         raise ValueError(
-            f"history: its steps are {panel.grid.freq or panel.grid.kind!r}, those of the fitted y "
-            f"{fitted.grid.freq or fitted.grid.kind!r}. Resample one to the other."
+            f"history: its time zone is {theirs.tz}, that of the fitted y {ours.tz}. Use tz_localize or "
+            "tz_convert on one."
         )
-    return (
-        replace(panel, past=np.full((len(panel.values), fitted.past.shape[1]), np.nan))
-        if fitted.past.shape[1]
-        else panel
-    )
+    if not ours.same_spacing(theirs):
+        raise ValueError(
+            f"history: its steps are {theirs.freq or theirs.step!r} ({theirs.kind}), those of the fitted y "
+            f"{ours.freq or ours.step!r} ({ours.kind}). Resample one to the other."
+        )
+    if panel.ids is not None:
+        check_level_names([*panel.ids.names, theirs.name], fitted, where="history")
 
 
 def read_predict(estimator: Any, X: Any) -> np.ndarray | None:
@@ -203,16 +254,18 @@ def read_predict(estimator: Any, X: Any) -> np.ndarray | None:
     When fit saw the target alone, X says which rows and its values are what is to be forecast: they are not read.
     """
     panel: Panel = estimator.panel_
-    if X is None or np.isscalar(X) or isinstance(X, pd.Index):
+    if X is None or isinstance(X, Integral | pd.Index):
         if panel.n_covariates:
             raise ValueError(
-                f"X: the forecaster was fitted with {panel.n_covariates} covariates. Give their values for the "
+                f"X: the forecaster was fitted with {panel.n_covariates} covariate columns. Give their values for the "
                 "rows to forecast, "
                 "in a frame whose index is the time."
             )
         return None
     if isinstance(X, pd.Series):
-        X = X.to_frame("y" if X.name is None else X.name)
+        if estimator.targets_itself_:
+            return None
+        X = X.to_frame("x" if X.name is None else X.name)
     if estimator.targets_itself_:
         if isinstance(X, pd.DataFrame):
             if X.shape[1]:

@@ -39,6 +39,31 @@ def has_time(X: Any) -> bool:
     return isinstance(index, pd.MultiIndex) or (isinstance(index, pd.Index) and not is_default(index))
 
 
+def plain_request(X: Any) -> Any:
+    """The argument of predict as one of None, int, Index, Series, DataFrame or array.
+
+    Raises
+    ------
+    TypeError
+        If it is a number that is not whole, a text, or anything else without rows.
+    """
+    if X is None or isinstance(X, pd.Index | pd.Series | pd.DataFrame):
+        return X
+    if isinstance(X, Integral) and not isinstance(X, bool | np.bool_):
+        return int(X)
+    if isinstance(X, pd.Timestamp | pd.Period | pd.Timedelta):
+        return pd.Index([X])
+    if isinstance(X, list | tuple) and X and isinstance(X[0], pd.Timestamp | pd.Period | pd.Timedelta):
+        return pd.Index(X)
+    if isinstance(X, str | bytes | dict | set) or np.ndim(X) == 0:
+        raise TypeError(
+            f"X: found {X!r}. Give a whole number of steps, a time index (pd.date_range, pd.DatetimeIndex), or a "
+            "frame with "
+            "one row per step to forecast."
+        )
+    return X
+
+
 def read_request(X: Any, covariates: np.ndarray | None, panel: Panel, horizon: int) -> Request:
     """Decode what predict was asked for.
 
@@ -98,6 +123,7 @@ def _labelled(index: pd.Index, covariates: np.ndarray | None, panel: Panel) -> R
             "X: its index has levels (series, time), but y was one series. Use X.droplevel, or fit a panel."
         )
     rows = read_index(index, where="X")
+    check_level_names(list(index.names), panel)
     if panel.grid.kind == "position":
         if not pd.api.types.is_integer_dtype(rows.times.dtype):
             raise TypeError(
@@ -119,6 +145,15 @@ def _labelled(index: pd.Index, covariates: np.ndarray | None, panel: Panel) -> R
     return Request(series, positions, index, covariates)
 
 
+def check_level_names(found: list, panel: Panel, *, where: str = "X") -> None:
+    """Refuse index levels in another order than those of y: names say so where the labels do not."""
+    expected = [] if panel.ids is None else [*panel.ids.names, panel.grid.name]
+    if found != expected and None not in found and set(found) == set(expected):
+        raise ValueError(
+            f"{where}: its index levels are {found}, those of y {expected}. Use reorder_levels({expected})."
+        )
+
+
 def _locate(panel: Panel, ids: pd.Index) -> np.ndarray:
     assert panel.ids is not None
     if ids.nlevels != panel.ids.nlevels:
@@ -132,7 +167,7 @@ def _locate(panel: Panel, ids: pd.Index) -> np.ndarray:
         raise ValueError(
             f"X: {len(unknown)} of its series are not in the history, the first is {unknown[0]!r}. Give their "
             "past rows with "
-            "predict(..., history=frame)."
+            "predict(..., history=frame). (TimeSeriesSplit on stacked series trains on some and tests on others.)"
         )
     return local
 

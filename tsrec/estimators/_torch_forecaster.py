@@ -7,6 +7,7 @@ A family gives ``_build(n_features, generator)``, a module with the seam of `tsr
 """
 
 from collections.abc import Callable, Iterator
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from tsrec.estimators._callbacks import CallbackSupportMixin, with_callbacks
 from tsrec.estimators._covariates import CovariateEffect, fit_effect
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._learning import Learner
+from tsrec.estimators._quantiles import variable_names
 from tsrec.estimators._training_windows import window_table
 from tsrec.estimators._units import SeriesUnits, measure
 from tsrec.frames import Panel, contexts, origins, window_rows
@@ -94,13 +96,14 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         if self.context == "auto":
             self.context_ = choose_context(panel, self.season_, self.horizon)
         else:
-            self.context_ = int(self.context)
+            # A longer one would only be padded.
+            self.context_ = min(int(self.context), int(panel.lengths.max()))
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         self._check_whole("context", auto=True)
         self._check_whole("max_epochs", least=0)
-        if not self.learning_rate > 0:
+        if not isinstance(self.learning_rate, Real) or not self.learning_rate > 0:
             raise ValueError(f"learning_rate: found {self.learning_rate!r}. Give a positive number, for example 0.005.")
 
     def _restore_module(self, weights: dict[str, np.ndarray]) -> None:
@@ -151,20 +154,17 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         DataFrame of shape (n_series, n_channels * d)
             Indexed by the names of the series; columns (variable, dimension).
         """
-        panel, _ = self._asked(X, history, history_X) if X is not None else self._asked_latest(history, history_X)
+        panel = self._known(history, history_X) if X is None else self._asked(X, history, history_X)[0]
         cutoffs = np.stack([np.arange(panel.n_series), panel.lengths], axis=1)
         pieces = []
         for _, values in self._run(panel, cutoffs, lambda w: self.module_.embed(w.context, w.mask)):  # type: ignore[operator]
             pieces.append(np.moveaxis(values, 1, 2))
         rows = np.concatenate(pieces)
-        names = pd.MultiIndex.from_product([self.form_.columns, range(rows.shape[2])], names=["variable", "dimension"])
+        names = pd.MultiIndex.from_product(
+            [variable_names(self.form_.columns), range(rows.shape[2])], names=["variable", "dimension"]
+        )
         ids = pd.RangeIndex(panel.n_series) if panel.ids is None else panel.ids
         return pd.DataFrame(rows.reshape(len(rows), -1), index=ids, columns=names)
-
-    def _asked_latest(self, history: Any, history_X: Any) -> tuple[Panel, None]:
-        from tsrec.estimators._read import read_history
-
-        return (self.panel_ if history is None else read_history(self, history, history_X)), None
 
     def _in_data_units(self, panel: Panel, cutoffs: np.ndarray, answer: Callable[[_Windows], Tensor]) -> np.ndarray:
         found = []

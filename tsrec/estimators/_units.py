@@ -38,7 +38,11 @@ class SeriesUnits:
         new = np.flatnonzero(known < 0)
         if len(new):
             center[new], spread[new] = self._measured(window[new])
-        return center, spread
+        # The level of today, where there is one: a history far from that of training then loses no digits in float32.
+        seen = ~np.isnan(window)
+        last = window.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)
+        latest = np.take_along_axis(window, last[:, None], axis=1)[:, 0]
+        return np.where(seen.any(axis=1), latest, center), spread
 
     def _known(self, panel: Panel) -> np.ndarray:
         """Training row of each series of a panel, -1 for new ones."""
@@ -69,7 +73,9 @@ def measure(panel: Panel) -> SeriesUnits:
     center = np.add.reduceat(np.where(seen, panel.values, 0.0), starts, axis=0) / total
     owner = np.repeat(np.arange(panel.n_series), panel.lengths)
     deviation = np.where(seen, panel.values - center[owner], 0.0)
-    spread = np.sqrt(np.add.reduceat(deviation**2, starts, axis=0) / total)
+    # Squares of very large values would overflow.
+    largest = np.maximum(np.abs(deviation).max(axis=0), np.finfo(np.float64).tiny)
+    spread = largest * np.sqrt(np.add.reduceat((deviation / largest) ** 2, starts, axis=0) / total)
     known = count > 0
     others = np.where(known.any(axis=0), (center * known).sum(axis=0) / np.maximum(known.sum(axis=0), 1), 0.0)
     # Rounding leaves a constant series with a spread of some 1e-16 of its level. Its unit is next to nothing, so that

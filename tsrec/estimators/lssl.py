@@ -1,6 +1,7 @@
 """Forecasting with linear state-space layers (LSSL; Gu et al. 2021, arXiv 2110.13985)."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ class LSSLForecaster(TorchForecaster):
     horizon : int
         Steps forecast at once; further steps roll forward in blocks.
     context : int or "auto"
-        Steps looked back on; from the length of the history when "auto".
+        Steps looked back on, at most as many as the longest series has; from the length of the history when "auto".
     season : int or "auto"
         Steps per season, to which the linear map is shrunk; from the frequency and the data when "auto".
     freq : str or offset, optional
@@ -140,7 +141,7 @@ class LSSLForecaster(TorchForecaster):
         super()._check_parameters()
         self._check_whole("patch", auto=True)
         self._check_whole("d_model", "d_state", "n_layers")
-        if not 0 <= self.dropout < 1:
+        if not isinstance(self.dropout, Real) or not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: found {self.dropout!r}. Give a share of at least 0 and below 1.")
 
     def _choose(self, panel: Panel) -> None:

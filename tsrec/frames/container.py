@@ -166,10 +166,12 @@ def read_index(index: pd.Index, *, where: str) -> Rows:
     ValueError
         If a label is missing.
     """
+    if isinstance(index, pd.MultiIndex) and index.nlevels == 1:
+        index = index.get_level_values(0)
     if not isinstance(index, pd.MultiIndex):
         return Rows(None, np.array([0, len(index)]), None, plain_index(index, where), None)
     codes = _series_codes(index)
-    time_codes = np.asarray(index.codes[-1])
+    times, time_codes = _used_level(index)
     if (time_codes < 0).any() or (codes < 0).any():
         raise ValueError(f"{where}: its index has missing labels. Drop those rows first.")
     changes = np.flatnonzero(np.diff(codes)) + 1
@@ -181,17 +183,35 @@ def read_index(index: pd.Index, *, where: str) -> Rows:
     offsets = np.r_[0, changes, len(codes)].astype(np.int64)
     heads = offsets[:-1] if order is None else order[offsets[:-1]]
     ids = index[heads].droplevel(-1)
-    return Rows(order, offsets, ids, plain_index(index.levels[-1].rename(index.names[-1]), where), time_codes)
+    return Rows(order, offsets, ids, plain_index(times, where), time_codes)
+
+
+def _used_level(index: pd.MultiIndex) -> tuple[pd.Index, np.ndarray]:
+    """The time stamps that occur, and their codes: a frame cut from a larger one keeps the others as levels."""
+    level, codes = index.levels[-1].rename(index.names[-1]), np.asarray(index.codes[-1])
+    used = np.bincount(codes[codes >= 0], minlength=len(level)) > 0
+    if used.all():
+        return level, codes
+    return level[used], np.where(codes >= 0, (np.cumsum(used) - 1)[codes], -1)
 
 
 def _series_codes(index: pd.MultiIndex) -> np.ndarray:
-    if index.nlevels == 2:
-        return np.asarray(index.codes[0])
-    levels = [np.asarray(code, dtype=np.int64) for code in index.codes[:-1]]
-    return np.ravel_multi_index(levels, [len(level) for level in index.levels[:-1]])
+    series = np.asarray(index.codes[0])
+    for code, level in zip(index.codes[1:-1], index.levels[1:-1], strict=True):
+        both = np.where((series < 0) | (code < 0), -1, series.astype(np.int64) * len(level) + code)
+        # Compact, so that the product of many levels does not overflow.
+        series = np.unique(both, return_inverse=True)[1] - int((both < 0).any())
+    return series
 
 
-def read_panel(y: Any, *, freq: str | Offset | None = None, where: str = "y", index: pd.Index | None = None) -> Panel:
+def read_panel(
+    y: Any,
+    *,
+    freq: str | Offset | None = None,
+    where: str = "y",
+    index: pd.Index | None = None,
+    like: TimeGrid | None = None,
+) -> Panel:
     """Turn a Series, a wide frame, a panel frame or an array into a `Panel`.
 
     Parameters
@@ -204,6 +224,8 @@ def read_panel(y: Any, *, freq: str | Offset | None = None, where: str = "y", in
         How errors call the argument.
     index : Index, optional
         Index of the rows, for a y without one of its own.
+    like : TimeGrid, optional
+        Grid whose spacing is taken over where the index is of its kind.
 
     Raises
     ------
@@ -222,19 +244,15 @@ def read_panel(y: Any, *, freq: str | Offset | None = None, where: str = "y", in
     rows = read_index(index, where=where)
     if not len(values):
         raise ValueError(f"{where}: it has 0 rows. Give at least one time step.")
-    grid = infer_grid(
-        rows.stamps() if freq is None and rows.codes is not None else rows.times, _bounds(rows, freq), freq, where=where
-    )
+    known = freq is not None or like is not None
+    stamps = rows.times if known else rows.stamps()
+    bounds = rows.offsets if rows.codes is None or not known else np.array([0, len(rows.times)])
+    grid = infer_grid(stamps, bounds, freq, where=where, like=like)
     ordinals = rows.ordinals(grid, where=where)
     check_regular(grid, ordinals, rows.offsets, where=where, ids=rows.ids)
     if rows.order is not None:
         values = values[rows.order]
     return Panel(values, rows.offsets, ordinals[rows.offsets[:-1]], grid, columns, rows.ids)
-
-
-def _bounds(rows: Rows, freq: str | Offset | None) -> np.ndarray:
-    # With a known frequency only the first stamp counts, and the distinct stamps of a panel form one run.
-    return rows.offsets if rows.codes is None or freq is None else np.array([0, len(rows.times)])
 
 
 def panel_index(panel_ids: pd.Index | None, grid: TimeGrid, series: np.ndarray, ordinals: np.ndarray) -> pd.Index:

@@ -1,5 +1,6 @@
 """A regular time grid: every index is a run of integers ("ordinals") and every integer a time stamp again."""
 
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,7 +37,7 @@ class TimeGrid:
     rule : {"start", "end", "bstart", "bend"}
         Which day of the month, for kind "month".
     time_of_day : int
-        Units after midnight, for kinds "month" and "business".
+        Units after midnight, for kinds "wall", "month" and "business".
     freq : str or None
         The pandas name of the frequency.
     name : hashable
@@ -91,8 +92,8 @@ class TimeGrid:
         if self.kind == "period":
             return index.asi8
         if self.kind == "delta":
-            return index.as_unit(self.unit).asi8
-        return self._encode_stamps(index, where)
+            return self._checked(index.as_unit(self.unit).asi8, index, where)
+        return self._checked(self._encode_stamps(index), index, where)
 
     def decode(self, ordinals: np.ndarray) -> pd.Index:
         """The time stamps of ordinals (any order, repeats allowed)."""
@@ -117,9 +118,25 @@ class TimeGrid:
         if self.kind in ("position", "integer"):
             return pd.RangeIndex(start, start + length * self.step, self.step, name=self.name)
         index = self.decode(start + self.step * np.arange(length, dtype=np.int64))
-        if self.freq is not None and self.kind != "period" and length:
+        # A zone that skips midnight moves one stamp, and the run is then none that pandas has a frequency for.
+        if self.freq is not None and self.kind != "period" and length and self._is_run(index):
             index.freq = self.freq
         return index
+
+    def same_spacing(self, other: "TimeGrid") -> bool:
+        """Whether two grids have neighbours the same time apart, whatever their units, and stamps of the same kind."""
+        kinds = (self.kind, self.rule, self.tz is None) == (other.kind, other.rule, other.tz is None)
+        named = self.kind != "period" or self.freq == other.freq
+        return kinds and named and self.nanoseconds(self.step) == other.nanoseconds(other.step)
+
+    def nanoseconds(self, ordinal: int) -> int:
+        """An ordinal of instants or durations in nanoseconds; any other as it is. For comparing grids."""
+        return int(ordinal) * (_nanoseconds(self.unit) if self.kind in ("fixed", "wall", "delta") else 1)
+
+    def _is_run(self, index: pd.Index) -> bool:
+        if self.kind != "wall" or self.tz is None:
+            return True
+        return pd.date_range(index[0], periods=len(index), freq=self.freq).equals(index)
 
     def renamed(self, name: Hashable) -> "TimeGrid":
         """The same grid under another index name."""
@@ -147,7 +164,7 @@ class TimeGrid:
                 f"{where}: its index {here}, that of y {there}. Use tz_localize or tz_convert on one of them."
             )
 
-    def _encode_stamps(self, index: pd.DatetimeIndex, where: str) -> np.ndarray:
+    def _encode_stamps(self, index: pd.DatetimeIndex) -> np.ndarray:
         if self.tz is not None:
             index = index.tz_convert(self.tz)
         stamps = index.as_unit(self.unit)
@@ -156,11 +173,18 @@ class TimeGrid:
         if stamps.tz is not None:
             stamps = stamps.tz_localize(None)
         if self.kind == "wall":
-            ordinals = stamps.asi8
-        elif self.kind == "month":
-            ordinals = stamps.to_numpy().astype("M8[M]").astype(np.int64)
-        else:
-            ordinals = np.busday_count("1970-01-01", stamps.to_numpy().astype("M8[D]")).astype(np.int64)
+            return stamps.asi8 if self.tz is None else self._snapped(stamps.asi8)
+        if self.kind == "month":
+            return stamps.to_numpy().astype("M8[M]").astype(np.int64)
+        return np.busday_count("1970-01-01", stamps.to_numpy().astype("M8[D]")).astype(np.int64)
+
+    def _snapped(self, wall: np.ndarray) -> np.ndarray:
+        """Wall-clock instants at the grid's time of day; some zones skip it once a year and name an hour after it."""
+        day = 86_400_000_000_000 // _nanoseconds(self.unit)
+        return (wall - self.time_of_day + day // 2) // day * day + self.time_of_day
+
+    def _checked(self, ordinals: np.ndarray, index: pd.Index, where: str) -> np.ndarray:
+        """The ordinals, if they mean just the stamps they came from."""
         off = np.flatnonzero(self.decode(ordinals) != index)
         if len(off):
             raise ValueError(
@@ -198,14 +222,13 @@ def _nanoseconds(unit: str) -> int:
 
 
 def _period_season(freq: str | None) -> int | None:
+    if freq is not None and re.fullmatch(r"\d*B", freq):
+        return 5 if freq == "B" else None
     first = pd.Period("2001-01-01", freq=freq)
-    length = (first + 1).start_time - first.start_time
-    days = length / pd.Timedelta(days=1)
-    for months, steps in ((1, 12), (3, 4), (12, 1)):
-        if 28 * months <= days <= 31 * months + 1 and days >= 28:
-            return steps
-    kind: Kind = "wall" if days >= 1 else "fixed"
-    return season_of(kind, int(length.as_unit("ns").value))
+    days = ((first + 1).start_time - first.start_time) / pd.Timedelta(days=1)
+    if days >= 28:
+        return season_of("month", round(days / 30.4))
+    return season_of("wall" if days >= 1 else "fixed", int(days * 86_400_000_000_000))
 
 
 def datetime_grid(index: pd.DatetimeIndex, what: Rhythm) -> TimeGrid:
@@ -218,7 +241,5 @@ def datetime_grid(index: pd.DatetimeIndex, what: Rhythm) -> TimeGrid:
         if step % _nanoseconds(unit):
             unit = "ns"
         step //= _nanoseconds(unit)
-    since_midnight = (
-        (local - local.normalize()) // pd.Timedelta(1, unit=unit) if what.kind in ("month", "business") else 0
-    )
+    since_midnight = (local - local.normalize()) // pd.Timedelta(1, unit=unit) if what.kind != "fixed" else 0
     return TimeGrid(what.kind, step, unit, index.tz, what.rule, int(since_midnight), alias(what, local), index.name)

@@ -49,7 +49,14 @@ def is_default(index: pd.Index) -> bool:
     return isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1
 
 
-def infer_grid(index: pd.Index, bounds: np.ndarray, freq: str | Offset | None = None, *, where: str = "y") -> TimeGrid:
+def infer_grid(
+    index: pd.Index,
+    bounds: np.ndarray,
+    freq: str | Offset | None = None,
+    *,
+    where: str = "y",
+    like: TimeGrid | None = None,
+) -> TimeGrid:
     """Grid of an index whose rows ``bounds[i]:bounds[i + 1]`` are the ascending stamps of series i.
 
     Parameters
@@ -62,6 +69,8 @@ def infer_grid(index: pd.Index, bounds: np.ndarray, freq: str | Offset | None = 
         The frequency, if the user gave it. Otherwise it is read from the index or inferred.
     where : str
         How errors call the argument.
+    like : TimeGrid, optional
+        Grid of the same kind whose spacing is taken over, so that a single row or a short run is not guessed at.
 
     Raises
     ------
@@ -74,15 +83,32 @@ def infer_grid(index: pd.Index, bounds: np.ndarray, freq: str | Offset | None = 
         unit = index.unit if isinstance(index, pd.TimedeltaIndex) else "us"
         ordinals = index.asi8 if isinstance(index, pd.TimedeltaIndex) else index.to_numpy(dtype=np.int64)
         kind: Kind = "delta" if isinstance(index, pd.TimedeltaIndex) else "integer"
+        if like is not None and like.kind == kind:
+            step = like.step if kind == "integer" else like.nanoseconds(like.step) // _nanoseconds(unit)
+            return TimeGrid(kind, step, unit, freq=like.freq, name=index.name)
         step = _usual_step(_inner_diffs(ordinals, bounds), default=1 if kind == "integer" else None, where=where)
         if freq is not None and kind == "delta":
             step = rhythm(freq, where="freq").step // _nanoseconds(unit)
         return TimeGrid(kind, step, unit, freq=_delta_alias(step, unit) if kind == "delta" else None, name=index.name)
+    if freq is None and like is not None and like.kind in ("fixed", "wall", "month", "business"):
+        freq = like.freq
     if freq is None and index.freq is not None and index.freq.n > 0:
         freq = index.freq
     if freq is not None:
+        _check_anchor(freq, index[0], where)
         return replace(datetime_grid(index, rhythm(freq)), freq=to_offset(freq).freqstr)
     return datetime_grid(index, _infer_rhythm(index, bounds, where))
+
+
+def _check_anchor(freq: str | Offset, first: pd.Timestamp, where: str) -> None:
+    """Refuse a frequency whose stamps lie elsewhere: weeks that end on Sundays for data of Mondays."""
+    offset = to_offset(freq)
+    if not isinstance(offset, pd.offsets.Tick) and not offset.is_on_offset(first):
+        raise ValueError(
+            f"freq: {offset.freqstr!r} does not fit {where}, whose first time stamp is {first} "
+            f"({first.day_name()}). Leave "
+            "freq out, or give the anchor that fits, for example 'W-MON' or 'QS-FEB'."
+        )
 
 
 def check_regular(
@@ -100,6 +126,8 @@ def check_regular(
     bad = diffs[wrong]
     stamp = grid.decode(ordinals[[row]])[0]
     mend = f"y.asfreq({grid.freq!r})" if grid.freq else "y.reindex"
+    if ids is not None:
+        mend = f"y.groupby(level=0).apply(lambda s: s.droplevel(0).asfreq({grid.freq!r}))"
     if (bad == 0).any():
         raise ValueError(
             f"{where}:{has} {int((bad == 0).sum())} repeated time stamps, the first is {stamp}. Keep one row per "

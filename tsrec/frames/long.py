@@ -42,7 +42,7 @@ def from_long(
     if target is None:
         targets = [column for column in frame.columns if column not in (id, time)]
     else:
-        targets = list(target) if isinstance(target, list | tuple) else [target]
+        targets = list(target) if isinstance(target, list | tuple | pd.Index) else [target]
     missing = [column for column in (id, time, *targets) if column not in frame.columns]
     if missing:
         raise ValueError(
@@ -73,7 +73,7 @@ def to_long(panel: pd.DataFrame | pd.Series, *, id: Hashable = "unique_id", time
     Raises
     ------
     ValueError
-        If the index has not two levels.
+        If the index has not two levels, or a column bears the name of id or time.
     """
     if panel.index.nlevels != 2:
         raise ValueError(
@@ -81,4 +81,7 @@ def to_long(panel: pd.DataFrame | pd.Series, *, id: Hashable = "unique_id", time
             "that name a series can stay columns: use panel.reset_index()."
         )
     frame = panel.to_frame("y" if panel.name is None else panel.name) if isinstance(panel, pd.Series) else panel
+    taken = [name for name in (id, time) if name in frame.columns]
+    if taken:
+        raise ValueError(f"panel: it has a column {taken[0]!r} already. Choose other names with id= and time=.")
     return frame.rename_axis(index=[id, time]).reset_index()

@@ -50,14 +50,14 @@ def choose_season(panel: Panel) -> int:
 
 
 def choose_context(panel: Panel, season: int, horizon: int) -> int:
-    """Rows to look back on: about 512 for long series, four horizons or three seasons for short ones.
+    """Rows to look back on: a quarter of the longest series but at most 512, or four horizons or three seasons.
 
     It is a whole number of seasons where that costs less than a quarter of it, and at most half of what the longest
     series leaves beside the horizon, so that there is something to learn from.
     """
     longest = int(panel.lengths.max())
     room = max((longest - horizon) // 2, 1)
-    wanted = _USUAL_CONTEXT if longest >= 4 * _USUAL_CONTEXT else max(4 * horizon, 3 * season)
+    wanted = min(max(4 * horizon, 3 * season, min(_USUAL_CONTEXT, longest // 4)), 2 * _USUAL_CONTEXT)
     context = min(wanted, room)
     whole = context // season * season
     return whole if whole > 0.75 * context else context

@@ -23,6 +23,8 @@ def windows(recording: pd.DataFrame | pd.Series, length: int, step: int | None =
 
     Raises
     ------
+    TypeError
+        If the recording is an array, or a panel.
     ValueError
         If the recording is shorter than one window, or length or step is not positive.
 
@@ -31,6 +33,10 @@ def windows(recording: pd.DataFrame | pd.Series, length: int, step: int | None =
     >>> windows(pd.Series(range(5), name="x"), 3, 2)["x"].tolist()
     [0, 1, 2, 2, 3, 4]
     """
+    if not isinstance(recording, pd.Series | pd.DataFrame) or isinstance(recording.index, pd.MultiIndex):
+        raise TypeError(
+            "recording: expected a Series or frame with one time index. Cut each series of a panel by itself."
+        )
     step = length if step is None else step
     if length < 1 or step < 1:
         raise ValueError(f"length, step: found {length} and {step}. Both must be at least 1.")

@@ -37,7 +37,7 @@ def fit_closed_form(
     Parameters
     ----------
     module : DirectForecaster
-        With linear="ridge"; its buffers ``linear``, ``anchor`` and ``offsets`` are written.
+        With linear="ridge"; its buffers ``linear`` and ``offsets`` are written.
     chunks : callable
         As :meth:`tsrec.training.WindowBatches.chunks` makes them, with :func:`tsrec.layers.ridge.time_segments`.
     prior : Tensor of shape (L, H) or sequence of them, optional
@@ -115,7 +115,7 @@ def fit_spread(module: DirectForecaster, batches: Iterable[Batch]) -> None:
     Parameters
     ----------
     module : DirectForecaster
-        Trained, in eval mode; its buffers ``anchor``, ``offsets`` and ``spread_share`` are written.
+        Trained, in eval mode; its buffers ``offsets`` and ``spread_share`` are written.
     batches : iterable of Batch
         Windows it was not trained on, on the module's device.
     """
@@ -218,15 +218,19 @@ def _thinned(residuals: Tensor) -> Tensor:
 
 
 def _set_spread(module: DirectForecaster, residuals: Tensor) -> None:
-    """Write anchor and offsets from residuals (n, H); few residuals are pooled over steps, none leave the buffers."""
+    """Write the offsets from residuals (n, H), centred on the point forecast; none leave the buffers as they are.
+
+    Enough residuals give each step its own quantiles. Few give the normal ones of their root mean square: their own
+    would be as narrow as the luck of a handful of windows.
+    """
     if not module.levels or not bool(residuals.isfinite().any()):
         return
     levels = torch.tensor((*module.levels, 0.5), dtype=residuals.dtype, device=residuals.device)
     if int((~residuals.isnan()).sum(0).min()) >= _ENOUGH_RESIDUALS:
         quantiles = residuals.nanquantile(levels, dim=0).T
+        quantiles = quantiles[:, :-1] - quantiles[:, -1:]
     else:
         size = residuals.nan_to_num(0.0).square().sum(0) / (~residuals.isnan()).sum(0).clamp_min(1)
         size = torch.where(size > 0, size, size.mean()).sqrt().clamp_min(1e-6)
-        quantiles = size[:, None] * (residuals / size).flatten().nanquantile(levels)
-    module.anchor.copy_(quantiles[:, -1])
-    module.offsets.copy_(quantiles[:, :-1] - quantiles[:, -1:])
+        quantiles = size[:, None] * torch.special.ndtri(levels[:-1])
+    module.offsets.copy_(quantiles)

@@ -49,7 +49,7 @@ class DirectForecaster(nn.Module):
     """Forecast H steps of one channel from L, all at once, with quantiles.
 
     With z the window in its own units, point = z W + shrink * head(mixer(patches(z))) + covariates, and
-    quantile_q = point + anchor + offset_q * exp(spread_share * spread), with one spread per side from the branch.
+    quantile_q = point + offset_q * exp(spread_share * spread), with one spread per side from the branch.
 
     Parameters
     ----------
@@ -86,8 +86,6 @@ class DirectForecaster(nn.Module):
         Share of the branch that is used, 1 until set.
     spread_share : Tensor, scalar
         Share of the branch's say on the spread, 1 until set.
-    anchor : Tensor of shape (H,)
-        Median of the residual.
     offsets : Tensor of shape (H, Q)
         Distance of each quantile from the median, at spread 0.
     fallback_loc, fallback_scale : Tensor, scalar
@@ -109,7 +107,6 @@ class DirectForecaster(nn.Module):
     linear: Tensor | None
     shrink: Tensor
     spread_share: Tensor
-    anchor: Tensor
     offsets: Tensor
     probabilities: Tensor
     fallback_loc: Tensor
@@ -156,7 +153,6 @@ class DirectForecaster(nn.Module):
             self.register_buffer("linear", start if linear == "ridge" else None)
         self.register_buffer("shrink", torch.ones(()))
         self.register_buffer("spread_share", torch.ones(()))
-        self.register_buffer("anchor", torch.zeros(self.horizon))
         normal = torch.special.ndtri(torch.tensor(self.levels, dtype=torch.float64)).float()
         self.register_buffer("offsets", normal.expand(self.horizon, -1).clone())
         self.register_buffer("probabilities", torch.tensor(self.levels))
@@ -296,7 +292,7 @@ class DirectForecaster(nn.Module):
         below, above = log_spread.exp()[:, None, None].unbind(-1)
         offsets = self.offsets[steps]
         stretched = offsets.clamp_max(0) * below + offsets.clamp_min(0) * above
-        return (point[:, steps] + self.anchor[steps])[..., None] + stretched
+        return point[:, steps, None] + stretched
 
     def pinball(self, point: Tensor, log_spread: Tensor, target: Tensor, steps: slice = slice(None)) -> Tensor:
         """Twice the pinball loss, mean over levels (level 0.5 alone is the absolute error); (B, H)."""

@@ -28,7 +28,8 @@ def backtest(
     ----------
     forecaster : forecaster
         Fitted or not. Without `refit`, one whose training rows end before the first cut-off is used with its weights as
-        they are; any other is cloned and fitted on the rows before the first cut-off. It is not changed.
+        they are; any other is cloned and fitted once, on the rows before the first cut-off of all series: where time is
+        a calendar, no row of any series that is later than it. It is not changed.
     y : Series, DataFrame or array
         The history, with the rows to be forecast.
     X : DataFrame, optional
@@ -61,6 +62,11 @@ def backtest(
     >>> backtest(SeasonalNaiveForecaster(horizon=2), y, n_windows=3)["sales"].shape
     (6, 9)
     """
+    if not hasattr(forecaster, "predict_cutoffs"):
+        raise TypeError(
+            f"forecaster: found a {type(forecaster).__name__}. Give a forecaster of tsrec itself; of a search, its "
+            "best_estimator_; of a Pipeline, its last step with X transformed."
+        )
     horizon = int(forecaster.horizon if horizon is None else horizon)
     if not 1 <= horizon <= forecaster.horizon:
         raise ValueError(f"horizon: found {horizon}. Give 1 to {forecaster.horizon}, the horizon of the forecaster.")
@@ -98,25 +104,39 @@ def _cutoffs(panel: Panel, horizon: int, step: int, n_windows: int | None) -> np
 
 def _fitted_before(forecaster: Any, panel: Panel, y: Any, X: Any, cutoffs: np.ndarray) -> Any:
     firsts = cutoffs.reshape(panel.n_series, -1, 2)[:, 0, 1]
-    ordinals = panel.starts + firsts * panel.grid.step
-    if _trained_before(forecaster, panel, ordinals):
+    if _trained_before(forecaster, panel, firsts):
         return forecaster
-    return _fit_on(clone(forecaster), panel, y, X, firsts)
+    return _fit_before(clone(forecaster), panel, y, X, firsts)
 
 
-def _trained_before(forecaster: Any, panel: Panel, ordinals: np.ndarray) -> bool:
+def _trained_before(forecaster: Any, panel: Panel, firsts: np.ndarray) -> bool:
     """Whether a forecaster is fitted, on rows that all lie before the first cut-off of every series."""
     if not hasattr(forecaster, "trained_ends_"):
         return False
     check_is_fitted(forecaster)
-    return bool(forecaster.trained_ends_.max() <= ordinals.min()) and forecaster.panel_.grid.kind == panel.grid.kind
+    fitted = forecaster.panel_.grid
+    ends = panel.starts + firsts * panel.grid.step
+    return fitted.kind == panel.grid.kind and fitted.nanoseconds(
+        forecaster.trained_ends_.max()
+    ) <= panel.grid.nanoseconds(ends.min())
 
 
-def _fit_on(forecaster: Any, panel: Panel, y: Any, X: Any, lengths: np.ndarray) -> Any:
-    """Fit on the first rows of each series."""
+def _fit_before(forecaster: Any, panel: Panel, y: Any, X: Any, positions: np.ndarray) -> Any:
+    """Fit on the rows before a cut-off of each series (int array of shape (n_series,)).
+
+    On a calendar the earliest cut-off counts for all: what one series shows of later months must not reach the forecast
+    of another. Steps that are only numbered (no index, whole numbers, durations) are no common time.
+    """
+    lengths = positions
+    if panel.grid.kind not in ("position", "integer", "delta"):
+        earliest = (panel.starts + positions * panel.grid.step).min()
+        lengths = np.clip(-((panel.starts - earliest) // panel.grid.step), 0, positions)
     local = np.arange(panel.offsets[-1]) - np.repeat(panel.offsets[:-1], panel.lengths)
     known = local < np.repeat(lengths, panel.lengths)
     rows = np.flatnonzero(known if panel.ids is None else known[_row_order(y, panel)])
+    if panel.grid.kind in ("fixed", "wall", "month", "business") and forecaster.freq is None:
+        # A short run of rows may look like another frequency than the whole.
+        forecaster.set_params(freq=panel.grid.freq)
     if X is None:
         return forecaster.fit(_rows_of(y, rows))
     return forecaster.fit(_rows_of(X, rows), _rows_of(y, rows))
@@ -140,7 +160,7 @@ def _with_refits(forecaster: Any, panel: Panel, y: Any, X: Any, cutoffs: np.ndar
     turns = cutoffs.reshape(panel.n_series, -1, 2)
     answers = []
     for turn in np.swapaxes(turns, 0, 1):
-        fitted = _fit_on(clone(forecaster), panel, y, X, turn[:, 1])
+        fitted = _fit_before(clone(forecaster), panel, y, X, turn[:, 1])
         answers.append(fitted.predict_cutoffs(y, turn, X))
     return np.stack(answers, axis=1).reshape(len(cutoffs), *answers[0].shape[1:]), fitted.levels_
 
