@@ -38,15 +38,6 @@ def test_arrow_and_nullable_indexes_are_read():
     assert read_panel(pd.Series(range(4), pd.Index([1, 2, 3, 4], dtype="Int64"))).grid.kind == "integer"
 
 
-def test_input_is_left_as_it_was():
-    y = panel_frame()
-    before = y.copy(deep=True)
-    panel = read_panel(y)
-    panel.values.flags.writeable and panel.values.fill(0)
-    pd.testing.assert_frame_equal(y, before) if not np.shares_memory(panel.values, y.to_numpy()) else None
-    assert not np.shares_memory(panel.values, before.to_numpy())
-
-
 def test_panel_keeps_series_of_different_lengths_apart():
     panel = read_panel(panel_frame((5, 3)))
     assert panel.offsets.tolist() == [0, 5, 8]

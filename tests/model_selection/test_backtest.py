@@ -105,3 +105,43 @@ def test_default_windows_cover_the_last_fifth():
 def test_shorter_horizon_than_the_forecaster():
     table = backtest(NAIVE, Y, horizon=2, n_windows=2)
     assert len(table) == 4
+
+
+def test_later_months_of_one_series_do_not_reach_another():
+    rng = np.random.default_rng(0)
+    whole = pd.Series(
+        np.tile([0.0, 3.0, -2.0], 100) + rng.normal(size=300), pd.date_range("2024", periods=300, freq="D")
+    )
+    panel = pd.concat({"short": whole[:150], "long": whole * 2}, names=["id", "day"])
+    spoiled = panel.copy()
+    spoiled.loc[("long", slice("2024-06-01", None))] *= -20
+    for refit in (False, True):
+        table, other = (backtest(LSSL, y, n_windows=2, refit=refit).loc["short"] for y in (panel, spoiled))
+        np.testing.assert_array_equal(table, other)
+
+
+def test_numbered_steps_are_no_common_calendar():
+    y = pd.Series(np.arange(40.0))
+    panel = pd.concat({"short": y[:12], "long": y}, names=["id", "t"])
+    lengths = []
+
+    class Spy(SeasonalNaiveForecaster):
+        def _fit_panel(self, panel):
+            lengths.append(panel.lengths.tolist())
+            super()._fit_panel(panel)
+
+    backtest(Spy(horizon=2, season=1), panel, n_windows=1)
+    assert lengths == [[10, 38]]
+
+
+def test_short_prefixes_keep_the_frequency_of_the_whole():
+    days = pd.Series(np.arange(30.0), pd.date_range("2024-01-01", periods=30, freq="B")._with_freq(None))
+    table = backtest(SeasonalNaiveForecaster(horizon=2, season=1), days, n_windows=13)
+    assert len(table) == 26
+
+
+def test_other_objects_are_refused_by_name():
+    from sklearn.linear_model import LinearRegression
+
+    with pytest.raises(TypeError, match="found a LinearRegression"):
+        backtest(LinearRegression(), Y)

@@ -7,6 +7,7 @@ from tsrec.frames import Panel, contexts, origins
 
 _CALIBRATION_CUTOFFS = 4096
 _CALIBRATION_VALUES = 20_000_000
+_FEW = 20
 _ROWS_AT_ONCE = 4_000_000
 
 
@@ -97,6 +98,10 @@ def _pooled_quantiles(errors: np.ndarray, levels: np.ndarray) -> np.ndarray:
     ordered = np.moveaxis(ordered, 0, -1)
     below, above = (np.take_along_axis(ordered, at, axis=-1) for at in (low, high))
     found = below + (place - low) * (above - below)
+    if len(errors) > 1 and errors.shape[1] > 1:
+        # A step seen only a few times has the errors of all steps together: its own would be too narrow.
+        pooled = _pooled_quantiles(errors.reshape(-1, 1, errors.shape[2]), levels)
+        found = np.where((count < _FEW)[..., None], pooled, found)
     for step in range(1, len(found)):
         found[step] = np.where(np.isnan(found[step]), found[step - 1], found[step])
     return np.nan_to_num(found)

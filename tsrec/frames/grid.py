@@ -136,7 +136,7 @@ class TimeGrid:
     def _is_run(self, index: pd.Index) -> bool:
         if self.kind != "wall" or self.tz is None:
             return True
-        return pd.date_range(index[0], periods=len(index), freq=self.freq).equals(index)
+        return bool((np.diff(index.tz_localize(None).as_unit(self.unit).asi8) == self.step).all())
 
     def renamed(self, name: Hashable) -> "TimeGrid":
         """The same grid under another index name."""

@@ -182,8 +182,9 @@ def _infer_rhythm(index: pd.DatetimeIndex, bounds: np.ndarray, where: str) -> Rh
     wall_step = _usual_step(wall_diffs, default=None, where=where) * nanoseconds
     if wall_step >= 28 * _DAY and (months := _monthly(wall, bounds)) is not None:
         return months
-    whole_days = wall_step % _DAY == 0 and (wall_diffs[wall_diffs > 0] * nanoseconds % _DAY == 0).all()
-    if not whole_days:
+    # A zone that skips midnight has one day begin an hour later.
+    off_day = (wall_diffs * nanoseconds + _DAY // 2) % _DAY - _DAY // 2
+    if wall_step % _DAY or (np.abs(off_day) > (0 if index.tz is None else _DAY // 12)).any():
         return Rhythm("fixed", step)
     if wall_step == _DAY and not (wall_diffs * nanoseconds == _DAY).all() and (wall.day_of_week < 5).all():
         return Rhythm("business", 1)
