@@ -35,7 +35,7 @@ def choose_season(panel: Panel) -> int:
     """Steps per season: from the frequency if it names one, else the strongest peak of the autocorrelation.
 
     A sub-daily frequency leaves the choice between a day and a week: the week is taken when its naive forecast is at
-    least a tenth better. A season that no series holds twice is no season.
+    least a tenth better for some variable (in the median over series). A season that no series holds twice is none.
     """
     longest = int(panel.lengths.max())
     suggested = panel.grid.season
@@ -45,30 +45,26 @@ def choose_season(panel: Panel) -> int:
     candidates = [season for season in candidates if 2 * season <= longest]
     if not candidates:
         return 1
-    errors = [_naive_error(panel, season) for season in candidates]
-    return candidates[1] if len(errors) > 1 and errors[1] < 0.9 * errors[0] else candidates[0]
+    if len(candidates) == 1:
+        return candidates[0]
+    day, week = (seasonal_scale(panel, season) for season in candidates)
+    better = np.where(day > 0, week / np.where(day > 0, day, 1.0), np.nan)
+    typical = [np.median(ratio[~np.isnan(ratio)]) for ratio in better.T if not np.isnan(ratio).all()]
+    return candidates[1] if typical and min(typical) < 0.9 else candidates[0]
 
 
 def choose_context(panel: Panel, season: int, horizon: int) -> int:
-    """Rows to look back on: a quarter of the longest series but at most 512, or four horizons or three seasons.
+    """Rows to look back on: a quarter of the longest series, four horizons or three seasons, but at most 512.
 
     It is a whole number of seasons where that costs less than a quarter of it, and at most half of what the longest
     series leaves beside the horizon, so that there is something to learn from.
     """
     longest = int(panel.lengths.max())
     room = max((longest - horizon) // 2, 1)
-    wanted = min(max(4 * horizon, 3 * season, min(_USUAL_CONTEXT, longest // 4)), 2 * _USUAL_CONTEXT)
+    wanted = min(max(4 * horizon, 3 * season, longest // 4), _USUAL_CONTEXT)
     context = min(wanted, room)
     whole = context // season * season
     return whole if whole > 0.75 * context else context
-
-
-def _naive_error(panel: Panel, season: int) -> float:
-    scale, level = seasonal_scale(panel, season), seasonal_scale(panel, 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        relative = scale / level
-    relative = relative[np.isfinite(relative)]
-    return float(np.median(relative)) if len(relative) else np.inf
 
 
 def _autocorrelation_peak(panel: Panel, *, least: float = 0.3) -> int:
