@@ -80,20 +80,40 @@ class WindowBatches:
         return batches if self.max_batches is None else min(batches, self.max_batches)
 
     def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
-        """Yield every window once, or as many as ``max_batches`` allows."""
+        """Yield every window once, or as many as ``max_batches`` allows.
+
+        Parameters
+        ----------
+        generator : torch.Generator
+            Draws the order.
+        """
         n = len(self.origins)
         order = torch.randperm(n, generator=generator) if self.shuffle else torch.arange(n)
         for chosen in order.split(self.batch_size)[: len(self)]:
             yield self.gather(chosen)
 
     def chunks(self, segments: Tensor, size: int = 4096) -> Iterator[tuple[int, Batch]]:
-        """Yield all windows in order, a few thousand at a time, never two segments (int64, shape (n,)) in one chunk."""
+        """Yield all windows in order, never two segments in one chunk.
+
+        Parameters
+        ----------
+        segments : Tensor of int64, shape (n,)
+            Segment of each window.
+        size : int
+            Most windows of a chunk.
+        """
         for segment in segments.unique().tolist():
             for chosen in (segments == segment).nonzero()[:, 0].split(size):
                 yield segment, self.gather(chosen)
 
     def subset(self, chosen: Tensor) -> "WindowBatches":
-        """Only the windows numbered ``chosen`` (int64, shape (n,)), from the same memory."""
+        """Only some of the windows, from the same memory.
+
+        Parameters
+        ----------
+        chosen : Tensor of int64, shape (k,)
+            Their numbers.
+        """
         other = copy(self)
         for name in ("origins", "starts", "series", "weight"):
             rows = getattr(self, name)
@@ -101,13 +121,27 @@ class WindowBatches:
         return other
 
     def resized(self, batch_size: int, *, max_batches: int | None = None) -> "WindowBatches":
-        """The same windows in batches of another size."""
+        """The same windows in batches of another size.
+
+        Parameters
+        ----------
+        batch_size : int
+            Windows per batch.
+        max_batches : int, optional
+            Most batches of an epoch.
+        """
         other = copy(self)
         other.batch_size, other.max_batches = batch_size, max_batches
         return other
 
     def gather(self, chosen: Tensor) -> Batch:
-        """Cut the windows numbered ``chosen`` (int64, shape (B,))."""
+        """Cut windows.
+
+        Parameters
+        ----------
+        chosen : Tensor of int64, shape (B,)
+            Their numbers.
+        """
         origins = self.origins[chosen]
         context, target = self._windows.index_select(0, origins).split([self.context, self.horizon], 1)
         mask = None
