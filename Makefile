@@ -40,7 +40,7 @@ unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m "not slow"
 
 check-all: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m slow
+	SCIPY_ARRAY_API=1 $(BIN)/python -m pytest -q -m slow
 
 wheel-test: $(VENV)/.dev
 	rm -rf dist .venv-wheel

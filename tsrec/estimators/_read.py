@@ -60,7 +60,7 @@ def checked_target(estimator: BaseEstimator, X: Any) -> Any:
             )
         validate_data(estimator, X, skip_check_array=True)
         return X
-    if np.ndim(X) == 1:
+    if np.asarray(X).ndim == 1:
         X = check_array(X, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan")
         validate_data(estimator, X[:, None], skip_check_array=True)
         return X
@@ -93,7 +93,7 @@ def _checked_y(y: Any, where: str = "y") -> Any:
         _check_names(y, where)
     if isinstance(y, pd.Series | pd.DataFrame):
         return y
-    if isinstance(y, pd.Index) or np.ndim(y) == 0:
+    if isinstance(y, pd.Index) or np.asarray(y).ndim == 0:
         raise TypeError(
             f"{where}: found a {type(y).__name__}. Give the rows themselves: a Series, a frame or an array."
         )
@@ -120,7 +120,7 @@ def like_fitted(estimator: Any, y: Any, *, where: str) -> Any:
                 f"{where}: it has no column {absent[0]!r}. Give the columns of the fitted y: {list(form.columns)}."
             )
         return y[form.columns]
-    found = y.shape[1] if np.ndim(y) == 2 else 1
+    found = y.shape[1] if np.asarray(y).ndim == 2 else 1
     if found != len(form.columns):
         raise ValueError(f"{where}: it has {found} columns, the fitted y {len(form.columns)}. Give the same columns.")
     return y

@@ -55,13 +55,14 @@ def plain_request(X: Any) -> Any:
         return pd.Index([X])
     if isinstance(X, list | tuple) and X and isinstance(X[0], pd.Timestamp | pd.Period | pd.Timedelta):
         return pd.Index(X)
-    if isinstance(X, str | bytes | dict | set) or np.ndim(X) == 0:
+    # A sparse matrix is refused by scikit-learn's own check, which names it.
+    if not hasattr(X, "tocsr") and (isinstance(X, str | bytes | dict | set) or np.asarray(X).ndim == 0):
         raise TypeError(
             f"X: found {X!r}. Give a whole number of steps, a time index (pd.date_range, pd.DatetimeIndex), or a "
             "frame with "
             "one row per step to forecast."
         )
-    return X
+    return X if hasattr(X, "__len__") else np.asarray(X)
 
 
 def read_request(X: Any, covariates: np.ndarray | None, panel: Panel, horizon: int) -> Request:
