@@ -7,9 +7,8 @@ from tsrec import LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaste
 
 ORDER = "in a plain array row i can only be step i, so its order matters; on indexed frames both properties are tested"
 EXCEPTIONS = {"check_methods_sample_order_invariance": ORDER, "check_methods_subset_invariance": ORDER}
-ESTIMATORS = [
-    SeasonalNaiveForecaster(season=3),
-    SeasonalMeanForecaster(season=3, context=6),
+BASELINES = [SeasonalNaiveForecaster(season=3), SeasonalMeanForecaster(season=3, context=6)]
+NETWORKS = [
     LSSLForecaster(season=3),
     LSSLForecaster(horizon=5, context=8, patch=2, d_model=4, d_state=4, random_state=0),
     LSSLForecaster(horizon=5, context=8, linear="learned", random_state=0),
@@ -21,9 +20,15 @@ def declared(estimator):
     return EXCEPTIONS
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*SCIPY_ARRAY_API.*")]
+pytestmark = pytest.mark.filterwarnings("ignore:.*SCIPY_ARRAY_API.*")
 
 
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=declared)
-def test_scikit_learn_check(estimator, check):
+@parametrize_with_checks(BASELINES, expected_failed_checks=declared)
+def test_scikit_learn_checks_a_baseline(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(NETWORKS, expected_failed_checks=declared)
+def test_scikit_learn_checks_a_network(estimator, check):
     check(estimator)
