@@ -36,7 +36,8 @@ def chosen(forecaster: Any) -> str | None:
     if not hasattr(forecaster, "share_"):
         return None
     share = forecaster.share_
-    branch = f"{share:.0%}".replace("%", " %") if share > 0 else "off, it gained nothing on the held-out tail"
+    why = "it gained nothing on the held-out tail" if forecaster.n_epochs_ else "too few rows to train it"
+    branch = f"{share:.0%}".replace("%", " %") if share > 0 else f"off, {why}"
     return f"season {forecaster.season_}, context {forecaster.context_}, recurrent branch: {branch}"
 
 

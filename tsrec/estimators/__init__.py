@@ -1,1 +1,28 @@
 """What users construct: scikit-learn estimators, one file per family."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOME = {
+    "LSSLForecaster": "tsrec.estimators.lssl",
+    "SeasonalMeanForecaster": "tsrec.estimators.baseline",
+    "SeasonalNaiveForecaster": "tsrec.estimators.baseline",
+}
+
+__all__ = ["LSSLForecaster", "SeasonalMeanForecaster", "SeasonalNaiveForecaster"]
+
+if TYPE_CHECKING:
+    from tsrec.estimators.baseline import SeasonalMeanForecaster, SeasonalNaiveForecaster
+    from tsrec.estimators.lssl import LSSLForecaster
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tsrec.estimators' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
