@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from tsrec import LSSLForecaster, SeasonalMeanForecaster
 from tsrec.datasets import make_seasonal
@@ -95,6 +96,18 @@ def test_interruption_keeps_what_was_learned_and_is_passed_on(hourly, monkeypatc
         assert np.isfinite(stopped.predict()).all()
         assert stopped.history_["epoch"].max() == 2
         assert not stopped.module_.training
+
+
+def test_interruption_before_anything_was_learned_leaves_an_unfitted_forecaster(hourly, monkeypatch):
+    def interrupt(*_args, **_kw):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_learning, "fit_closed_form", interrupt)
+    stopped = clone(SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(hourly)
+    with pytest.raises(NotFittedError):
+        stopped.predict()
 
 
 def test_a_loss_that_is_not_finite_names_rate_and_batch(hourly):

@@ -65,6 +65,10 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
     def _build(self, n_features: int, generator: torch.Generator) -> nn.Module:
         raise NotImplementedError
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a module to ask: a fit that was stopped before its closed form was solved leaves none."""
+        return hasattr(self, "module_")
+
     @with_callbacks
     def _fit_panel(self, panel: Panel) -> None:
         device = resolve_device(self.device)
