@@ -196,3 +196,9 @@ def test_sample_paths_of_short_histories_spread(naive):
     naive.fit(A).sample()
     assert np.random.get_state()[2] == state  # noqa: NPY002
     assert naive.sample(n=3, random_state=np.random.default_rng(0)).shape == (5, 3)
+
+
+def test_parameters_set_after_fit_wait_for_the_next_fit(naive):
+    naive.fit(A).set_params(horizon=9, season=1)
+    assert len(naive.predict()) == 5
+    assert len(naive.fit(A).predict()) == 9

@@ -232,3 +232,56 @@ def test_a_gpu_gives_the_same_forecast(hourly):
     on_cpu = clone(SMALL).fit(hourly).predict()
     on_gpu = clone(SMALL).set_params(device="cuda").fit(hourly).predict()
     np.testing.assert_allclose(on_gpu, on_cpu, atol=0.05)
+
+
+class TestCovariates:
+    """Covariates that persist, miss values, hardly move, or have nothing to do with the target."""
+
+    INDEX = pd.date_range("2024", periods=1224, freq="h")
+    MODEL = LSSLForecaster(horizon=24, context=96, d_model=8, d_state=8, random_state=0)
+
+    def walk(self, seed):
+        return np.random.default_rng(seed).normal(size=1224).cumsum() * 0.3
+
+    def errors(self, X, y):
+        table = backtest(self.MODEL, y, X, n_windows=6)
+        return float((table[0, "forecast"] - table[0, "y"]).abs().mean())
+
+    @pytest.mark.parametrize("missing", [0.0, 0.1, 0.3])
+    def test_a_level_like_covariate_with_holes_keeps_its_effect(self, missing):
+        rng = np.random.default_rng(1)
+        x = self.walk(0)
+        y = pd.Series(2 * x + rng.normal(0, 0.5, 1224), self.INDEX)
+        holed = pd.DataFrame({"x": np.where(rng.random(1224) < missing, np.nan, x)}, index=self.INDEX)
+        fitted = clone(self.MODEL).fit(holed, y)
+        slope = fitted.effect_.weight[0, 0] * y.std(ddof=0) / fitted.effect_.spread[0]
+        assert slope == pytest.approx(2, abs=0.2)
+        assert fitted.effect_.persistence[0] > 0.95
+        assert self.errors(holed, y) < 0.8
+
+    @pytest.mark.parametrize("constant", [0.1, 0.7, 1000000.1, 0.0])
+    def test_a_covariate_that_never_moved_says_nothing_when_it_does(self, constant):
+        y = pd.Series(np.sin(np.arange(1224) / 24 * 2 * np.pi), self.INDEX)
+        X = pd.DataFrame({"c": np.r_[np.full(1200, constant), np.full(24, constant + 1)]}, index=self.INDEX)
+        answer = clone(self.MODEL).fit(X[:1200], y[:1200]).predict(X[1200:])
+        np.testing.assert_allclose(answer, y[1200:], atol=0.1)
+
+    def test_a_blip_does_not_make_a_covariate_explode(self):
+        y = pd.Series(10 + np.random.default_rng(0).normal(0, 0.1, 1224), self.INDEX)
+        X = pd.DataFrame({"c": np.r_[np.zeros(1199), 1e-3, np.ones(24)]}, index=self.INDEX)
+        answer = clone(self.MODEL).fit(X[:1200], y[:1200]).predict(X[1200:])
+        np.testing.assert_allclose(answer, 10, atol=0.5)
+
+    def test_unrelated_walks_do_little_harm(self):
+        errors = []
+        for seed in range(4):
+            y = pd.Series(self.walk(100 + seed), self.INDEX)
+            X = pd.DataFrame({f"w{i}": self.walk(10 * seed + i) for i in range(6)}, index=self.INDEX)
+            errors.append((self.errors(X, y), self.errors(None, y)))
+        with_walks, without = np.mean(errors, axis=0)
+        assert with_walks < 1.25 * without
+
+    def test_very_large_covariates_warn_of_nothing(self):
+        y = pd.Series(self.walk(0), self.INDEX)
+        X = pd.DataFrame({"x": self.walk(1) * 1e200}, index=self.INDEX)
+        assert np.isfinite(clone(self.MODEL).fit(X[:1200], y[:1200]).predict(X[1200:])).all()

@@ -6,7 +6,7 @@ from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.frames import Panel, contexts, origins
 
 _CALIBRATION_CUTOFFS = 4096
-_CALIBRATION_VALUES = 20_000_000
+_CALIBRATION_VALUES = 4_000_000
 _FEW = 20
 _ROWS_AT_ONCE = 4_000_000
 
@@ -69,7 +69,7 @@ class ContextForecaster(BaseForecaster):
         counts = np.maximum(panel.lengths - 1 - first, 0)
         total = int(counts.sum())
         if not total:
-            return np.zeros((self.horizon, panel.n_channels, len(self.levels_)))
+            return np.zeros((self.horizon_, panel.n_channels, len(self.levels_)))
         wanted = min(max(_CALIBRATION_VALUES // (self._window() * panel.n_channels), 64), _CALIBRATION_CUTOFFS, total)
         flat = np.unique(np.linspace(0, total - 1, wanted).astype(np.int64))
         ends = np.cumsum(counts)
@@ -81,7 +81,7 @@ class ContextForecaster(BaseForecaster):
         """Errors of the formula at places of the history, in the window's scale; NaN where nothing was seen."""
         place = origins(panel.offsets, series, places)
         window = contexts(panel.values, place, self._window())
-        rows = place.first[:, None] + np.arange(self.horizon)
+        rows = place.first[:, None] + np.arange(self.horizon_)
         truth = panel.values[np.minimum(rows, len(panel.values) - 1)]
         truth[rows >= place.end[:, None]] = np.nan
         scale = self._scale(window)[:, None]

@@ -12,39 +12,61 @@ from tsrec.frames import Panel
 
 _RIDGE = 1e-3
 _LEAST_GAIN = 0.01
+_LEAST_SEEN = 0.5
+# Fit on the rows before, test on the rows up to: both tests must show a gain.
+_TESTS = ((0.5, 0.75), (0.75, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
 class CovariateEffect:
-    """Linear effect of standardised covariates; a missing covariate counts as its mean and has none.
+    """Linear effect of standardised covariates.
+
+    A missing covariate keeps the last value that was seen, as far as this one is known to persist: its deviation from
+    the mean fades by ``persistence`` per step. Where none was seen it counts as its mean and has no effect.
 
     Attributes
     ----------
     mean, spread : float array of shape (n_covariates,)
-        Of the training rows.
+        Of the training rows; the spread of a constant or hardly ever observed covariate is infinite, which leaves it
+        without any effect.
+    persistence : float array of shape (n_covariates,)
+        Autocorrelation from one step to the next, in [0, 1].
     weight : float array of shape (n_covariates, n_channels)
         Effect of one spread of each covariate, in the unit of the values it was fitted to; zero where it did not help.
     """
 
     mean: np.ndarray
     spread: np.ndarray
+    persistence: np.ndarray
     weight: np.ndarray
 
-    def standardised(self, covariates: np.ndarray) -> np.ndarray:
-        """Covariates of shape (..., n_covariates) in training spreads from the training mean; missing ones are 0."""
-        return np.nan_to_num((covariates - self.mean) / self.spread)
+    def standardised(self, covariates: np.ndarray, begin: np.ndarray | int = 0) -> np.ndarray:
+        """Covariates in training spreads from the training mean, missing ones filled.
 
-    def of(self, covariates: np.ndarray) -> np.ndarray:
-        """The effect of covariates (..., n_covariates), as (..., n_channels)."""
-        return self.standardised(covariates) @ self.weight
+        Parameters
+        ----------
+        covariates : float array of shape (n_steps, n_covariates) or (n_windows, n_steps, n_covariates)
+            Steps in order of time.
+        begin : int array of shape (n_steps,), optional
+            First step of the series that each step belongs to.
+        """
+        scaled = (covariates - self.mean) / self.spread
+        missing = np.isnan(scaled)
+        if not missing.any():
+            return scaled
+        steps = np.arange(scaled.shape[-2])[:, None]
+        last = np.maximum.accumulate(np.where(missing, -1, steps), axis=-2)
+        known = last >= np.broadcast_to(np.asarray(begin), scaled.shape[-2])[:, None]
+        value = np.take_along_axis(scaled, np.maximum(last, 0), axis=-2)
+        return np.where(known, value * self.persistence ** (steps - np.maximum(last, 0)), 0.0)
 
 
 def fit_effect(values: np.ndarray, panel: Panel, season: int) -> CovariateEffect:
     """Regress seasonal differences of the values on those of the covariates.
 
-    Differences leave out level and season, which covariates must not explain by accident. The regression is fitted on
-    the first three quarters of each series and kept for a channel only if it explains the last quarter; then it is
-    fitted on all.
+    Differences leave out level and season, which covariates must not explain by accident. The effect is kept for a
+    channel only if, fitted on the first half of each series, it explains some of the third quarter and, fitted on three
+    quarters, some of the last; then it is fitted on all.
 
     Parameters
     ----------
@@ -55,32 +77,54 @@ def fit_effect(values: np.ndarray, panel: Panel, season: int) -> CovariateEffect
     season : int
         Steps between the rows that are subtracted.
     """
-    covariates = panel.covariates
+    mean, spread = _measured(panel.covariates)
+    position = np.arange(len(values)) - np.repeat(panel.offsets[:-1], panel.lengths)
+    scaled = (panel.covariates - mean) / spread
+    lag = season if 3 * season <= panel.lengths.max() else 1
+    rows = np.flatnonzero(position >= lag)
+    inputs, outputs = scaled[rows] - scaled[rows - lag], values[rows] - values[rows - lag]
+    used = np.isfinite(spread)
+    seen = ~np.isnan(inputs[:, used]).any(axis=1)
+    share = position[rows] / np.repeat(panel.lengths, panel.lengths)[rows]
+    weight = np.zeros((len(mean), values.shape[1]))
+    if used.any() and seen.any():
+        found = [_channel_effect(inputs[seen][:, used], output[seen], share[seen]) for output in outputs.T]
+        weight[used] = np.stack(found, axis=1)
+    return CovariateEffect(mean, spread, _persistence(scaled, position), weight)
+
+
+def _measured(covariates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     seen = ~np.isnan(covariates)
     count = np.maximum(seen.sum(axis=0), 1)
-    mean = np.where(seen, covariates, 0.0).sum(axis=0) / count
-    spread = np.sqrt((np.where(seen, covariates - mean, 0.0) ** 2).sum(axis=0) / count)
-    effect = CovariateEffect(mean, np.where(spread > 0, spread, 1.0), np.zeros((covariates.shape[1], values.shape[1])))
-    lag = season if 3 * season <= panel.lengths.max() else 1
-    position = np.arange(len(values)) - np.repeat(panel.offsets[:-1], panel.lengths)
-    rows = np.flatnonzero(position >= lag)
-    if not len(rows):
-        return effect
-    standard = effect.standardised(covariates)
-    inputs, outputs = standard[rows] - standard[rows - lag], values[rows] - values[rows - lag]
-    late = position[rows] >= 0.75 * np.repeat(panel.lengths, panel.lengths)[rows]
-    weight = np.stack([_channel_effect(inputs, output, late) for output in outputs.T], axis=1)
-    return CovariateEffect(effect.mean, effect.spread, weight)
+    mean = np.where(seen, covariates / count, 0.0).sum(axis=0)
+    deviation = np.where(seen, covariates - mean, 0.0)
+    # Squares of very large values would overflow.
+    largest = np.maximum(np.abs(deviation).max(axis=0), np.finfo(np.float64).tiny)
+    spread = largest * np.sqrt(((deviation / largest) ** 2).sum(axis=0) / count)
+    # Rounding leaves a constant with a spread of some 1e-16 of its size.
+    usable = (spread > 1e-9 * np.maximum(np.abs(mean), np.finfo(np.float64).tiny)) & (seen.mean(axis=0) >= _LEAST_SEEN)
+    return mean, np.where(usable, spread, np.inf)
 
 
-def _channel_effect(inputs: np.ndarray, output: np.ndarray, late: np.ndarray) -> np.ndarray:
+def _persistence(scaled: np.ndarray, position: np.ndarray) -> np.ndarray:
+    rows = np.flatnonzero(position >= 1)
+    now, before = scaled[rows], scaled[rows - 1]
+    both = ~np.isnan(now) & ~np.isnan(before)
+    product = np.where(both, now * before, 0.0).sum(axis=0)
+    square = np.where(both, before**2, 0.0).sum(axis=0)
+    return np.clip(product / np.where(square > 0, square, 1.0), 0.0, 1.0)
+
+
+def _channel_effect(inputs: np.ndarray, output: np.ndarray, share: np.ndarray) -> np.ndarray:
+    nothing = np.zeros(inputs.shape[1])
     seen = ~np.isnan(output)
-    early, held_out = seen & ~late, seen & late
-    if early.sum() <= inputs.shape[1] or not held_out.any():
-        return np.zeros(inputs.shape[1])
-    left = output[held_out] - inputs[held_out] @ _ridge(inputs[early], output[early])
-    if (left**2).sum() > (1 - _LEAST_GAIN) * (output[held_out] ** 2).sum():
-        return np.zeros(inputs.shape[1])
+    for first, last in _TESTS:
+        early, held_out = seen & (share < first), seen & (share >= first) & (share < last)
+        if early.sum() <= inputs.shape[1] or not held_out.any():
+            return nothing
+        left = output[held_out] - inputs[held_out] @ _ridge(inputs[early], output[early])
+        if (left**2).sum() > (1 - _LEAST_GAIN) * (output[held_out] ** 2).sum():
+            return nothing
     return _ridge(inputs[seen], output[seen])
 
 

@@ -49,6 +49,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
     """
 
     horizon: int
+    horizon_: int
     season: int | str
     freq: Any
     quantiles: Sequence[float]
@@ -98,6 +99,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         self.targets_itself_ = y is None
         self.form_ = form
         self.panel_ = panel
+        self.horizon_ = int(self.horizon)
         self.freq_ = panel.grid.freq
         self.levels_ = levels
         self.season_ = choose_season(panel) if self.season == "auto" else int(self.season)
@@ -204,7 +206,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         panel, request = self._asked(X, history, history_X)
         answers = self._rows(panel, request)
         ahead = request.positions - panel.lengths[request.series]
-        ranks = drawn_ranks(error_ranks(self._forecast, self.panel_, self.horizon), ahead, n, random_state)
+        ranks = drawn_ranks(error_ranks(self._forecast, self.panel_, self.horizon_), ahead, n, random_state)
         paths = _quantiles.draws(answers[..., 1:], self.levels_, ranks)
         return _quantiles.quantile_frame(
             np.moveaxis(paths, 0, -1), request.index, self.form_.columns, range(n)
@@ -233,7 +235,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             stacked = np.stack(list(found.values()), axis=-1)
             return np.concatenate([stacked.sum(axis=-1, keepdims=True), stacked], axis=-1)
 
-        values = forecast_rows(parts, panel, request, self.horizon, widen=False)[..., 1:]
+        values = forecast_rows(parts, panel, request, self.horizon_, widen=False)[..., 1:]
         return _quantiles.quantile_frame(values, request.index, self.form_.columns, names).rename_axis(
             columns=["variable", "component"]
         )
@@ -297,7 +299,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         covariates = None if y is None else checked_covariates(self, X, reset=False)
         index = common_index(target, covariates, past, where=where)
         rows = target if index is None else pd.DataFrame(index=index)
-        request = read_request(rows, None, self.panel_, self.horizon)
+        request = read_request(rows, None, self.panel_, self.horizon_)
         blocks = {"values": to_numbers(target, where=where)}
         if self.panel_.n_covariates:
             blocks["covariates"] = to_numbers(covariates, where="X")
@@ -347,14 +349,14 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         panel = self._known(history, history_X)
         X = plain_request(X)
         covariates = read_predict(self, X)
-        return panel, read_request(X, covariates, panel, self.horizon)
+        return panel, read_request(X, covariates, panel, self.horizon_)
 
     def _known(self, history: Any, history_X: Any) -> Panel:
         check_is_fitted(self)
         return self.panel_ if history is None else read_history(self, history, history_X)
 
     def _rows(self, panel: Panel, request: Request) -> np.ndarray:
-        return forecast_rows(self._forecast, panel, request, self.horizon)
+        return forecast_rows(self._forecast, panel, request, self.horizon_)
 
     def _check_parameters(self) -> None:
         self._check_whole("horizon")

@@ -114,13 +114,16 @@ class Learner:
         forecaster = self.forecaster
         if solution is not None:
             assert isinstance(module, DirectForecaster)
-            module.shrink.zero_()
-            module.spread_share.zero_()
+            for name in ("shrink", "spread_share", "covariate_share"):
+                getattr(module, name).zero_()
             forecaster.share_ = 0.0
-        elif trains and len(self.windows.origins):
-            self._train("refit", module, self.windows, None, forecaster.max_epochs)
+            return
+        try:
+            if trains and len(self.windows.origins):
+                self._train("refit", module, self.windows, None, forecaster.max_epochs)
+                forecaster.n_epochs_ = forecaster.max_epochs
+        finally:
             self._spread(module, torch.arange(len(self.windows.origins)))
-            forecaster.n_epochs_ = forecaster.max_epochs
 
     def _beside(self, solution: RidgeMap, module: nn.Module, front: Tensor, tail: Tensor) -> None:
         """Train the branch beside the map of the front; give it its share also when training is interrupted."""
@@ -129,12 +132,15 @@ class Learner:
         final = module.linear.clone()
         if solution.fold_weights:
             module.linear.copy_(solution.fold_weights[-1])
+        self.forecaster.share_ = 0.0
         try:
-            self._train("select", module, self.windows.subset(front), None, self.forecaster.max_epochs)
+            try:
+                self._train("select", module, self.windows.subset(front), None, self.forecaster.max_epochs)
+            finally:
+                self.forecaster.n_epochs_ = self._epochs("select")
+                batches = self.windows.subset(tail).resized(_INFERENCE_BATCH).epoch(self.generator)
+                self.forecaster.share_ = fit_shrink(module, (batch.to(self.device) for batch in batches))
         finally:
-            self.forecaster.n_epochs_ = self.phases["select"].epoch
-            batches = self.windows.subset(tail).resized(_INFERENCE_BATCH).epoch(self.generator)
-            self.forecaster.share_ = fit_shrink(module, (batch.to(self.device) for batch in batches))
             module.linear.copy_(final)
 
     def _select_and_refit(self, module: nn.Module, front: Tensor, tail: Tensor) -> None:
@@ -142,7 +148,7 @@ class Learner:
         try:
             self._train("select", module, self.windows.subset(front), self.windows.subset(tail), forecaster.max_epochs)
         finally:
-            forecaster.n_epochs_ = self.phases["select"].best_epoch
+            forecaster.n_epochs_ = self._epochs("select", best=True)
             self._spread(module, tail)
         again = self._module()
         self._train("refit", again, self.windows, None, forecaster.n_epochs_)
@@ -150,6 +156,11 @@ class Learner:
             for name in ("offsets", "spread_share"):
                 getattr(again, name).copy_(getattr(module, name))
         forecaster.module_ = again
+
+    def _epochs(self, phase: str, *, best: bool = False) -> int:
+        """Epochs of a phase, 0 where it was stopped before it began."""
+        state = self.phases.get(phase, TrainingState())
+        return state.best_epoch if best else state.epoch
 
     def _spread(self, module: nn.Module, rows: Tensor) -> None:
         """Quantiles from the errors on windows that were not trained on, where there are such."""

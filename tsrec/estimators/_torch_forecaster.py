@@ -30,6 +30,8 @@ from tsrec.training import make_generator, resolve_device, single_thread
 
 # Windows in every batch of inference: always as many, so that an answer does not depend on its neighbours.
 _INFERENCE_BATCH = 256
+# What a network sees of a covariate, in spreads: far outside its training range it would answer anything.
+_LARGEST_FEATURE = 5.0
 
 
 def _is_fitted(forecaster: "TorchForecaster") -> bool:
@@ -80,9 +82,10 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         self.n_features_ = panel.n_covariates
         if panel.n_covariates:
             self.effect_ = fit_effect(values, panel, self.season_)
-            values = values - self.effect_.of(panel.covariates)
-            features = self.effect_.standardised(panel.covariates)
-        table = window_table(panel, values, features, self.context_, self.horizon)
+            known = self.effect_.standardised(panel.covariates, np.repeat(panel.offsets[:-1], panel.lengths))
+            values = values - known @ self.effect_.weight
+            features = known.clip(-_LARGEST_FEATURE, _LARGEST_FEATURE)
+        table = window_table(panel, values, features, self.context_, self.horizon_)
         context = self._init_callback_context(max_subtasks=None)
         if context is not None:
             context.call_on_fit_task_begin(estimator=self)
@@ -98,7 +101,7 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
     def _choose(self, panel: Panel) -> None:
         """Settle what the parameters leave open; families add to it."""
         if self.context == "auto":
-            self.context_ = choose_context(panel, self.season_, self.horizon)
+            self.context_ = choose_context(panel, self.season_, self.horizon_)
         else:
             # A longer one would only be padded.
             self.context_ = min(int(self.context), int(panel.lengths.max()))
@@ -107,7 +110,7 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         super()._check_parameters()
         self._check_whole("context", auto=True)
         self._check_whole("max_epochs", least=0)
-        if not isinstance(self.learning_rate, Real) or not self.learning_rate > 0:
+        if not isinstance(self.learning_rate, Real) or not 0 < self.learning_rate < np.inf:
             raise ValueError(f"learning_rate: found {self.learning_rate!r}. Give a positive number, for example 0.005.")
 
     def _restore_module(self, weights: dict[str, np.ndarray]) -> None:
@@ -193,7 +196,7 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
                     mask=windows.mask.to(device),
                     future=None if windows.future is None else windows.future.to(device),
                 )
-                found = answer(moved).double().cpu().numpy()
+                found = answer(moved).cpu().double().numpy()
                 by_channel = found.reshape(size, panel.n_channels, *found.shape[1:])[: windows.n_cutoffs]
                 yield windows, np.moveaxis(by_channel, 1, 2).copy()
 
@@ -208,13 +211,15 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         future: Tensor | None = None
         effect: np.ndarray | float = 0.0
         if self.n_features_:
-            window -= self.effect_.of(contexts(panel.covariates, place, self.context_))
-            rows, owned = window_rows(place, np.arange(self.horizon))
-            ahead = panel.covariates[rows]
-            ahead[~owned] = np.nan
-            effect = self.effect_.of(ahead)[:count]
-            known = torch.from_numpy(self.effect_.standardised(ahead)).float()
-            future = known.repeat_interleave(panel.n_channels, dim=0)
+            rows, owned = window_rows(place, np.arange(-self.context_, self.horizon_))
+            covariates = panel.covariates[rows]
+            covariates[~owned] = np.nan
+            known = self.effect_.standardised(covariates)
+            both = known @ self.effect_.weight
+            window -= both[:, : self.context_]
+            effect = both[:count, self.context_ :]
+            features = known[:, self.context_ :].clip(-_LARGEST_FEATURE, _LARGEST_FEATURE)
+            future = torch.from_numpy(features).float().repeat_interleave(panel.n_channels, dim=0)
         rows_of = torch.from_numpy(np.swapaxes(window, 1, 2).reshape(-1, self.context_)).float()
         mask = ~rows_of.isnan()
         return _Windows(count, rows_of.nan_to_num(0.0), mask, future, center[:count], spread[:count], effect)

@@ -66,14 +66,13 @@ def window_table(
     starts = offsets[series[which]] + shift
     flat = torch.from_numpy(np.ascontiguousarray(values.T, dtype=np.float32)).flatten()
     whole = not missing.any() and bool((first >= context).all()) and not bool(flat.isnan().any())
-    known = None if features is None else np.tile(features.astype(np.float32), (values.shape[1], 1))
     windows = WindowBatches(
         flat,
         torch.from_numpy(rows[which] + shift),
         context=context,
         horizon=horizon,
         starts=None if whole else torch.from_numpy(starts),
-        future=None if known is None else torch.from_numpy(known),
+        future=None if features is None else torch.from_numpy(features.astype(np.float32)),
         masked=not whole,
     )
     times = position[which] - panel.lengths[series[which]]

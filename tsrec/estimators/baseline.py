@@ -69,7 +69,7 @@ class SeasonalNaiveForecaster(ContextForecaster):
         last = seasons[:, -1].copy()
         for back in range(2, self._SEASONS + 1):
             last = np.where(np.isnan(last), seasons[:, -back], last)
-        return last[:, np.arange(self.horizon) % self.season_]
+        return last[:, np.arange(self.horizon_) % self.season_]
 
 
 class SeasonalMeanForecaster(ContextForecaster):
@@ -131,7 +131,7 @@ class SeasonalMeanForecaster(ContextForecaster):
 
     def _fit_panel(self, panel: Panel) -> None:
         if self.context == "auto":
-            self.context_ = choose_context(panel, self.season_, self.horizon)
+            self.context_ = choose_context(panel, self.season_, self.horizon_)
         else:
             self.context_ = int(self.context)
         super()._fit_panel(panel)
@@ -147,4 +147,4 @@ class SeasonalMeanForecaster(ContextForecaster):
         mean = mean_over(window, axis=1)
         late = mean_over(window[:, -season:], axis=1)
         level = 0.5 * (mean + np.where(np.isnan(late), mean, late))
-        return ((level - mean)[:, None] + phases)[:, np.arange(self.horizon) % season]
+        return ((level - mean)[:, None] + phases)[:, np.arange(self.horizon_) % season]

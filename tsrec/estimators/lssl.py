@@ -10,7 +10,7 @@ from torch import nn
 from tsrec.estimators._torch_forecaster import TorchForecaster
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
 from tsrec.frames import Panel
-from tsrec.layers.forecast import DirectForecaster
+from tsrec.layers.forecast import LOSSES, DirectForecaster
 from tsrec.layers.lssl import LSSLStack
 
 _TOKENS = 7
@@ -141,6 +141,10 @@ class LSSLForecaster(TorchForecaster):
         super()._check_parameters()
         self._check_whole("patch", auto=True)
         self._check_whole("d_model", "d_state", "n_layers")
+        if self.linear not in ("ridge", "learned", None):
+            raise ValueError(f"linear={self.linear!r} is not known; use 'ridge', 'learned' or None.")
+        if self.loss not in ("auto", *LOSSES):
+            raise ValueError(f"loss={self.loss!r} is not known; use one of {('auto', *LOSSES)}.")
         if not isinstance(self.dropout, Real) or not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: found {self.dropout!r}. Give a share of at least 0 and below 1.")
 
@@ -171,7 +175,7 @@ class LSSLForecaster(TorchForecaster):
         return DirectForecaster(
             mixer,
             context=self.context_,
-            horizon=self.horizon,
+            horizon=self.horizon_,
             d_model=self.d_model,
             patch=self.patch_,
             covariates=n_features,

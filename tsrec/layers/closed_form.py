@@ -69,16 +69,17 @@ def fit_closed_form(
 
 @torch.no_grad()
 def fit_shrink(module: DirectForecaster, batches: Iterable[Batch]) -> float:
-    """Set how much of the branch is used to what would have been best on windows it has not seen.
+    """Set how much of the branch and of the covariates' net is used to what was best on windows they have not seen.
 
-    Shares from 0 to 1 are compared by the module's own point loss, then shares of the spread by the pinball loss. A
-    branch that lowers the loss by less than a thousandth is switched off: that is within the noise from season to
-    season. Offsets shrink as the root mean square error does.
+    Shares from 0 to 1 are compared by the module's own point loss, then shares of the spread by the pinball loss. What
+    lowers the loss by less than a thousandth is switched off: that is within the noise from season to season.
+    Offsets shrink as the root mean square error does.
 
     Parameters
     ----------
     module : DirectForecaster
-        Trained, in eval mode; its buffers ``shrink``, ``spread_share`` and ``offsets`` are written.
+        Trained, in eval mode; its buffers ``shrink``, ``covariate_share``, ``spread_share`` and ``offsets``
+        are written.
     batches : iterable of Batch
         On the module's device.
 
@@ -87,22 +88,22 @@ def fit_shrink(module: DirectForecaster, batches: Iterable[Batch]) -> float:
     float
         The share of the branch in the point forecast.
     """
-    if module.mixer is None:
-        module.shrink.zero_()
-        return 0.0
     seen = [_seen(module, batch) for batch in batches]
-    shares = torch.linspace(0, 1, _SHARES).tolist()
-    point_losses = [sum(window.point_loss(module, share) for window in seen) for share in shares]
-    best = shares[_lowest(point_losses)]
-    if seen and min(point_losses) > (1 - _LEAST_GAIN) * point_losses[0]:
-        best = 0.0
-    module.shrink.fill_(best)
+    shares = [0.0] if module.mixer is None else torch.linspace(0, 1, _SHARES).tolist()
+    covariate_shares = [0.0] if module.covariate_net is None else list(_SPREAD_SHARES)
+    pairs = [(share, other) for other in covariate_shares for share in shares]
+    losses = [sum(window.point_loss(module, *pair) for window in seen) for pair in pairs]
+    best = pairs[_lowest(losses)]
+    if not seen or min(losses) > (1 - _LEAST_GAIN) * losses[0]:
+        best = (0.0, 0.0)
+    module.shrink.fill_(best[0])
+    module.covariate_share.fill_(best[1])
     if module.levels and seen:
-        before, after = (sum(window.square(share) for window in seen) for share in (0.0, best))
+        before, after = (sum(window.square(*pair) for window in seen) for pair in (pairs[0], best))
         module.offsets.mul_((after / before) ** 0.5 if 0 < after < before else 1.0)
-        pinballs = [sum(window.pinball(module, best, share) for window in seen) for share in _SPREAD_SHARES]
+        pinballs = [sum(window.pinball(module, *best, share) for window in seen) for share in _SPREAD_SHARES]
         module.spread_share.fill_(_SPREAD_SHARES[_lowest(pinballs)])
-    return best
+    return best[0]
 
 
 @torch.no_grad()
@@ -131,31 +132,36 @@ def fit_spread(module: DirectForecaster, batches: Iterable[Batch]) -> None:
 
 
 class _Seen(NamedTuple):
-    """Windows of one batch as the module sees them, normalised: everything but the branch, the branch, the truth."""
+    """Windows of one batch as the module sees them, normalised: the parts of the forecast, and the truth."""
 
-    base: Tensor
+    linear: Tensor
     branch: Tensor
+    covariates: Tensor
     log_spread: Tensor
     target: Tensor
     counted: Tensor
 
-    def point_loss(self, module: DirectForecaster, share: float) -> float:
-        loss = module.point_loss(self.base + share * self.branch, self.target)
-        return float((loss * self.counted).double().sum())
+    def point(self, share: float, covariate_share: float) -> Tensor:
+        return self.linear + share * self.branch + covariate_share * self.covariates
 
-    def square(self, share: float) -> float:
-        error = self.base + share * self.branch - self.target
-        return float((error.square() * self.counted).double().sum())
+    def point_loss(self, module: DirectForecaster, share: float, covariate_share: float) -> float:
+        return self._sum(module.point_loss(self.point(share, covariate_share), self.target))
 
-    def pinball(self, module: DirectForecaster, share: float, spread_share: float) -> float:
-        point = self.base + share * self.branch
-        loss = module.pinball(point, spread_share * self.log_spread, self.target)
-        return float((loss * self.counted).double().sum())
+    def square(self, share: float, covariate_share: float) -> float:
+        return self._sum((self.point(share, covariate_share) - self.target).square())
+
+    def pinball(self, module: DirectForecaster, share: float, covariate_share: float, spread_share: float) -> float:
+        point = self.point(share, covariate_share)
+        return self._sum(module.pinball(point, spread_share * self.log_spread, self.target))
+
+    def _sum(self, loss: Tensor) -> float:
+        # Some devices have no float64.
+        return float((loss * self.counted).cpu().double().sum())
 
 
 def _seen(module: DirectForecaster, batch: Batch) -> _Seen:
     parts = module.parts(batch.context, batch.mask, batch.future)
-    return _Seen(parts.linear + parts.covariates, parts.branch, parts.log_spread, *module.targets(batch, parts.window))
+    return _Seen(parts.linear, parts.branch, parts.covariates, parts.log_spread, *module.targets(batch, parts.window))
 
 
 def _lowest(losses: Sequence[float]) -> int:

@@ -84,6 +84,8 @@ class DirectForecaster(nn.Module):
     linear : Tensor of shape (L, H) or None
     shrink : Tensor, scalar
         Share of the branch that is used, 1 until set.
+    covariate_share : Tensor, scalar
+        Share of the covariates' net that is used, 1 until set.
     spread_share : Tensor, scalar
         Share of the branch's say on the spread, 1 until set.
     offsets : Tensor of shape (H, Q)
@@ -106,6 +108,7 @@ class DirectForecaster(nn.Module):
 
     linear: Tensor | None
     shrink: Tensor
+    covariate_share: Tensor
     spread_share: Tensor
     offsets: Tensor
     probabilities: Tensor
@@ -152,6 +155,7 @@ class DirectForecaster(nn.Module):
         else:
             self.register_buffer("linear", start if linear == "ridge" else None)
         self.register_buffer("shrink", torch.ones(()))
+        self.register_buffer("covariate_share", torch.ones(()))
         self.register_buffer("spread_share", torch.ones(()))
         normal = torch.special.ndtri(torch.tensor(self.levels, dtype=torch.float64)).float()
         self.register_buffer("offsets", normal.expand(self.horizon, -1).clone())
@@ -244,7 +248,7 @@ class DirectForecaster(nn.Module):
         if self.mixer is not None:
             found["recurrent"] = scale * self.shrink * parts.branch
         if self.covariate_net is not None:
-            found["covariates"] = scale * parts.covariates
+            found["covariates"] = scale * self.covariate_share * parts.covariates
         return found
 
     def parts(self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None) -> Parts:
@@ -320,7 +324,7 @@ class DirectForecaster(nn.Module):
 
     def point(self, parts: Parts) -> Tensor:
         """Sum the parts up to the point forecast, normalised, (B, H)."""
-        return parts.linear + self.shrink * parts.branch + parts.covariates
+        return parts.linear + self.shrink * parts.branch + self.covariate_share * parts.covariates
 
     def _mixed(self, z: Tensor, mask: Tensor | None) -> Tensor:
         """Cut the window's latest steps into patches (B, T, P), embed (B, T, D), mix (B, T, D)."""

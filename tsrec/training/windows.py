@@ -29,8 +29,9 @@ class WindowBatches:
         Position where each window's series begins; context positions before it count as missing.
     series : Tensor of int64, shape (n,), optional
         Passed on as ``Batch.series``.
-    future : Tensor of shape (N, C), optional
-        Covariates known over the horizon, aligned with ``values``.
+    future : Tensor of shape (M, C), optional
+        Covariates known over the horizon, aligned with ``values``; M divides N, and they repeat every M positions, so
+        that channels which lie one after the other share them.
     weight : Tensor of shape (n,), optional
         Weight of each window.
     max_batches : int, optional
@@ -153,8 +154,13 @@ class WindowBatches:
         return Batch(
             context=context,
             mask=mask,
-            future=None if self.future is None else self.future[origins[:, None] + torch.arange(self.horizon)],
+            future=self._future(origins),
             series=None if self.series is None else self.series[chosen],
             weight=None if self.weight is None else self.weight[chosen],
             target=target,
         )
+
+    def _future(self, origins: Tensor) -> Tensor | None:
+        if self.future is None:
+            return None
+        return self.future[(origins[:, None] + torch.arange(self.horizon)) % len(self.future)]
