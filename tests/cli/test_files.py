@@ -198,3 +198,14 @@ def test_empty_columns_and_series_are_named(daily, shops, write, forecast):
 def test_a_column_all_written_with_thousands_separators(daily, write, forecast):
     daily["sales"] = "1,234.5"
     assert "line 2: '1,234.5' in 'sales' is no number; write numbers without thousands" in forecast(write(daily)).err
+
+
+def test_dots_beside_decimal_commas_are_not_read_as_decimals(daily, tmp_path, forecast):
+    rows = [f"{day.date()};{1 + i // 30}.{i % 30:03d};0,{i % 10}" for i, day in enumerate(daily_index(60))]
+    path = tmp_path / "eu.csv"
+    path.write_text("date;sales;temp\n" + "\n".join(rows) + "\n")
+    assert "line 2: '1.000' in 'sales' is no number; write numbers without thousands separators." in forecast(path).err
+
+
+def daily_index(n):
+    return pd.date_range("2024-01-01", periods=n, freq="D")

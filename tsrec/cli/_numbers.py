@@ -75,6 +75,9 @@ def _from_text(table: Table, column: pd.Series) -> np.ndarray:
     cells = column.astype(str).str.strip().where(column.notna())
     values = pd.to_numeric(cells, errors="coerce")
     wrong = (values.isna() & cells.notna() & (cells != "")).to_numpy()
+    if table.decimal == ",":
+        # pandas left the column as text, so a dot in it is no decimal sign.
+        wrong = wrong | cells.str.contains(".", regex=False).fillna(False).to_numpy(dtype=bool)
     if wrong.any() and not is_numbers(column):
         raise CommandError(f"{table.path}: {column.name!r} holds text such as {cells[wrong].iloc[0]!r}, no numbers.")
     if wrong.any():

@@ -39,6 +39,8 @@ class Table:
         Column that names the series.
     word : {"line", "row"}
         What a label of the index counts.
+    decimal : str
+        Decimal sign of its numbers.
     """
 
     path: Path
@@ -46,6 +48,7 @@ class Table:
     time: str
     id: str | None
     word: str
+    decimal: str = "."
 
     def refuse(self, row: Any, what: str) -> CommandError:
         """An error about the row with this label."""
@@ -81,7 +84,7 @@ def read_table(arguments: argparse.Namespace) -> Table:
     frame = frame[offered].dropna(how="all")
     if frame.empty:
         raise CommandError(f"{path} has a header, but no rows.")
-    return Table(path, frame, time, series, "line")
+    return Table(path, frame, time, series, "line", decimal)
 
 
 def _check_file(path: Path) -> None:
