@@ -13,7 +13,7 @@ from tsrec import LSSLForecaster, SeasonalMeanForecaster
 from tsrec.datasets import make_seasonal
 from tsrec.estimators import _learning
 from tsrec.model_selection import backtest
-from tsrec.training import NonFiniteLossError
+from tsrec.training import NonFiniteLossError, WindowBatches
 
 SMALL = LSSLForecaster(horizon=12, context=48, d_model=8, d_state=8, random_state=0)
 
@@ -96,6 +96,27 @@ def test_interruption_keeps_what_was_learned_and_is_passed_on(hourly, monkeypatc
         assert np.isfinite(stopped.predict()).all()
         assert stopped.history_["epoch"].max() == 2
         assert not stopped.module_.training
+
+
+@pytest.mark.parametrize("linear", ["ridge", None])
+def test_interruption_between_the_phases_is_passed_on_too(hourly, monkeypatch, linear):
+    real, calls = WindowBatches.subset, []
+
+    def interrupt(self, chosen):
+        calls.append(len(chosen))
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return real(self, chosen)
+
+    monkeypatch.setattr(WindowBatches, "subset", interrupt)
+    stopped = clone(SMALL).set_params(linear=linear)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(hourly)
+    monkeypatch.undo()
+    assert np.isfinite(stopped.predict()).all()
+    if linear == "ridge":
+        alone = clone(SMALL).set_params(max_epochs=0).fit(hourly)
+        torch.testing.assert_close(stopped.module_.linear, alone.module_.linear)
 
 
 def test_interruption_before_anything_was_learned_leaves_an_unfitted_forecaster(hourly, monkeypatch):
