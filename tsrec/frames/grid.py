@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -137,10 +137,6 @@ class TimeGrid:
         if self.kind != "wall" or self.tz is None:
             return True
         return bool((np.diff(index.tz_localize(None).as_unit(self.unit).asi8) == self.step).all())
-
-    def renamed(self, name: Hashable) -> "TimeGrid":
-        """The same grid under another index name."""
-        return replace(self, name=name)
 
     def _check_kind(self, index: pd.Index, where: str) -> None:
         expected = _KIND_OF_INDEX[self.kind]

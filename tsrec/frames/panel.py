@@ -125,10 +125,6 @@ class Panel:
             past=spread(self.past),
         )
 
-    def with_covariates(self, covariates: np.ndarray) -> "Panel":
-        """The same panel beside other covariates, float of shape (n_rows, n_covariates)."""
-        return replace(self, covariates=covariates)
-
 
 def offsets_of(lengths: np.ndarray) -> np.ndarray:
     """Offsets of series of these lengths: ``[0, l0, l0 + l1, ...]``.
