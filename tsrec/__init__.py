@@ -7,15 +7,11 @@ scikit-learn.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tsrec.estimators import _HOME as _ESTIMATORS
+
 __version__ = "0.1.0.dev0"
 
-_HOME = {
-    "LSSLForecaster": "tsrec.estimators.lssl",
-    "SeasonalMeanForecaster": "tsrec.estimators.baseline",
-    "SeasonalNaiveForecaster": "tsrec.estimators.baseline",
-    "load": "tsrec.io",
-    "save": "tsrec.io",
-}
+_HOME = {**_ESTIMATORS, "load": "tsrec.io", "save": "tsrec.io"}
 _ROOMS = ("datasets", "estimators", "frames", "kernels", "layers", "metrics", "model_selection", "plotting", "training")
 
 __all__ = ["__version__", *sorted(_HOME), *_ROOMS]

@@ -145,3 +145,11 @@ def test_other_objects_are_refused_by_name():
 
     with pytest.raises(TypeError, match="found a LinearRegression"):
         backtest(LinearRegression(), Y)
+
+
+def test_series_named_by_several_levels():
+    panel = pd.concat({("north", "x"): Y["a"], ("south", "x"): Y["b"]}, names=["region", "id"])
+    table = backtest(NAIVE, panel, n_windows=2)
+    assert table.index.names == ["region", "id", "cutoff", "time"]
+    alone = backtest(NAIVE, Y["b"], n_windows=2)
+    np.testing.assert_array_equal(table.loc[("south", "x")].iloc[:, :2], alone.iloc[:, :2])

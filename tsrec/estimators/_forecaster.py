@@ -342,8 +342,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
     def naive_scale(self) -> pd.DataFrame:
         """In-sample mean absolute error of the seasonal naive forecast, per series and variable: the scale of MASE."""
         check_is_fitted(self)
-        ids = pd.RangeIndex(self.panel_.n_series) if self.panel_.ids is None else self.panel_.ids
-        return pd.DataFrame(seasonal_scale(self.panel_, self.season_), index=ids, columns=self.form_.columns)
+        scale = seasonal_scale(self.panel_, self.season_)
+        return pd.DataFrame(scale, index=self.panel_.labels, columns=self.form_.columns)
 
     def _asked(self, X: Any, history: Any, history_X: Any) -> tuple[Panel, Request]:
         panel = self._known(history, history_X)

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from tsrec.frames import variable_names
+
 
 def check_levels(levels: Iterable[float], where: str, *, least: int = 1) -> np.ndarray:
     """Levels as an ascending float array of shape (n_levels,), each once.
@@ -66,11 +68,6 @@ def draws(quantiles: np.ndarray, known: np.ndarray, ranks: np.ndarray) -> np.nda
     low = np.take_along_axis(quantiles[None], left[..., None], axis=-1)[..., 0]
     high = np.take_along_axis(quantiles[None], left[..., None] + 1, axis=-1)[..., 0]
     return low + (targets - scores[left]) / (scores[left + 1] - scores[left]) * (high - low)
-
-
-def variable_names(columns: pd.Index) -> list:
-    """Names of the variables in answers with several columns each: 0 for an unnamed series, as sktime has it."""
-    return [0 if len(columns) == 1 and columns[0] is None else name for name in columns]
 
 
 def quantile_frame(values: np.ndarray, index: pd.Index, columns: pd.Index, levels: Sequence[Any]) -> pd.DataFrame:

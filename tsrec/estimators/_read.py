@@ -185,8 +185,7 @@ def _refuse_other_index(index: pd.Index, expected: pd.Index, name: str, other: s
     row = int(np.flatnonzero(np.asarray(index != expected))[0]) if index.nlevels == expected.nlevels else 0
     raise ValueError(
         f"{name}: its index differs from that of {other}, first in row {row} ({index[row]} against "
-        f"{expected[row]}). Give "
-        "both the same index in the same order."
+        f"{expected[row]}). Give both the same index in the same order."
     )
 
 
@@ -258,8 +257,7 @@ def read_predict(estimator: Any, X: Any) -> np.ndarray | None:
         if panel.n_covariates:
             raise ValueError(
                 f"X: the forecaster was fitted with {panel.n_covariates} covariate columns. Give their values for the "
-                "rows to forecast, "
-                "in a frame whose index is the time."
+                "rows to forecast, in a frame whose index is the time."
             )
         return None
     if isinstance(X, pd.Series):

@@ -59,8 +59,7 @@ def plain_request(X: Any) -> Any:
     if not hasattr(X, "tocsr") and (isinstance(X, str | bytes | dict | set) or np.asarray(X).ndim == 0):
         raise TypeError(
             f"X: found {X!r}. Give a whole number of steps, a time index (pd.date_range, pd.DatetimeIndex), or a "
-            "frame with "
-            "one row per step to forecast."
+            "frame with one row per step to forecast."
         )
     return X if hasattr(X, "__len__") else np.asarray(X)
 
@@ -90,8 +89,7 @@ def read_request(X: Any, covariates: np.ndarray | None, panel: Panel, horizon: i
         if panel.n_series > 1:
             raise ValueError(
                 f"X: its {len(X)} rows have no index that tells to which of the {panel.n_series} series they "
-                "belong. Give a "
-                "number of steps, a time index, or a frame with y's index levels (series, time)."
+                "belong. Give a number of steps, a time index, or a frame with y's index levels (series, time)."
             )
         ahead = _steps_ahead(panel, len(X))
         return Request(ahead.series, ahead.positions, ahead.index, covariates)
@@ -129,15 +127,14 @@ def _labelled(index: pd.Index, covariates: np.ndarray | None, panel: Panel) -> R
         if not pd.api.types.is_integer_dtype(rows.times.dtype):
             raise TypeError(
                 f"X: its index is a {type(rows.times).__name__}, but y carried no time index. Fit on y with its "
-                "time index, or "
-                "give X as an array: its rows are then the next steps."
+                "time index, or give X as an array: its rows are then the next steps."
             )
         ordinals = rows.times.to_numpy(dtype=np.int64)
     else:
         ordinals = rows.ordinals(panel.grid, where="X")
     lengths = np.diff(rows.offsets)
     local = np.zeros(1, dtype=np.intp) if rows.ids is None else _locate(panel, rows.ids)
-    series, positions = np.repeat(local, lengths), np.empty(len(ordinals), dtype=np.int64)
+    series = np.repeat(local, lengths)
     if rows.order is not None:
         back = np.empty_like(rows.order)
         back[rows.order] = np.arange(len(back))

@@ -21,10 +21,9 @@ from tsrec.estimators._callbacks import CallbackSupportMixin, with_callbacks
 from tsrec.estimators._covariates import CovariateEffect, fit_effect
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._learning import Learner
-from tsrec.estimators._quantiles import variable_names
 from tsrec.estimators._training_windows import window_table
 from tsrec.estimators._units import SeriesUnits, measure
-from tsrec.frames import Panel, contexts, origins, window_rows
+from tsrec.frames import Panel, contexts, origins, variable_names, window_rows
 from tsrec.frames.season import choose_context
 from tsrec.training import make_generator, resolve_device, single_thread
 
@@ -170,8 +169,7 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         names = pd.MultiIndex.from_product(
             [variable_names(self.form_.columns), range(rows.shape[2])], names=["variable", "dimension"]
         )
-        ids = pd.RangeIndex(panel.n_series) if panel.ids is None else panel.ids
-        return pd.DataFrame(rows.reshape(len(rows), -1), index=ids, columns=names)
+        return pd.DataFrame(rows.reshape(len(rows), -1), index=panel.labels, columns=names)
 
     def _in_data_units(self, panel: Panel, cutoffs: np.ndarray, answer: Callable[[_Windows], Tensor]) -> np.ndarray:
         found = []

@@ -41,8 +41,7 @@ def appended(panel: Panel, request: Request, blocks: dict[str, np.ndarray], *, w
         end: Any = panel.grid.decode(panel.ends[[first]])[0]
         raise ValueError(
             f"{where}: {int(abs(reach - more)[first])} rows are missing or repeated between the history, which "
-            "ends before "
-            f"{end}, and the last new row. Give every row from there on, NaN where nothing was observed."
+            f"ends before {end}, and the last new row. Give every row from there on, NaN where nothing was observed."
         )
     longer = panel.resized(np.zeros_like(more), more)
     rows = longer.offsets[:-1][request.series] + request.positions

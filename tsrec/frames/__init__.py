@@ -1,6 +1,15 @@
 """pandas to arrays and back: time grids, panels, windows. No torch modules live here."""
 
-from tsrec.frames.container import Form, form_of, panel_index, read_index, read_panel, to_numbers
+from tsrec.frames.container import (
+    Form,
+    form_of,
+    panel_index,
+    read_index,
+    read_panel,
+    stacked_index,
+    to_numbers,
+    variable_names,
+)
 from tsrec.frames.frequency import to_offset
 from tsrec.frames.gather import Origins, contexts, origins, window_rows
 from tsrec.frames.grid import TimeGrid
@@ -21,9 +30,11 @@ __all__ = [
     "panel_index",
     "read_index",
     "read_panel",
+    "stacked_index",
     "to_long",
     "to_numbers",
     "to_offset",
+    "variable_names",
     "window_rows",
     "windows",
 ]

@@ -271,12 +271,51 @@ def panel_index(panel_ids: pd.Index | None, grid: TimeGrid, series: np.ndarray, 
         if len(ordinals) and (np.diff(ordinals) == grid.step).all():
             return grid.run(int(ordinals[0]), len(ordinals))
         return grid.decode(ordinals)
-    distinct, codes = np.unique(ordinals, return_inverse=True)
-    times = grid.decode(distinct)
+    return stacked_index(panel_ids, grid, series, {grid.name: ordinals})
+
+
+def stacked_index(
+    panel_ids: pd.Index | None, grid: TimeGrid, series: np.ndarray, ordinals: dict[Any, np.ndarray]
+) -> pd.MultiIndex:
+    """A MultiIndex of series and one or more levels of time, made from codes without comparing labels.
+
+    Parameters
+    ----------
+    panel_ids : Index or None
+        Names of the series; None leaves their level out.
+    grid : TimeGrid
+        Meaning of the ordinals.
+    series : int array of shape (n,)
+        Series of each row.
+    ordinals : dict of int arrays of shape (n,)
+        Instants of each row, by the name of their level.
+    """
+    levels: list[pd.Index] = []
+    codes: list[np.ndarray] = []
+    names: list[Hashable] = []
     if isinstance(panel_ids, pd.MultiIndex):
-        levels = [*panel_ids.levels, times]
-        all_codes = [*(np.asarray(code)[series] for code in panel_ids.codes), codes]
-        names: list[Hashable] = [*panel_ids.names, grid.name]
-    else:
-        levels, all_codes, names = [panel_ids, times], [series, codes], [panel_ids.name, grid.name]
-    return pd.MultiIndex(levels=levels, codes=all_codes, names=names, verify_integrity=False)
+        levels, names = [*panel_ids.levels], [*panel_ids.names]
+        codes = [np.asarray(code)[series] for code in panel_ids.codes]
+    elif panel_ids is not None:
+        levels, codes, names = [panel_ids], [series], [panel_ids.name]
+    for name, stamps in ordinals.items():
+        distinct, code = np.unique(stamps, return_inverse=True)
+        levels.append(grid.decode(distinct))
+        codes.append(code)
+        names.append(name)
+    return pd.MultiIndex(levels=levels, codes=codes, names=names, verify_integrity=False)
+
+
+def variable_names(columns: pd.Index) -> list[Hashable]:
+    """Names of the variables in answers with several columns each: 0 for an unnamed series, as sktime has it.
+
+    Parameters
+    ----------
+    columns : Index
+        Names of the channels.
+
+    Returns
+    -------
+    list
+    """
+    return [0 if len(columns) == 1 and name is None else name for name in columns]

@@ -55,6 +55,11 @@ class Panel:
         return len(self.starts)
 
     @property
+    def labels(self) -> pd.Index:
+        """Names of the series, their numbers where they have none."""
+        return pd.RangeIndex(self.n_series) if self.ids is None else self.ids
+
+    @property
     def n_channels(self) -> int:
         """Number of channels (variables)."""
         return self.values.shape[1]

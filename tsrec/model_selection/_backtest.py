@@ -1,6 +1,5 @@
 """Backtests: forecasts from many cut-offs of a known history, laid beside what then happened."""
 
-from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
-from tsrec.frames import Panel, read_panel
+from tsrec.frames import Panel, read_panel, stacked_index, variable_names
 
 
 def backtest(
@@ -172,28 +171,12 @@ def _table(panel: Panel, cutoffs: np.ndarray, answers: np.ndarray, levels: np.nd
     truth = panel.values[panel.offsets[series] + position]
     values = np.concatenate([truth[..., None], answers.reshape(len(series), panel.n_channels, -1)], axis=-1)
     columns = pd.MultiIndex.from_product(
-        [[0 if name is None else name for name in panel.columns], ["y", "forecast", *levels.tolist()]],
-        names=["variable", "value"],
+        [variable_names(panel.columns), ["y", "forecast", *levels.tolist()]], names=["variable", "value"]
     )
     start = panel.starts[series]
     ordinals = {"cutoff": start + (origin - 1) * panel.grid.step, "time": start + position * panel.grid.step}
-    index = _index(panel, series, ordinals)
+    ids = panel.ids
+    if ids is not None and not isinstance(ids, pd.MultiIndex) and not ids.name:
+        ids = ids.rename("series")
+    index = stacked_index(ids, panel.grid, series, ordinals)
     return pd.DataFrame(values.reshape(len(series), -1), index=index, columns=columns)
-
-
-def _index(panel: Panel, series: np.ndarray, ordinals: dict[str, np.ndarray]) -> pd.MultiIndex:
-    levels: list[pd.Index] = []
-    codes: list[np.ndarray] = []
-    names: list[Hashable] = []
-    if isinstance(panel.ids, pd.MultiIndex):
-        levels += panel.ids.levels
-        codes += [np.asarray(code)[series] for code in panel.ids.codes]
-        names += panel.ids.names
-    elif panel.ids is not None:
-        levels, codes, names = [panel.ids], [series], [panel.ids.name or "series"]
-    for name, stamps in ordinals.items():
-        distinct, code = np.unique(stamps, return_inverse=True)
-        levels.append(panel.grid.decode(distinct))
-        codes.append(code)
-        names.append(name)
-    return pd.MultiIndex(levels=levels, codes=codes, names=names, verify_integrity=False)
