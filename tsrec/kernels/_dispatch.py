@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 BACKENDS = ("reference", "numba", "triton")
-_NUMBA_DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
+_DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 
 
 def accumulation_dtype(*tensors: Tensor | None) -> torch.dtype:
@@ -37,36 +37,37 @@ def accumulation_dtype(*tensors: Tensor | None) -> torch.dtype:
     return dtype
 
 
-def choose(primitive: str, sample: Tensor, implemented: tuple[str, ...]) -> str:
-    """Name the backend that computes ``primitive`` on tensors like ``sample``.
+def choose(primitive: str, device: torch.device, dtype: torch.dtype) -> str:
+    """Name the backend that computes ``primitive`` for a device and a dtype.
 
     Parameters
     ----------
     primitive : str
         Name of the primitive, for messages.
-    sample : Tensor
-        An input with the device and the dtype of the computation.
-    implemented : tuple of str
-        Backends which have this primitive.
+    device : torch.device
+        Where the tensors are.
+    dtype : torch.dtype
+        Dtype of the computation, as :func:`accumulation_dtype` gives it.
 
     Returns
     -------
     str
-        One of `implemented`.
+        "reference", "numba" or "triton".
 
     Raises
     ------
     ValueError
         If ``TSREC_BACKEND`` names no backend.
     RuntimeError
-        If the backend asked for cannot serve this primitive, device or dtype; the message says why.
+        If the backend asked for cannot serve this device or dtype; the message says why.
     """
     wanted = os.environ.get("TSREC_BACKEND", "")
     if not wanted:
-        return "reference" if _obstacle("numba", sample, implemented) else "numba"
+        free = "triton" if device.type == "cuda" else "numba"
+        return "reference" if _obstacle(free, device, dtype) else free
     if wanted not in BACKENDS:
         raise ValueError(f"TSREC_BACKEND is {wanted!r}; it must be one of {', '.join(BACKENDS)}, or unset.")
-    reason = _obstacle(wanted, sample, implemented)
+    reason = _obstacle(wanted, device, dtype)
     if reason:
         raise RuntimeError(f"TSREC_BACKEND={wanted} cannot compute {primitive}: {reason}. Unset it to choose freely.")
     return wanted
@@ -77,14 +78,15 @@ def load(kernels: str) -> ModuleType:
     return importlib.import_module(f"tsrec.kernels._{kernels}")
 
 
-def _obstacle(backend: str, sample: Tensor, implemented: tuple[str, ...]) -> str:
-    if backend not in implemented:
-        return "it is not built yet in this version"
-    if backend == "numba":
-        if sample.device.type != "cpu":
-            return f"numba computes on the CPU only and the tensors are on {sample.device}"
-        if sample.dtype not in _NUMBA_DTYPES:
-            return f"numba has no kernel for {sample.dtype}"
-        if importlib.util.find_spec("numba") is None:
-            return "the package numba is not installed"
+def _obstacle(backend: str, device: torch.device, dtype: torch.dtype) -> str:
+    if backend == "reference":
+        return ""
+    if dtype not in _DTYPES:
+        return f"{backend} has no kernel for {dtype}"
+    if importlib.util.find_spec(backend) is None:
+        return f"the package {backend} is not installed"
+    if backend == "numba" and device.type != "cpu":
+        return f"numba computes on the CPU only and the tensors are on {device}"
+    if backend == "triton" and device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        return f"triton computes on CUDA devices only and the tensors are on {device} (TRITON_INTERPRET=1 emulates one)"
     return ""

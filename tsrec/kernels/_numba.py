@@ -62,6 +62,6 @@ def _max_threads() -> int:
     return numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
 
 
-def as_array(tensor: Tensor) -> NDArray:
-    """Return the memory of a CPU tensor as a contiguous array, copied only if it must be."""
-    return tensor.detach().resolve_conj().resolve_neg().contiguous().numpy()
+def as_array(tensor: Tensor, dtype: torch.dtype | None = None) -> NDArray:
+    """Return the memory of a CPU tensor as a contiguous array, copied only if its layout or dtype demands it."""
+    return tensor.detach().to(dtype or tensor.dtype).resolve_conj().resolve_neg().contiguous().numpy()

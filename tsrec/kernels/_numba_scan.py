@@ -8,37 +8,45 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
+from tsrec.kernels import _memory
 from tsrec.kernels._numba import OPTIONS, as_array, may_run_parallel, threads
 
 
 def scan(a: Tensor, b: Tensor, h0: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
-    """Run the recurrence of :func:`tsrec.kernels.linear_scan`; all inputs share one dtype, a is 3-dimensional."""
-    h = torch.empty(b.shape, dtype=b.dtype)
-    h_last = h0.detach().clone(memory_format=torch.contiguous_format).resolve_conj().resolve_neg()
-    arrays = (as_array(a), as_array(b), as_array(h_last), as_array(h), reverse)
+    """Run the recurrence of :func:`tsrec.kernels.linear_scan`; a is 3-dimensional, h0 in the accumulation dtype."""
+    dtype = h0.dtype
+    h = _memory.empty(b.shape, dtype)
+    h_last = _own(h0)
+    arrays = (as_array(a, dtype), as_array(b, dtype), h_last.numpy(), h.numpy(), reverse)
     if may_run_parallel(b.shape[0], b.numel()):
         with threads():
             _scan_parallel(*arrays)
     else:
         _scan_serial(*arrays)
-    return h, h_last
+    return h.to(b.dtype), h_last
 
 
 def scan_adjoint(
-    a: Tensor, h: Tensor, h0: Tensor, g: Tensor, g_last: Tensor, reverse: bool
+    a: Tensor, h: Tensor, h0: Tensor, g: Tensor, g_last: Tensor, reverse: bool, need_a: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of a (summed over time where a is constant, not over the batch), b and h0."""
+    dtype = h0.dtype
     constant = a.shape[1] == 1
-    db = torch.empty(h.shape, dtype=h.dtype)
-    da = torch.empty((h.shape[0], 1 if constant else h.shape[1], h.shape[2]), dtype=h.dtype)
-    dh0 = g_last.detach().clone(memory_format=torch.contiguous_format).resolve_conj().resolve_neg()
-    arrays = (as_array(a), as_array(h), as_array(h0), as_array(g), as_array(dh0), as_array(da), as_array(db), reverse)
+    db = _memory.empty(h.shape, dtype)
+    da = _memory.empty((h.shape[0], 1 if constant else h.shape[1], h.shape[2]), dtype)
+    dh0 = _own(g_last)
+    arrays = (*(as_array(x, dtype) for x in (a, h, h0, g)), dh0.numpy(), da.numpy(), db.numpy(), reverse)
     if may_run_parallel(h.shape[0], h.numel()):
         with threads():
             (_adjoint_constant_parallel if constant else _adjoint_parallel)(*arrays)
     else:
         (_adjoint_constant_serial if constant else _adjoint_serial)(*arrays)
     return da, db, dh0
+
+
+def _own(state: Tensor) -> Tensor:
+    """Copy a state, so that the kernel may carry it along in place."""
+    return state.detach().clone(memory_format=torch.contiguous_format).resolve_conj().resolve_neg()
 
 
 @njit(nogil=True, **OPTIONS)

@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from tsrec.kernels import _dispatch
+from tsrec.kernels import _dispatch, _ops
 
 
 def linear_scan(a: Tensor, b: Tensor, h0: Tensor | None = None, *, reverse: bool = False) -> tuple[Tensor, Tensor]:
@@ -52,11 +51,11 @@ def linear_scan(a: Tensor, b: Tensor, h0: Tensor | None = None, *, reverse: bool
     """
     _check_shapes(a, b, h0)
     dtype = _dispatch.accumulation_dtype(a, b, h0)
-    # The casts stand outside the Function, so autograd undoes them: the gradient of a real decay stays real.
+    if dtype.is_complex:
+        # The casts stand outside the operator, so autograd undoes them: the gradient of a real decay stays real.
+        a, b = a.to(dtype), b.to(dtype)
     state = b.new_zeros(b.shape[0], b.shape[2], dtype=dtype) if h0 is None else h0.to(dtype)
-    decay = a.reshape(1, 1, -1) if a.ndim == 1 else a
-    h, h_last = _LinearScan.apply(decay.to(dtype), b.to(dtype), state, reverse)
-    return h.to(torch.promote_types(b.dtype, dtype) if dtype.is_complex else b.dtype), h_last
+    return _op(a.reshape(1, 1, -1) if a.ndim == 1 else a, b, state, reverse)
 
 
 def linear_scan_reference(
@@ -112,34 +111,50 @@ def linear_scan_step(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
     return a.to(dtype) * h.to(dtype) + b.to(dtype)
 
 
-class _LinearScan(torch.autograd.Function):
-    """Scan with its adjoint, the same recurrence reversed and shifted by one.
+def _linear_scan(a: Tensor, b: Tensor, h0: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
+    backend = _dispatch.choose("linear_scan", b.device, h0.dtype)
+    if backend != "reference":
+        return _dispatch.load(f"{backend}_scan").scan(a, b, h0, reverse)
+    h, h_last = linear_scan_reference(a, b, h0, reverse=reverse)
+    return h, h_last.clone()  # L = 1 would return one memory twice
+
+
+def _linear_scan_fake(a: Tensor, b: Tensor, h0: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
+    return b.new_empty(b.shape), h0.new_empty(h0.shape)
+
+
+def _linear_scan_backward(
+    a: Tensor, h: Tensor, h0: Tensor, g: Tensor, g_last: Tensor, reverse: bool, need_a: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scan the cotangents: the same recurrence reversed and shifted by one.
 
     For cotangents g of h and g_last of h_last: lam[t] = g[t] + conj(a[t+1]) lam[t+1] with lam[L-1] = g[L-1] + g_last;
-    db = lam, da[t] = lam[t] conj(h[t-1]), dh0 = conj(a[0]) lam[0].
+    db = lam, da[t] = lam[t] conj(h[t-1]), dh0 = conj(a[0]) lam[0]. da is empty where it is not needed.
     """
+    backend = _dispatch.choose("linear_scan", h.device, h0.dtype)
+    if backend != "reference":
+        da, db, dh0 = _dispatch.load(f"{backend}_scan").scan_adjoint(a, h, h0, g, g_last, reverse, need_a)
+    else:
+        da, db, dh0 = _adjoint_reference(a.to(h0.dtype), h.to(h0.dtype), h0, g.to(h0.dtype), g_last, reverse)
+    da = da.sum_to_size(a.shape).to(a.dtype) if need_a else a.new_empty(0)
+    return da, db.to(h.dtype), dh0
 
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, h0: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
-        ctx.backend = _dispatch.choose("linear_scan", b, ("reference", "numba"))
-        ctx.reverse = reverse
-        if ctx.backend == "numba":
-            h, h_last = _dispatch.load("numba_scan").scan(a, b, h0, reverse)
-        else:
-            h, h_last = linear_scan_reference(a, b, h0, reverse=reverse)
-            h_last = h_last.clone()  # L = 1 would return one memory twice
-        ctx.save_for_backward(a, h, h0)
-        return h, h_last
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, g: Tensor, g_last: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        a, h, h0 = ctx.saved_tensors
-        if ctx.backend == "numba":
-            da, db, dh0 = _dispatch.load("numba_scan").scan_adjoint(a, h, h0, g, g_last, ctx.reverse)
-        else:
-            da, db, dh0 = _adjoint_reference(a, h, h0, g, g_last, ctx.reverse)
-        return da.sum_to_size(a.shape), db, dh0, None
+def _linear_scan_backward_fake(
+    a: Tensor, h: Tensor, h0: Tensor, g: Tensor, g_last: Tensor, reverse: bool, need_a: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    return a.new_empty(a.shape if need_a else (0,)), h.new_empty(h.shape), h0.new_empty(h0.shape)
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    a, _, h0, ctx.reverse = inputs
+    ctx.save_for_backward(a, output[0], h0)
+
+
+def _backward(ctx: Any, g: Tensor, g_last: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+    need_a = ctx.needs_input_grad[0]
+    da, db, dh0 = _op_backward(*ctx.saved_tensors, g, g_last, ctx.reverse, need_a)
+    return da if need_a else None, db, dh0, None
 
 
 def _adjoint_reference(
@@ -173,3 +188,7 @@ def _check_shapes(a: Tensor, b: Tensor, h0: Tensor | None) -> None:
         )
     if h0 is not None and h0.shape != (size, width):
         raise ValueError(f"h0 must have shape ({size}, {width}), got {tuple(h0.shape)}.")
+
+
+_op = _ops.register(_linear_scan, _linear_scan_fake, _setup, _backward)
+_op_backward = _ops.register(_linear_scan_backward, _linear_scan_backward_fake)
