@@ -1,8 +1,77 @@
-"""Memory for the results of kernels, from one place."""
+"""Memory for the results of kernels, from one place.
 
+A fresh block of 32 MB or more comes from the operating system page by page, which costs four times as much as the
+kernel that fills it; smaller ones are kept by the C library. So large blocks on the CPU are kept here for reuse.
+"""
+
+import math
+import threading
+import weakref
+from typing import NamedTuple
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
+
+# Blocks from this size on are kept, up to this sum.
+BLOCK_MIN_BYTES = 32 * 2**20
+KEPT_MAX_BYTES = 512 * 2**20
+
+_ALIGNMENT = 64
+
+
+class _Block(NamedTuple):
+    """Memory, and a reference that dies with the tensor that uses it."""
+
+    memory: NDArray[np.uint8]
+    user: weakref.ref
+
+
+_kept: list[_Block] = []
+_lock = threading.Lock()
 
 
 def empty(shape: tuple[int, ...] | torch.Size, dtype: torch.dtype, device: torch.device | str = "cpu") -> torch.Tensor:
-    """Return a contiguous tensor whose elements are not set."""
-    return torch.empty(shape, dtype=dtype, device=device)
+    """Return a contiguous tensor whose elements are not set.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Its shape.
+    dtype : torch.dtype
+        Its dtype.
+    device : torch.device or str, default "cpu"
+        Where it lies.
+
+    Returns
+    -------
+    Tensor
+        Aligned to 64 bytes.
+    """
+    count = math.prod(shape)
+    if count * dtype.itemsize < BLOCK_MIN_BYTES or torch.device(device).type != "cpu":
+        return torch.empty(shape, dtype=dtype, device=device)
+    with _lock:
+        memory = _borrow(count * dtype.itemsize + _ALIGNMENT)
+    offset = -memory.ctypes.data % _ALIGNMENT
+    return torch.frombuffer(memory, dtype=dtype, count=count, offset=offset).view(shape)
+
+
+def _borrow(size: int) -> NDArray[np.uint8]:
+    """Return an idle block of up to twice the size, or a new one; the oldest idle ones go when too much is kept."""
+    chosen = None
+    for block in _kept:
+        if block.user() is None and size <= block.memory.size <= 2 * size:
+            chosen = block
+            break
+    memory = np.empty(size, np.uint8) if chosen is None else chosen.memory
+    # torch keeps the view, and only the view, alive as long as any tensor looks at the memory.
+    view = memory[:]
+    blocks = [block for block in _kept if block is not chosen]
+    kept, room = [_Block(memory, weakref.ref(view))], KEPT_MAX_BYTES - memory.size
+    for block in reversed(blocks):
+        if block.memory.size <= room:
+            kept.append(block)
+            room -= block.memory.size
+    _kept[:] = reversed(kept)
+    return view
