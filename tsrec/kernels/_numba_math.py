@@ -14,6 +14,8 @@ from numba.extending import intrinsic, overload, register_jitable
 
 from tsrec.kernels._numba import OPTIONS
 
+_JIT: Any = {key: value for key, value in OPTIONS.items() if key != "cache"}  # cached with their callers
+
 _INT32, _FLOAT32 = np.int32, np.float32
 # Minimax in relative error: 2^x = 1 + x p(x) on [-1/2, 1/2] to 9e-8, log(1 + t) = t q(t) on [0, 1] to 3e-8. The
 # constant 1 makes exp2(0) exactly 1: a step of length zero keeps its state.
@@ -41,31 +43,39 @@ def log1p_unit(t: Any) -> Any:
     raise NotImplementedError("for compiled code only")
 
 
-@intrinsic
-def _bits(typing_context, x):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.bitcast(args[0], context.get_value_type(types.int32))
+def _bitcast(given, wanted):  # type: ignore[no-untyped-def]
+    def bitcast(typing_context, x):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            return builder.bitcast(args[0], context.get_value_type(wanted))
 
-    return types.int32(types.float32), generate
+        return wanted(given), generate
 
-
-@intrinsic
-def _float_of_bits(typing_context, x):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.bitcast(args[0], context.get_value_type(types.float32))
-
-    return types.float32(types.int32), generate
+    return intrinsic(bitcast)
 
 
-@overload(exp2, jit_options=OPTIONS)
+def _select(comparison):  # type: ignore[no-untyped-def]
+    """Return x, or the bound if x compares so with it: one instruction, where numba's `if` is a branch; NaN stays."""
+
+    def select(typing_context, x, bound):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            return builder.select(builder.fcmp_ordered(comparison, *args), args[1], args[0])
+
+        return x(x, x), generate
+
+    return intrinsic(select)
+
+
+_bits, _float_of_bits = _bitcast(types.float32, types.int32), _bitcast(types.int32, types.float32)
+at_least, at_most = _select("<"), _select(">")
+
+
+@overload(exp2, jit_options=_JIT)
 def _overload_exp2(x):  # type: ignore[no-untyped-def]
     return _exp2_single if x == types.float32 else _exp2_double
 
 
 def _exp2_single(x):  # type: ignore[no-untyped-def]
-    # Comparisons in this order let NaN through.
-    x = _LOW if x < _LOW else x
-    x = _HIGH if x > _HIGH else x
+    x = at_most(at_least(x, _LOW), _HIGH)
     # rint is one instruction; adding and subtracting a large number would be undone by fastmath.
     n = np.rint(x)
     f = x - n
@@ -78,7 +88,7 @@ def _exp2_double(x):  # type: ignore[no-untyped-def]
     return np.exp2(x)
 
 
-@overload(exp, jit_options=OPTIONS)
+@overload(exp, jit_options=_JIT)
 def _overload_exp(x):  # type: ignore[no-untyped-def]
     return _exp_single if x == types.float32 else _exp_double
 
@@ -91,7 +101,7 @@ def _exp_double(x):  # type: ignore[no-untyped-def]
     return np.exp(x)
 
 
-@overload(log1p_unit, jit_options=OPTIONS)
+@overload(log1p_unit, jit_options=_JIT)
 def _overload_log1p_unit(t):  # type: ignore[no-untyped-def]
     return _log1p_single if t == types.float32 else _log1p_double
 
@@ -106,15 +116,14 @@ def _log1p_double(t):  # type: ignore[no-untyped-def]
     return np.log1p(t)
 
 
-@register_jitable(**OPTIONS)
+@register_jitable(**_JIT)
 def sigmoid(z: Any) -> Any:
     """Return 1 / (1 + e^-z), from 4e-38 to 1."""
     # A finite denominator: fastmath may divide by an estimated reciprocal, and that of infinity comes out as NaN.
-    x = -z
-    return _ONE / (_ONE + exp(_FINITE if x > _FINITE else x))
+    return _ONE / (_ONE + exp(at_most(-z, _FINITE)))
 
 
-@register_jitable(**OPTIONS)
+@register_jitable(**_JIT)
 def softplus(x: Any) -> Any:
     """Return log(1 + e^x), whose derivative is sigmoid(x)."""
-    return (x if x > _ZERO else _ZERO) + log1p_unit(exp(-x if x > _ZERO else x))
+    return at_least(x, _ZERO) + log1p_unit(exp(-abs(x)))
