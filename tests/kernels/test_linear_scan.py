@@ -37,6 +37,20 @@ def relative(found, wanted):
     return max(((x - y).abs().max() / (1 + y.abs().max())).item() for x, y in zip(found, wanted, strict=True))
 
 
+def assert_equals_the_reference(inputs, cotangents, reverse):
+    found, wanted = linear_scan(*inputs, reverse=reverse), linear_scan_reference(*inputs, reverse=reverse)
+    assert relative(found, wanted) < 1e-12
+    found, wanted = (torch.autograd.grad(outputs, inputs, cotangents) for outputs in (found, wanted))
+    assert relative(found, wanted) < 1e-12
+
+
+@pytest.fixture(params=["numba", "triton"])
+def backend(request, monkeypatch):
+    pytest.importorskip(request.param, reason=f"{request.param} is not installed")
+    monkeypatch.setenv("TSREC_BACKEND", request.param)
+    return request.param
+
+
 @pytest.mark.parametrize("backend", ["numba", "reference"])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -44,11 +58,17 @@ def relative(found, wanted):
 @pytest.mark.parametrize("length", LENGTHS)
 def test_outputs_and_gradients_equal_the_reference(monkeypatch, length, kind, dtype, reverse, backend):
     monkeypatch.setenv("TSREC_BACKEND", backend)
-    inputs, cotangents = make(kind, length, dtype)
-    found, wanted = linear_scan(*inputs, reverse=reverse), linear_scan_reference(*inputs, reverse=reverse)
-    assert relative(found, wanted) < 1e-12
-    found, wanted = (torch.autograd.grad(outputs, inputs, cotangents) for outputs in (found, wanted))
-    assert relative(found, wanted) < 1e-12
+    assert_equals_the_reference(*make(kind, length, dtype), reverse)
+
+
+@pytest.mark.parametrize("kind", DECAYS)
+@pytest.mark.parametrize(
+    ("length", "dtype", "reverse"), [(1, torch.float64, True), (17, torch.complex128, False)], ids=str
+)
+def test_emulated_gpu_kernels_equal_the_reference(monkeypatch, length, dtype, reverse, kind):
+    pytest.importorskip("triton", reason="triton is not installed")
+    monkeypatch.setenv("TSREC_BACKEND", "triton")
+    assert_equals_the_reference(*make(kind, length, dtype), reverse)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -78,9 +98,10 @@ def test_single_precision_stays_close_to_double(dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-def test_half_precision_is_accumulated_in_single(dtype):
+def test_half_precision_is_accumulated_in_single(dtype, backend):
     g = torch.Generator().manual_seed(0)
-    a, b = torch.full((1, 1, D), 0.999), torch.rand(2, 2000, D, generator=g).to(dtype)
+    length = 2000 if backend == "numba" else 100
+    a, b = torch.full((1, 1, D), 0.999), torch.rand(2, length, D, generator=g).to(dtype)
     h, last = linear_scan(a, b)
     exact, exact_last = linear_scan_reference(a, b.double())
     assert h.dtype == dtype
@@ -89,8 +110,8 @@ def test_half_precision_is_accumulated_in_single(dtype):
     assert relative([h.double()], [exact]) < torch.finfo(dtype).eps
 
 
-def test_non_contiguous_inputs_give_the_same():
-    (a, b, h0), (g, g_last) = make("full", 63, torch.complex128)
+def test_non_contiguous_inputs_give_the_same(backend):
+    (a, b, h0), (g, g_last) = make("full", 7, torch.complex128)
     views = [
         a.detach().transpose(1, 2).contiguous().transpose(1, 2).requires_grad_(),
         b.detach().repeat_interleave(2, dim=2)[..., ::2].requires_grad_(),
@@ -104,21 +125,21 @@ def test_non_contiguous_inputs_give_the_same():
     assert relative(found, torch.autograd.grad(wanted, (a, b, h0), (g, g_last))) < 1e-12
 
 
-def test_expanded_decay_gets_its_gradient_back_in_its_own_shape():
-    (a, b, h0), (g, _) = make("constant", 63, torch.float64)
-    found = torch.autograd.grad(linear_scan(a.expand(B, 63, D), b, h0)[0], a, g)
+def test_expanded_decay_gets_its_gradient_back_in_its_own_shape(backend):
+    (a, b, h0), (g, _) = make("constant", 9, torch.float64)
+    found = torch.autograd.grad(linear_scan(a.expand(B, 9, D), b, h0)[0], a, g)
     assert relative(found, torch.autograd.grad(linear_scan(a, b, h0)[0], a, g)) < 1e-12
 
 
-def test_inputs_are_left_untouched():
+def test_inputs_are_left_untouched(backend):
     (a, b, h0), cotangents = make("full", 9, torch.float64)
     before = [x.detach().clone() for x in (a, b, h0, *cotangents)]
     torch.autograd.grad(linear_scan(a, b, h0), (a, b, h0), cotangents)
     assert all(torch.equal(x, y) for x, y in zip((a, b, h0, *cotangents), before, strict=True))
 
 
-def test_the_last_state_alone_has_gradients():
-    inputs, (_, g_last) = make("full", 63, torch.float64)
+def test_the_last_state_alone_has_gradients(backend):
+    inputs, (_, g_last) = make("full", 9, torch.float64)
     found = torch.autograd.grad(linear_scan(*inputs)[1], inputs, g_last)
     assert relative(found, torch.autograd.grad(linear_scan_reference(*inputs)[1], inputs, g_last)) < 1e-12
 
