@@ -19,9 +19,12 @@ from torch import Tensor
 from tsrec.kernels import _memory
 from tsrec.kernels._triton import accumulator, as_real, channel_tile, launch, processors, strides
 
+# Bytes that a lane asks for at a time from each stream; the adjoint has three streams to hold in registers.
+_SCAN_BYTES, _ADJOINT_BYTES = 128, 64
+
 # So many warps on each processor keep enough loads in flight to saturate memory. With fewer than half of them splitting
 # pays, if time is long enough to pay for two more launches as well.
-_WARPS = 8
+_WARPS = 4
 _SPLIT_MIN_LENGTH = 2048
 _CHUNK_MIN_LENGTH = 128
 
@@ -41,7 +44,7 @@ class _Plan(NamedTuple):
 
 def scan(a: Tensor, b: Tensor, h0: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
     """Run the recurrence of :func:`tsrec.kernels.linear_scan`; a is 3-dimensional, h0 in the accumulation dtype."""
-    plan = _plan(b, h0.dtype)
+    plan = _plan(b, h0.dtype, _SCAN_BYTES)
     h = _memory.empty(b.shape, b.dtype, b.device)
     h_last = _memory.empty(h0.shape, h0.dtype, b.device)
     a, b = as_real(a), as_real(b)
@@ -56,7 +59,7 @@ def scan_adjoint(
     a: Tensor, h: Tensor, h0: Tensor, g: Tensor, g_last: Tensor, reverse: bool, need_a: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of a (summed over time where a is constant, not over the batch), b and h0."""
-    plan = _plan(h, h0.dtype)
+    plan = _plan(h, h0.dtype, _ADJOINT_BYTES)
     decay = (_SUM if a.shape[1] == 1 else _STORE) if need_a else _SKIP
     shape = {_SKIP: (0,), _STORE: h.shape, _SUM: (h.shape[0], plan.chunks, h.shape[2])}[decay]
     # What is still to be summed is kept in the accumulation dtype.
@@ -78,19 +81,18 @@ def chunk_length(programs: int, length: int, multiprocessors: int) -> int:
     wanted = _WARPS * multiprocessors
     if length < _SPLIT_MIN_LENGTH or 2 * programs >= wanted:
         return length
-    chunks = min(triton.cdiv(wanted, programs), length // _CHUNK_MIN_LENGTH)
+    chunks = min(triton.cdiv(wanted, max(1, programs)), length // _CHUNK_MIN_LENGTH)
     return triton.cdiv(length, chunks)
 
 
-def _plan(x: Tensor, dtype: torch.dtype) -> _Plan:
+def _plan(x: Tensor, dtype: torch.dtype, lane_bytes: int) -> _Plan:
     rows, length, width = x.shape
     block = channel_tile(width, x.dtype.itemsize)
     tiles = triton.cdiv(width, block)
     size = chunk_length(rows * tiles, length, processors(x.device))
     chunks = triton.cdiv(length, size)
     constants = {
-        # 64 bytes per lane and stream in flight; more would not fit the registers of the adjoint.
-        "STEPS": 64 // dtype.itemsize,
+        "STEPS": min(lane_bytes // dtype.itemsize, triton.next_power_of_2(size)),
         "BLOCK": block,
         "PARTS": 2 if dtype.is_complex else 1,
         "ACC": accumulator(dtype),
@@ -153,18 +155,18 @@ def _time(step, length, BACK: tl.constexpr):  # type: ignore[no-untyped-def]
 @triton.jit
 def _ask(  # type: ignore[no-untyped-def]
     x, stride, step, end, length,
-    BACK: tl.constexpr, REPEAT: tl.constexpr, STEPS: tl.constexpr, ACC: tl.constexpr,
+    BACK: tl.constexpr, REPEAT: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
     """Load several steps before any of them is used, as a tuple of tiles; 0 from each channel's `end` on."""
     rows = ()  # Grown by +: Triton's compiler knows no lists and no starred elements.
     if REPEAT:
-        row = tl.load(x, mask=step < end, other=0).to(ACC)
+        row = tl.load(x, mask=step < end, other=0)
         for _ in tl.static_range(STEPS):
             rows = rows + (row,)  # type: ignore[assignment]  # noqa: RUF005
     else:
         for i in tl.static_range(STEPS):
             row = tl.load(x + _time(step + i, length, BACK) * stride, mask=step + i < end, other=0)
-            rows = rows + (row.to(ACC),)  # type: ignore[assignment]  # noqa: RUF005
+            rows = rows + (row,)  # type: ignore[assignment]  # noqa: RUF005
     return rows
 
 
@@ -212,11 +214,11 @@ def _scan_kernel(  # type: ignore[no-untyped-def]
     h += row * length * width * PARTS + lanes
     state = tl.load(start + (row * chunks + chunk) * width * PARTS + lanes, mask=mask, other=0).to(ACC)
     for step in range(first, end, STEPS):
-        decays = _ask(a, a_time, step, ends, length, BACK, REPEAT, STEPS, ACC)
-        inputs = _ask(b, b_time, step, ends, length, BACK, False, STEPS, ACC)
+        decays = _ask(a, a_time, step, ends, length, BACK, REPEAT, STEPS)
+        inputs = _ask(b, b_time, step, ends, length, BACK, False, STEPS)
         for i in tl.static_range(STEPS):
             inside = step + i < ends
-            state = tl.where(inside, _times(decays[i], state, PARTS) + inputs[i], state)
+            state = tl.where(inside, _times(decays[i].to(ACC), state, PARTS) + inputs[i].to(ACC), state)
             tl.store(h + _time(step + i, length, BACK) * width * PARTS, state, mask=inside)
     tl.store(last + row * width * PARTS + lanes, state, mask=mask & (ends == length))
 
@@ -242,26 +244,26 @@ def _adjoint_kernel(  # type: ignore[no-untyped-def]
     carry = tl.load(start + (row * chunks + chunk) * width * PARTS + lanes, mask=mask, other=0).to(ACC)
     total = tl.zeros_like(carry)
     for step in range(first, end, STEPS):
-        decays = _ask(a, a_time, step, ends, length, BACK, REPEAT, STEPS, ACC)
-        cotangents = _ask(g, g_time, step, ends, length, BACK, False, STEPS, ACC)
+        decays = _ask(a, a_time, step, ends, length, BACK, REPEAT, STEPS)
+        cotangents = _ask(g, g_time, step, ends, length, BACK, False, STEPS)
         if DECAY != 0:
             # The state one step earlier is the next on this walk, the initial state at its end.
             final = tl.where(mask, length, 0)
-            states = _ask(h, h_time, step + 1, final, length, BACK, False, STEPS, ACC)
+            states = _ask(h, h_time, step + 1, final, length, BACK, False, STEPS)
         part = tl.zeros_like(carry)
         for i in tl.static_range(STEPS):
             inside = step + i < ends
             place = _time(step + i, length, BACK) * width * PARTS
-            lam = cotangents[i] + carry
+            lam = cotangents[i].to(ACC) + carry
             if DECAY != 0:
-                before = tl.where(step + i + 1 < length, states[i], initial)
+                before = tl.where(step + i + 1 < length, states[i].to(ACC), initial)
                 slope = _times(lam, _conj(before, PARTS), PARTS)
                 if DECAY == 1:
                     tl.store(da + place, slope, mask=inside)
                 else:
                     part += tl.where(inside, slope, 0.0)
             tl.store(db + place, lam, mask=inside)
-            carry = tl.where(inside, _times(lam, _conj(decays[i], PARTS), PARTS), carry)
+            carry = tl.where(inside, _times(lam, _conj(decays[i].to(ACC), PARTS), PARTS), carry)
         total += part
     if DECAY == 2:
         tl.store(da_sum, total, mask=mask)
@@ -284,16 +286,16 @@ def _summary_kernel(  # type: ignore[no-untyped-def]
     state = tl.zeros_like(tl.load(x, mask=mask, other=0).to(ACC))
     factor = state + (lanes % PARTS == 0).to(ACC)
     for step in range(first, end, STEPS):
-        decays = _ask(a, a_time, step, ends, length, BACK, REPEAT, STEPS, ACC)
-        inputs = _ask(x, x_time, step, ends, length, BACK, False, STEPS, ACC)
+        decays = _ask(a, a_time, step, ends, length, BACK, REPEAT, STEPS)
+        inputs = _ask(x, x_time, step, ends, length, BACK, False, STEPS)
         for i in tl.static_range(STEPS):
             inside = step + i < ends
+            decay, x_i = decays[i].to(ACC), inputs[i].to(ACC)
             if ADJOINT:
-                decay = _conj(decays[i], PARTS)
-                new = _times(decay, state + inputs[i], PARTS)
+                decay = _conj(decay, PARTS)
+                new = _times(decay, state + x_i, PARTS)
             else:
-                decay = decays[i]
-                new = _times(decay, state, PARTS) + inputs[i]
+                new = _times(decay, state, PARTS) + x_i
             state = tl.where(inside, new, state)
             # 0 also when the product before it overflowed.
             grown = tl.where(_is_zero(decay, PARTS), 0.0, _times(decay, factor, PARTS))
@@ -320,8 +322,8 @@ def _carry_kernel(  # type: ignore[no-untyped-def]
     state = tl.load(initial + row * stride + lanes, mask=mask, other=0).to(ACC)
     known, wanted = tl.where(mask, chunks - 1, 0), tl.where(mask, chunks, 0)
     for chunk in range(0, chunks, STEPS):
-        factors = _ask(product, stride, chunk, known, chunks, False, False, STEPS, ACC)
-        lasts = _ask(last, stride, chunk, known, chunks, False, False, STEPS, ACC)
+        factors = _ask(product, stride, chunk, known, chunks, False, False, STEPS)
+        lasts = _ask(last, stride, chunk, known, chunks, False, False, STEPS)
         for i in tl.static_range(STEPS):
             tl.store(starts + (chunk + i) * stride, state, mask=chunk + i < wanted)
             # 0 also where the product overflowed.
