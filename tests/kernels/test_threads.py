@@ -69,20 +69,28 @@ def random(*shape):
     return np.random.default_rng(0).standard_normal(shape)
 
 
-@pytest.mark.parametrize("length", [1, 3])
-def test_parallel_scans_equal_serial_ones_bit_for_bit(length):
-    a, b, h0 = 0.5 * random(4, length, 3), random(4, length, 3), random(4, 3)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("length", [1, 300])
+def test_parallel_scans_equal_serial_ones_bit_for_bit(length, constant, reverse):
+    a, b, h0 = 0.5 * random(4, 1 if constant else length, 90), random(4, length, 90), random(4, 90)
     results = []
-    for name in ("serial", "parallel"):
+    for name, blocks in (("serial", ()), ("parallel", (3,))):
         h, state, carry = np.full_like(b, np.nan), h0.copy(), h0.copy()
-        getattr(_numba_scan, f"_scan_{name}")(a, b, state, h, False)
-        da, db, row = np.full_like(b, np.nan), np.full_like(b, np.nan), np.full((4, 1, 3), np.nan)
-        getattr(_numba_scan, f"_adjoint_{name}")(a, h, h0, b, carry, da, db, False)
-        again = h0.copy()
-        getattr(_numba_scan, f"_adjoint_constant_{name}")(a[:, :1], h, h0, b, again, row, db, True)
-        results.append((h, state, da, db, carry, again, row))
+        getattr(_numba_scan, f"_scan_{name}")(a, b, state, h, reverse, *blocks)
+        da, db = np.full_like(a, np.nan), np.full_like(b, np.nan)
+        getattr(_numba_scan, f"_adjoint_{name}")(a, h, h0, b, carry, da, db, reverse, *blocks)
+        results.append((h, state, da, db, carry))
     assert all(np.array_equal(x, y) for x, y in zip(*results, strict=True))
     assert not any(np.isnan(x).any() for x in results[0])
+
+
+def test_channels_are_cut_only_where_batch_rows_do_not_suffice(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert _numba_scan._blocks(torch.empty(4, 10, 10**5)) == 1
+    assert _numba_scan._blocks(torch.empty(2, 10, 4096)) == 2
+    assert _numba_scan._blocks(torch.empty(1, 10, 4096)) == 4
+    assert _numba_scan._blocks(torch.empty(1, 10, 1024)) == 1
 
 
 def test_parallel_convolutions_equal_serial_ones_bit_for_bit():
@@ -99,7 +107,7 @@ def test_parallel_convolutions_equal_serial_ones_bit_for_bit():
 
 def test_serial_and_parallel_are_two_functions():
     """Two compilations of one Python function share a cache entry: the second would load the first's code."""
-    for module, stems in ((_numba_scan, ("scan", "adjoint", "adjoint_constant")), (_numba_conv, ("conv", "taps"))):
+    for module, stems in ((_numba_scan, ("scan", "adjoint")), (_numba_conv, ("conv", "taps"))):
         for stem in stems:
             serial, parallel = getattr(module, f"_{stem}_serial"), getattr(module, f"_{stem}_parallel")
             assert serial.py_func is not parallel.py_func

@@ -1,7 +1,7 @@
 """Memory for the results of kernels, from one place.
 
-A fresh block of 32 MB or more comes from the operating system page by page, which costs four times as much as the
-kernel that fills it; smaller ones are kept by the C library. So large blocks on the CPU are kept here for reuse.
+A fresh block of some megabytes comes from the operating system page by page, which costs several times as much as the
+kernel that fills it. So such blocks on the CPU are kept here for reuse.
 """
 
 import math
@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-# Blocks from this size on are kept, up to this sum.
-BLOCK_MIN_BYTES = 32 * 2**20
+# Blocks from this size on are kept, up to this sum and number.
+BLOCK_MIN_BYTES = 2 * 2**20
 KEPT_MAX_BYTES = 512 * 2**20
+KEPT_MAX_BLOCKS = 64
 
 _ALIGNMENT = 64
 
@@ -70,7 +71,7 @@ def _borrow(size: int) -> NDArray[np.uint8]:
     blocks = [block for block in _kept if block is not chosen]
     kept, room = [_Block(memory, weakref.ref(view))], KEPT_MAX_BYTES - memory.size
     for block in reversed(blocks):
-        if block.memory.size <= room:
+        if block.memory.size <= room and len(kept) < KEPT_MAX_BLOCKS:
             kept.append(block)
             room -= block.memory.size
     _kept[:] = reversed(kept)
