@@ -145,28 +145,25 @@ def _place(length, chunk_length, chunks, tiles):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _time(step, length, BACK: tl.constexpr):  # type: ignore[no-untyped-def]
+def _walk(x, row, row_stride, time_stride, first, length, lanes, BACK: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Return pointers to a batch row's step `first`, counted from the end if BACK, and the stride to the next step."""
+    stride = tl.cast(time_stride, tl.int64)
     if BACK:
-        return tl.cast(length - 1 - step, tl.int64)
+        return x + row * row_stride + (length - 1 - first) * stride + lanes, -stride
     else:
-        return tl.cast(step, tl.int64)
+        return x + row * row_stride + first * stride + lanes, stride
 
 
 @triton.jit
-def _ask(  # type: ignore[no-untyped-def]
-    x, stride, step, end, length,
-    BACK: tl.constexpr, REPEAT: tl.constexpr, STEPS: tl.constexpr,
-):  # fmt: skip
+def _ask(x, stride, step, end, REPEAT: tl.constexpr, STEPS: tl.constexpr):  # type: ignore[no-untyped-def]
     """Load several steps before any of them is used, as a tuple of tiles; 0 from each channel's `end` on."""
     rows = ()  # Grown by +: Triton's compiler knows no lists and no starred elements.
-    if REPEAT:
-        row = tl.load(x, mask=step < end, other=0)
-        for _ in tl.static_range(STEPS):
-            rows = rows + (row,)  # type: ignore[assignment]  # noqa: RUF005
-    else:
-        for i in tl.static_range(STEPS):
-            row = tl.load(x + _time(step + i, length, BACK) * stride, mask=step + i < end, other=0)
-            rows = rows + (row,)  # type: ignore[assignment]  # noqa: RUF005
+    row = tl.load(x, mask=step < end, other=0)
+    for i in tl.static_range(STEPS):
+        rows = rows + (row,)  # type: ignore[assignment]  # noqa: RUF005
+        if not REPEAT and i + 1 < STEPS:
+            x += stride
+            row = tl.load(x, mask=step + i + 1 < end, other=0)
     return rows
 
 
@@ -209,17 +206,20 @@ def _scan_kernel(  # type: ignore[no-untyped-def]
     row, chunk, tile, first, end = _place(length, chunk_length, chunks, tiles)
     lanes, mask = _lanes(tile, width, BLOCK, PARTS)
     ends = tl.where(mask, end, 0)
-    a += row * a_row + lanes
-    b += row * b_row + lanes
-    h += row * length * width * PARTS + lanes
+    a, a_time = _walk(a, row, a_row, a_time, first, length, lanes, BACK)
+    b, b_time = _walk(b, row, b_row, b_time, first, length, lanes, BACK)
+    h, h_time = _walk(h, row * length, width * PARTS, width * PARTS, first, length, lanes, BACK)
     state = tl.load(start + (row * chunks + chunk) * width * PARTS + lanes, mask=mask, other=0).to(ACC)
     for step in range(first, end, STEPS):
-        decays = _ask(a, a_time, step, ends, length, BACK, REPEAT, STEPS)
-        inputs = _ask(b, b_time, step, ends, length, BACK, False, STEPS)
+        decays = _ask(a, a_time, step, ends, REPEAT, STEPS)
+        inputs = _ask(b, b_time, step, ends, False, STEPS)
         for i in tl.static_range(STEPS):
             inside = step + i < ends
             state = tl.where(inside, _times(decays[i].to(ACC), state, PARTS) + inputs[i].to(ACC), state)
-            tl.store(h + _time(step + i, length, BACK) * width * PARTS, state, mask=inside)
+            tl.store(h, state, mask=inside)
+            h += h_time
+        a += a_time * STEPS
+        b += b_time * STEPS
     tl.store(last + row * width * PARTS + lanes, state, mask=mask & (ends == length))
 
 
@@ -234,37 +234,41 @@ def _adjoint_kernel(  # type: ignore[no-untyped-def]
     row, chunk, tile, first, end = _place(length, chunk_length, chunks, tiles)
     lanes, mask = _lanes(tile, width, BLOCK, PARTS)
     ends = tl.where(mask, end, 0)
-    a += row * a_row + lanes
-    h += row * h_row + lanes
-    g += row * g_row + lanes
+    a, a_time = _walk(a, row, a_row, a_time, first, length, lanes, BACK)
+    h, h_time = _walk(h, row, h_row, h_time, first, length, lanes, BACK)
+    g, g_time = _walk(g, row, g_row, g_time, first, length, lanes, BACK)
     da_sum = da + (row * chunks + chunk) * width * PARTS + lanes
-    da += row * length * width * PARTS + lanes
-    db += row * length * width * PARTS + lanes
+    da, _ = _walk(da, row * length, width * PARTS, width * PARTS, first, length, lanes, BACK)
+    db, db_time = _walk(db, row * length, width * PARTS, width * PARTS, first, length, lanes, BACK)
     initial = tl.load(h0 + row * width * PARTS + lanes, mask=mask, other=0).to(ACC)
     carry = tl.load(start + (row * chunks + chunk) * width * PARTS + lanes, mask=mask, other=0).to(ACC)
     total = tl.zeros_like(carry)
     for step in range(first, end, STEPS):
-        decays = _ask(a, a_time, step, ends, length, BACK, REPEAT, STEPS)
-        cotangents = _ask(g, g_time, step, ends, length, BACK, False, STEPS)
+        decays = _ask(a, a_time, step, ends, REPEAT, STEPS)
+        cotangents = _ask(g, g_time, step, ends, False, STEPS)
         if DECAY != 0:
             # The state one step earlier is the next on this walk, the initial state at its end.
             final = tl.where(mask, length, 0)
-            states = _ask(h, h_time, step + 1, final, length, BACK, False, STEPS)
+            states = _ask(h + h_time, h_time, step + 1, final, False, STEPS)
         part = tl.zeros_like(carry)
         for i in tl.static_range(STEPS):
             inside = step + i < ends
-            place = _time(step + i, length, BACK) * width * PARTS
             lam = cotangents[i].to(ACC) + carry
             if DECAY != 0:
                 before = tl.where(step + i + 1 < length, states[i].to(ACC), initial)
                 slope = _times(lam, _conj(before, PARTS), PARTS)
                 if DECAY == 1:
-                    tl.store(da + place, slope, mask=inside)
+                    tl.store(da, slope, mask=inside)
                 else:
                     part += tl.where(inside, slope, 0.0)
-            tl.store(db + place, lam, mask=inside)
+            tl.store(db, lam, mask=inside)
+            da += db_time
+            db += db_time
             carry = tl.where(inside, _times(lam, _conj(decays[i].to(ACC), PARTS), PARTS), carry)
         total += part
+        a += a_time * STEPS
+        g += g_time * STEPS
+        h += h_time * STEPS
     if DECAY == 2:
         tl.store(da_sum, total, mask=mask)
     tl.store(dh0 + row * width * PARTS + lanes, carry, mask=mask & (ends == length))
@@ -281,13 +285,13 @@ def _summary_kernel(  # type: ignore[no-untyped-def]
     row, chunk, tile, first, end = _place(length, chunk_length, chunks, tiles)
     lanes, mask = _lanes(tile, width, BLOCK, PARTS)
     ends = tl.where(mask, end, 0)
-    a += row * a_row + lanes
-    x += row * x_row + lanes
-    state = tl.zeros_like(tl.load(x, mask=mask, other=0).to(ACC))
+    a, a_time = _walk(a, row, a_row, a_time, first, length, lanes, BACK)
+    x, x_time = _walk(x, row, x_row, x_time, first, length, lanes, BACK)
+    state = (lanes * 0).to(ACC)
     factor = state + (lanes % PARTS == 0).to(ACC)
     for step in range(first, end, STEPS):
-        decays = _ask(a, a_time, step, ends, length, BACK, REPEAT, STEPS)
-        inputs = _ask(x, x_time, step, ends, length, BACK, False, STEPS)
+        decays = _ask(a, a_time, step, ends, REPEAT, STEPS)
+        inputs = _ask(x, x_time, step, ends, False, STEPS)
         for i in tl.static_range(STEPS):
             inside = step + i < ends
             decay, x_i = decays[i].to(ACC), inputs[i].to(ACC)
@@ -300,6 +304,8 @@ def _summary_kernel(  # type: ignore[no-untyped-def]
             # 0 also when the product before it overflowed.
             grown = tl.where(_is_zero(decay, PARTS), 0.0, _times(decay, factor, PARTS))
             factor = tl.where(inside, grown, factor)
+        a += a_time * STEPS
+        x += x_time * STEPS
     place = (row * chunks + chunk) * width * PARTS + lanes
     tl.store(product + place, factor, mask=mask)
     tl.store(last + place, state, mask=mask)
@@ -322,9 +328,12 @@ def _carry_kernel(  # type: ignore[no-untyped-def]
     state = tl.load(initial + row * stride + lanes, mask=mask, other=0).to(ACC)
     known, wanted = tl.where(mask, chunks - 1, 0), tl.where(mask, chunks, 0)
     for chunk in range(0, chunks, STEPS):
-        factors = _ask(product, stride, chunk, known, chunks, False, False, STEPS)
-        lasts = _ask(last, stride, chunk, known, chunks, False, False, STEPS)
+        factors = _ask(product, stride, chunk, known, False, STEPS)
+        lasts = _ask(last, stride, chunk, known, False, STEPS)
         for i in tl.static_range(STEPS):
-            tl.store(starts + (chunk + i) * stride, state, mask=chunk + i < wanted)
+            tl.store(starts, state, mask=chunk + i < wanted)
+            starts += stride
             # 0 also where the product overflowed.
             state = tl.where(_is_zero(state, PARTS), 0.0, _times(factors[i], state, PARTS)) + lasts[i]
+        product += stride * STEPS
+        last += stride * STEPS
