@@ -98,6 +98,23 @@ def test_a_product_that_overflows_spares_states_of_zero_and_resets(chunks, dtype
     assert_equal([found[0][:, 2:], found[1]], [wanted[0][:, 2:], wanted[1]], 1e-6)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_offsets_beyond_32_bits(tmp_path, axis):
+    """A file with holes stands for large memory, four rows or steps in it; a wrong offset would end the process."""
+    apart = 2**30
+    memory = torch.from_file(str(tmp_path / "holes"), shared=True, size=3 * apart + 3, dtype=torch.bfloat16)
+    shape, strides = ((4, 1, 3), (apart, 3, 1)) if axis == 0 else ((1, 4, 3), (3, apart, 1))
+    distant = memory.as_strided(shape, strides)
+    near = torch.randn(shape, generator=torch.Generator().manual_seed(0)).bfloat16()
+    distant.copy_(near)
+    results = []
+    for x in (distant, near):
+        leaves = [x.detach().requires_grad_() for _ in range(2)]
+        outputs = linear_scan(*leaves)
+        results.append((*outputs, *torch.autograd.grad(outputs[0], leaves, x)))
+    assert all(torch.equal(*pair) for pair in zip(*results, strict=True))
+
+
 def test_no_batch_rows_are_legal():
     h, last = linear_scan(torch.rand(3), torch.zeros(0, 5, 3))
     assert h.shape == (0, 5, 3)
