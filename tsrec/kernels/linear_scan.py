@@ -74,10 +74,11 @@ def linear_scan_reference(
     _check_shapes(a, b, h0)
     dtype = _dispatch.accumulation_dtype(a, b, h0)
     h = b.new_zeros(b.shape[0], b.shape[2], dtype=dtype) if h0 is None else h0.to(dtype)
-    decay = a.to(dtype).expand(b.shape)
+    # One unbind instead of L subscripts: the gradient of each subscript would be a tensor of full size.
+    decays, inputs = a.to(dtype).expand(b.shape).unbind(1), b.to(dtype).unbind(1)
     steps = []
     for t in _order(b.shape[1], reverse):
-        h = decay[:, t] * h + b[:, t]
+        h = decays[t] * h + inputs[t]
         steps.append(h)
     if reverse:
         steps.reverse()
