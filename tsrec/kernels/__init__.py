@@ -6,5 +6,15 @@ small dispatcher between them. Backends are loaded when a primitive is first cal
 
 from tsrec.kernels.fft_conv import fft_conv, fft_conv_reference
 from tsrec.kernels.linear_scan import linear_scan, linear_scan_reference, linear_scan_step
+from tsrec.kernels.selective_scan import selective_scan, selective_scan_reference, selective_scan_step
 
-__all__ = ["fft_conv", "fft_conv_reference", "linear_scan", "linear_scan_reference", "linear_scan_step"]
+__all__ = [
+    "fft_conv",
+    "fft_conv_reference",
+    "linear_scan",
+    "linear_scan_reference",
+    "linear_scan_step",
+    "selective_scan",
+    "selective_scan_reference",
+    "selective_scan_step",
+]

@@ -16,6 +16,8 @@ from tsrec.kernels._numba import OPTIONS
 
 _JIT: Any = {key: value for key, value in OPTIONS.items() if key != "cache"}  # cached with their callers
 
+LOG2_E = 1.4426950408889634
+
 _INT32, _FLOAT32 = np.int32, np.float32
 # Minimax in relative error: 2^x = 1 + x p(x) on [-1/2, 1/2] to 9e-8, log(1 + t) = t q(t) on [0, 1] to 3e-8. The
 # constant 1 makes exp2(0) exactly 1: a step of length zero keeps its state.
@@ -24,7 +26,7 @@ _P4, _P5 = _FLOAT32(0.009671512991189957), _FLOAT32(0.001326472731307149)
 _Q0, _Q1, _Q2 = _FLOAT32(0.9999999403953552), _FLOAT32(-0.4999949336051941), _FLOAT32(0.3331909775733948)
 _Q3, _Q4, _Q5 = _FLOAT32(-0.2484298199415207), _FLOAT32(0.19106008112430573), _FLOAT32(-0.13663247227668762)
 _Q6, _Q7, _Q8 = _FLOAT32(0.07822596281766891), _FLOAT32(-0.02950524350492902), _FLOAT32(0.005232694558799267)
-_LOG2_E = _FLOAT32(1.4426950408889634)
+_LOG2_E = _FLOAT32(LOG2_E)
 _ZERO, _ONE, _LOW, _HIGH, _FINITE = _FLOAT32(0), _FLOAT32(1), _FLOAT32(-127), _FLOAT32(128), _FLOAT32(86)
 
 
