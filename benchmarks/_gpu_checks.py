@@ -165,24 +165,29 @@ def dilated_convs(small: bool) -> Iterator[Case]:
     """Yield convolutions within and beyond the length, causal, centred and reversed, bare and with all options."""
     shapes = [(2, 9, 5)] if small else [(1, 1, 1), (2, 63, 5), (3, 500, 96), (8, 1000, 256)]
     taps = [(3, 2)] if small else [(4, 1), (9, 8), (17, 16), (3, 64)]
-    table = itertools.product(shapes, taps, REAL, (False, True))
-    for i, (shape, (K, dilation), dtype, full) in enumerate(table):
-        options = {"dilation": dilation, "causal": K % 2 == 0 or i % 4 < 2, "reverse": i % 3 == 1}
-        options |= {"activation": "silu"} if full else {}
+    forms = ({"causal": True}, {"causal": True, "reverse": True}, {"causal": False})
+    table = itertools.product(shapes, taps, REAL, forms)
+    for i, (shape, (K, dilation), dtype, form) in enumerate(table):
+        if K % 2 == 0 and not form["causal"]:
+            continue
+        full = i % 2 == 1
+        options = {"dilation": dilation, "activation": "silu" if full else None, **form}
+        before = (K - 1) * dilation if full and form == forms[0] else 0
         yield Case(
             "dilated_conv",
             f"{shape} {dtype} K={K} {options}",
             _one(partial(kernels.dilated_conv, **options)),
             _one(partial(kernels.dilated_conv_reference, **options)),
-            conv_inputs(shape, dtype, K, full),
+            conv_inputs(shape, dtype, K, full, before),
             dtype,
         )
 
 
-def conv_inputs(shape: tuple[int, int, int], dtype: torch.dtype, K: int, full: bool) -> dict[str, Tensor]:
+def conv_inputs(shape: tuple[int, int, int], dtype: torch.dtype, K: int, full: bool, before: int) -> dict[str, Tensor]:
     g = torch.Generator().manual_seed(0)
     sizes = {"x": shape, "weight": (shape[2], K)}
     sizes |= {"bias": (shape[2],), "residual": shape} if full else {}
+    sizes |= {"initial": (shape[0], before, shape[2])} if before else {}
     return {name: torch.randn(size, generator=g, dtype=torch.float64).to(dtype) for name, size in sizes.items()}
 
 

@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -34,12 +35,15 @@ def environment(device: torch.device) -> dict:
     if device.type == "cpu":
         return {"card": "emulated", **versions}
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", f"--id={device.index or 0}"]
+    has_query = shutil.which(query[0]) is not None
     card = torch.cuda.get_device_properties(device)
     return {
         "card": card.name,
         "processors": card.multi_processor_count,
         "memory_gib": round(card.total_memory / 2**30, 1),
-        "driver": subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip(),
+        "driver": subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
+        if has_query
+        else "",
         "cuda": torch.version.cuda,
         **versions,
     }
