@@ -77,6 +77,7 @@ def test_a_compiled_graph_is_whole_and_gives_the_same(primitive):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own code generator
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_generated_code_around_the_primitives_gives_the_same(primitive):
     check_compiled(primitive, "inductor")

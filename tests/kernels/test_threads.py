@@ -1,9 +1,6 @@
 """Parallel kernels run only where they are safe, and give the same numbers as the serial ones."""
 
 import os
-import subprocess
-import sys
-import textwrap
 import threading
 
 import numba
@@ -130,31 +127,3 @@ def test_large_calls_from_threads_at_once_agree_with_the_main_thread():
     for thread in threads:
         thread.join()
     assert all(torch.equal(answer, wanted) for answer in answers)
-
-
-def test_a_forked_child_of_a_parallel_parent_survives():
-    code = """
-        import os, torch
-        from tsrec.kernels import _numba, linear_scan
-        torch.set_num_threads(2)
-        _numba._max_threads = lambda: 2
-        a, b = torch.rand(8, 128, 256), torch.rand(8, 128, 256)
-        wanted, _ = linear_scan(a, b)
-        assert _numba._parallel_pid == os.getpid()
-        child = os.fork()
-        if child == 0:
-            # numpy compares: after a fork torch's own parallel loops hang.
-            os._exit(0 if (linear_scan(a, b)[0].numpy() == wanted.numpy()).all() else 3)
-        _, status = os.waitpid(child, 0)
-        raise SystemExit(os.waitstatus_to_exitcode(status))
-    """
-    environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)],
-        env=environment,
-        timeout=120,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
