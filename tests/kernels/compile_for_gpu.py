@@ -63,7 +63,55 @@ def linear_scan_all():
         linear_scan(dtype, *flags)
 
 
-CALLS = {call.__name__: call for call in (linear_scan_some, linear_scan_all)}
+def selective_scan(dtype, states, options, split, reverse=False):
+    from tsrec.kernels import _dispatch, _triton_selective
+
+    _triton_selective.chunk_length = lambda programs, length, processors: 100 if split else length
+    x = torch.zeros(2, 300, 64, dtype=dtype)
+    a, b, row = torch.zeros(64, states, dtype=dtype), torch.zeros(2, 300, states, dtype=dtype), x[0, 0]
+    state = torch.zeros(2, 64, states, dtype=_dispatch.accumulation_dtype(x))
+    inputs = (x, x, a, b, b, *((row, x, row) if options else (None, None, None)), state)
+    _triton_selective.scan(*inputs, options, reverse)
+    _triton_selective.scan_adjoint(*inputs, x, state, options, reverse)
+
+
+def selective_scan_some():
+    selective_scan(torch.float32, 16, options=True, split=True)
+
+
+def selective_scan_all():
+    dtypes = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    for dtype, states, options, split in itertools.product(dtypes, (1, 16), (False, True), (False, True)):
+        selective_scan(dtype, states, options, split, reverse=split)
+
+
+def dilated_conv(dtype, taps, options, activation):
+    from tsrec.kernels import _triton_conv
+
+    x, weight = torch.zeros(2, 300, 64, dtype=dtype), torch.zeros(64, taps, dtype=dtype)
+    initial = torch.zeros(2, (taps - 1) * 8, 64, dtype=dtype)
+    bias, residual, initial = (weight[:, 0], x, initial) if options else (None, None, None)
+    _triton_conv.conv(x, weight, bias, residual, initial, 8, 8 - taps * 8, activation)
+    _triton_conv.conv_adjoint(x, weight, bias, initial, x, 8, 8 - taps * 8, activation)
+
+
+def dilated_conv_some():
+    dilated_conv(torch.float32, 4, options=True, activation="silu")
+
+
+def dilated_conv_all():
+    dtypes = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    for case in itertools.product(dtypes, (1, 4, 17), (False, True), ("none", "silu", "relu")):
+        dilated_conv(*case)
+
+
+CALLS = {
+    call.__name__: call
+    for call in (
+        *(linear_scan_some, linear_scan_all, selective_scan_some),
+        *(selective_scan_all, dilated_conv_some, dilated_conv_all),
+    )
+}
 
 if __name__ == "__main__":
     launches = compile_launches()

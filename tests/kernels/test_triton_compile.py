@@ -16,7 +16,11 @@ SCRIPT = pathlib.Path(__file__).with_name("compile_for_gpu.py")
     "call",
     [
         "linear_scan_some",
+        "selective_scan_some",
+        "dilated_conv_some",
         pytest.param("linear_scan_all", marks=pytest.mark.slow),
+        pytest.param("selective_scan_all", marks=pytest.mark.slow),
+        pytest.param("dilated_conv_all", marks=pytest.mark.slow),
     ],
 )
 def test_kernels_compile_for_a_gpu(call, tmp_path):

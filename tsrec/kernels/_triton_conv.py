@@ -11,6 +11,7 @@ import triton.language as tl
 from torch import Tensor
 
 from tsrec.kernels import _dispatch, _memory, _triton
+from tsrec.kernels._triton_math import sigmoid
 
 _LANES = 64
 _FORWARD_TILE = 2048  # numbers, for 4 warps: more of them a thread would leave too few registers
@@ -54,7 +55,8 @@ def conv_adjoint(
     if initial is None:
         return dx, dweight, dbias, None
     dinitial = _memory.empty(initial.shape, initial.dtype, initial.device)
-    _convolve(dz, taps, None, None, None, dinitial, dilation, back - initial.shape[1], "none", acc)
+    if initial.shape[1]:
+        _convolve(dz, taps, None, None, None, dinitial, dilation, back - initial.shape[1], "none", acc)
     return dx, dweight, dbias, dinitial
 
 
@@ -131,7 +133,7 @@ def _taps_adjoint(
 
 def _tile(steps: int, width: int, elements: int) -> tuple[int, int]:
     block_d = min(_LANES, triton.next_power_of_2(width))
-    return min(elements // block_d, triton.next_power_of_2(max(steps, 1))), block_d
+    return min(elements // block_d, triton.next_power_of_2(steps)), block_d
 
 
 def _strides(x: Tensor | None) -> tuple[int, ...]:
@@ -194,7 +196,7 @@ def _conv_kernel(  # type: ignore[no-untyped-def]
         x_step, w_row, w_tap, initial_step, ACC, KERNEL,
     )  # fmt: skip
     if ACTIVATION == "silu":
-        z = z * tl.sigmoid(z)
+        z = z * sigmoid(z)
     elif ACTIVATION == "relu":
         z = tl.where(z <= 0, 0.0, z)  # NaN stays
     if residual is not None:
@@ -220,7 +222,7 @@ def _taps_kernel(  # type: ignore[no-untyped-def]
             x_step, w_row, w_tap, initial_step, ACC, KERNEL,
         )  # fmt: skip
         if ACTIVATION == "silu":
-            gate = tl.sigmoid(z)
+            gate = sigmoid(z)
             slope = slope * gate * (1.0 + z * (1.0 - gate))
         else:
             slope = tl.where(z <= 0, 0.0, slope)

@@ -9,6 +9,7 @@ Registers are scarce, so pointers are scalars to which lanes are added at each a
 import triton
 import triton.language as tl
 
+from tsrec.kernels._triton_math import sigmoid, softplus
 from tsrec.kernels._triton_scan import _place
 
 _LOG2E = tl.constexpr(1.4426950408889634)
@@ -68,20 +69,10 @@ def _rates(a, d, n, width, states, a_row, a_state, ACC: tl.constexpr):  # type: 
 
 
 @triton.jit
-def _step_size(raw, now, SOFTPLUS: tl.constexpr, ACC: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Return softplus(raw) or raw itself; 0, which leaves the state as it is, if not `now`.
-
-    softplus(raw) = max(raw, 0) + 2 artanh(s), s = e / (2 + e), e = exp(-|raw|): the series of artanh keeps the relative
-    precision of small results, which a fast logarithm near 1 has not.
-    """
+def _step_size(raw, now, SOFTPLUS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Return the step size; 0, which leaves the state as it is, if not `now`."""
     if SOFTPLUS:
-        TERMS: tl.constexpr = 17 if ACC.primitive_bitwidth == 64 else 8
-        e = tl.exp(-tl.abs(raw))
-        s = e / (2.0 + e)
-        series = tl.zeros_like(s)
-        for k in tl.static_range(TERMS):
-            series = series * (s * s) + 1.0 / (2 * (TERMS - k) - 1)
-        raw = tl.maximum(raw, 0.0) + 2.0 * s * series
+        raw = softplus(raw)
     return tl.where(now, raw, 0.0)
 
 
@@ -110,11 +101,11 @@ def scan_kernel(  # type: ignore[no-untyped-def]
             zs = _ask(z + row * z_row, z_time, step, d, ends, length, BACK, STEPS, ACC)
         for i in tl.static_range(STEPS):
             now = step + i < ends
-            delta = _step_size(dts[i] + shift, now, SOFTPLUS, ACC)
+            delta = _step_size(dts[i] + shift, now, SOFTPLUS)
             h = tl.exp2(delta[None, :] * rates) * h + (delta * us[i])[None, :] * bs[i][:, None]
             out = tl.sum(h * cs[i][:, None], axis=0) + direct * us[i]
             if z is not None:
-                out *= zs[i] * tl.sigmoid(zs[i])
+                out *= zs[i] * sigmoid(zs[i])
             tl.store(y + _time(step + i, length, BACK) * width + d, out.to(y.dtype.element_ty), mask=now)
     final = (n < states)[:, None] & (ends == length)[None, :]
     tl.store(last + row * width * states + d.to(tl.int64)[None, :] * states + n[:, None], h, mask=final)
@@ -161,14 +152,14 @@ def sweep_kernel(  # type: ignore[no-untyped-def]
             if z is not None:
                 zs = _ask(z + row * z_row, z_time, step, d, ends, length, BACK, STEPS, ACC)
         for i in tl.static_range(STEPS):
-            delta = _step_size(dts[i] + shift, step + i < ends, SOFTPLUS, ACC)
+            delta = _step_size(dts[i] + shift, step + i < ends, SOFTPLUS)
             decay = tl.exp2(delta[None, :] * rates)
             h = decay * h + (delta * us[i])[None, :] * bs[i][:, None]
             total += delta
             if pulls is not None:
                 slope = gs[i]
                 if z is not None:
-                    slope *= zs[i] * tl.sigmoid(zs[i])
+                    slope *= zs[i] * sigmoid(zs[i])
                 product *= decay
                 pull += product * cs[i][:, None] * slope[None, :]
     if products is not None:
@@ -180,12 +171,12 @@ def sweep_kernel(  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _again(  # type: ignore[no-untyped-def]
-    h, us, dts, bs, rates, shift, step, ends, SOFTPLUS: tl.constexpr, STEPS: tl.constexpr, ACC: tl.constexpr
+    h, us, dts, bs, rates, shift, step, ends, SOFTPLUS: tl.constexpr, STEPS: tl.constexpr
 ):  # fmt: skip
     """Return the states before each step of a segment that begins with `h`, and the step sizes."""
     before, deltas = (), ()
     for i in tl.static_range(STEPS):
-        delta = _step_size(dts[i] + shift, step + i < ends, SOFTPLUS, ACC)
+        delta = _step_size(dts[i] + shift, step + i < ends, SOFTPLUS)
         before = before + (h,)  # type: ignore[assignment]  # noqa: RUF005
         deltas = deltas + (delta,)  # type: ignore[assignment]  # noqa: RUF005
         h = tl.exp2(delta[None, :] * rates) * h + (delta * us[i])[None, :] * bs[i][:, None]
@@ -238,7 +229,7 @@ def adjoint_kernel(  # type: ignore[no-untyped-def]
         us = _ask(u + row * u_row, u_time, step, d, ends, length, BACK, STEPS, ACC)
         dts = _ask(dt + row * dt_row, dt_time, step, d, ends, length, BACK, STEPS, ACC)
         bs = _ask(b + row * b_row, b_time, step, n, ends_n, length, BACK, STEPS, ACC)
-        before, deltas = _again(h, us, dts, bs, rates, shift, step, ends, SOFTPLUS, STEPS, ACC)
+        before, deltas = _again(h, us, dts, bs, rates, shift, step, ends, SOFTPLUS, STEPS)
         for back in range(STEPS):
             now = step + STEPS - 1 - back
             time = _time(now, length, BACK)
@@ -254,7 +245,7 @@ def adjoint_kernel(  # type: ignore[no-untyped-def]
             here = plane + time * width + d
             if z is not None:
                 z_now = tl.load(z + row * z_row + time * z_time + d, mask=inside, other=0).to(ACC)
-                gate = tl.sigmoid(z_now)
+                gate = sigmoid(z_now)
                 out = tl.sum(h * c_now[:, None], axis=0) + direct * u_now
                 grad = slope * out * gate * (1.0 + z_now * (1.0 - gate))
                 tl.store(dz + here, grad.to(dz.dtype.element_ty), mask=inside)
@@ -270,7 +261,7 @@ def adjoint_kernel(  # type: ignore[no-untyped-def]
             grad = tl.where(inside, tl.sum(pull * rates, axis=0) * _LN2 + u_now * along_b, 0.0)
             if SOFTPLUS:
                 dt_now = tl.load(dt + row * dt_row + time * dt_time + d, mask=inside, other=0).to(ACC)
-                grad *= tl.sigmoid(dt_now + shift)
+                grad *= sigmoid(dt_now + shift)
             d_shift += grad
             tl.store(ddt + here, grad.to(ddt.dtype.element_ty), mask=inside)
             here_n = layer + time * states + n
