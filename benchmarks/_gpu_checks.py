@@ -97,12 +97,12 @@ def scans(small: bool) -> Iterator[Case]:
     if small:
         table = [((2, 9, 5), dtype, kind) for dtype, kind in zip(DTYPES, itertools.cycle(kinds), strict=False)]
     else:
-        table = list(itertools.product(((3, 63, 5),), DTYPES, kinds))
-        table += itertools.product(((2, 1000, 96),), some, kinds)
-        table += itertools.product(((1, 1, 1), (1, 4096, 256), (2, 2049, 33)), some, ("row", "full"))
-        table += itertools.product(((33, 336, 512),), (torch.float32, torch.bfloat16), ("row", "full"))
+        table = list(itertools.product(((3, 63, 5),), DTYPES, ("row", "full")))
+        table += itertools.product(((2, 1000, 96), (1, 1, 1)), (torch.float32,), kinds)
+        table += itertools.product(((1, 4096, 256), (33, 336, 512)), some, ("row", "full"))
+        table += itertools.product(((2, 2049, 33),), (torch.float32,), ("per batch", "per step"))
     for i, (shape, dtype, kind) in enumerate(table):
-        reverse = (i + i // 4) % 2 == 1
+        reverse = (i + i // 2) % 2 == 1
         yield Case(
             "linear_scan",
             f"{shape} {dtype} {kind}{' reverse' if reverse else ''}",
@@ -128,12 +128,12 @@ def scan_inputs(shape: tuple[int, int, int], dtype: torch.dtype, kind: str) -> d
 
 def selective_scans(small: bool) -> Iterator[Case]:
     """Yield the selective scan bare and with all its options."""
-    shapes = (
-        [(2, 9, 5, 3)]
-        if small
-        else [(1, 1, 1, 1), (2, 63, 5, 3), (3, 500, 96, 16), (1, 2048, 64, 16), (8, 336, 512, 16)]
-    )
-    for i, (shape, dtype, full) in enumerate(itertools.product(shapes, REAL, (False, True))):
+    table = [((2, 9, 5, 3), *kind) for kind in itertools.product(REAL, (False, True))]
+    if not small:
+        table = [((2, 63, 5, 3), *kind[1:]) for kind in table]
+        table += itertools.product(((1, 2048, 64, 16), (8, 336, 512, 16)), REAL[:2], (False, True))
+        table += [((1, 1, 1, 1), torch.float32, True)]
+    for i, (shape, dtype, full) in enumerate(table):
         options = {"reverse": i % 4 > 1, "softplus": full}
         yield Case(
             "selective_scan",
@@ -164,7 +164,7 @@ def selective_inputs(shape: tuple[int, int, int, int], dtype: torch.dtype, full:
 def dilated_convs(small: bool) -> Iterator[Case]:
     """Yield convolutions within and beyond the length, causal, centred and reversed, bare and with all options."""
     shapes = [(2, 9, 5)] if small else [(1, 1, 1), (2, 63, 5), (3, 500, 96), (8, 1000, 256)]
-    taps = [(3, 2)] if small else [(4, 1), (9, 8), (17, 16), (3, 64)]
+    taps = [(3, 2)] if small else [(4, 1), (17, 16), (3, 64)]
     forms = ({"causal": True}, {"causal": True, "reverse": True}, {"causal": False})
     table = itertools.product(shapes, taps, REAL, forms)
     for i, (shape, (K, dilation), dtype, form) in enumerate(table):

@@ -230,7 +230,10 @@ def _adjoint_kernel(  # type: ignore[no-untyped-def]
     BACK: tl.constexpr, REPEAT: tl.constexpr, DECAY: tl.constexpr,
     STEPS: tl.constexpr, BLOCK: tl.constexpr, PARTS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """Walk against the recurrence: lam = g + carry, db = lam, da = lam conj(state before), carry = conj(a) lam."""
+    """Walk against the recurrence: lam = g + carry, db = lam, da = lam conj(state before), carry = conj(a) lam.
+
+    DECAY: 0 if da is not wanted, 1 if it is stored per step, 2 if it is summed over the chunk.
+    """
     row, chunk, tile, first, end = _place(length, chunk_length, chunks, tiles)
     lanes, mask = _lanes(tile, width, BLOCK, PARTS)
     ends = tl.where(mask, end, 0)
