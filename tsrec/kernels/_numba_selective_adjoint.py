@@ -9,7 +9,18 @@ from numba import njit, prange
 
 from tsrec.kernels._numba import OPTIONS
 from tsrec.kernels._numba_math import exp2, sigmoid
-from tsrec.kernels._numba_selective_scan import WIDTH, advance, copy, enter, fetch, load_states, stack_row, view
+from tsrec.kernels._numba_selective_scan import (
+    WIDTH,
+    advance,
+    copy,
+    enter,
+    fetch,
+    load_decays,
+    load_states,
+    stack_row,
+    store_states,
+    view,
+)
 
 CHUNK = 32
 # Rows of a state: the state, its decay, its cotangent, the gradient of its decay.
@@ -214,14 +225,16 @@ def _block(scratch, i, first, inputs, results, flags):  # type: ignore[no-untype
     dz, dA, dD, dbias, dh0 = results[2], results[5], results[6], results[7], results[8]
     steps, channels = u.shape[1:]
     order, width, chunk = A.shape[0], min(WIDTH, channels - first), min(CHUNK, steps)
-    ends = np.cumsum(np.array([_GROUP * order, 2, 3 * chunk, 2 * order * chunk])) * WIDTH
-    states, sums, rows = scratch[: ends[0]], scratch[ends[0] : ends[1]], scratch[ends[1] : ends[2]]
-    history, marks = scratch[ends[2] : ends[3]], scratch[ends[3] :]
-    load_states(states, _GROUP, A, h0[i], first, width)
+    states, rest = scratch[: _GROUP * order * WIDTH], scratch[_GROUP * order * WIDTH :]
+    sums, rest = rest[: 2 * WIDTH], rest[2 * WIDTH :]
+    rows, rest = rest[: 3 * chunk * WIDTH], rest[3 * chunk * WIDTH :]
+    history, marks = rest[: 2 * order * chunk * WIDTH], rest[2 * order * chunk * WIDTH :]
+    states[:] = 0
     sums[:] = 0
-    for n in range(order):
-        for d in range(width):
-            states[(n * _GROUP + 2) * WIDTH + d] = g_last[i, first + d, n]
+    begin = (i * channels + first) * order
+    load_states(states, _GROUP, 0, h0, begin, width)
+    load_states(states, _GROUP, 2, g_last, begin, width)
+    load_decays(states, _GROUP, A, first, width)
     _note(marks, states, i, first, inputs, flags)
     for start in range((steps - 1) // CHUNK * CHUNK, -1, -CHUNK):
         stop = min(start + CHUNK, steps)
@@ -229,10 +242,9 @@ def _block(scratch, i, first, inputs, results, flags):  # type: ignore[no-untype
             copy(view(states, n * _GROUP * WIDTH), view(marks, (start // CHUNK * order + n) * WIDTH), WIDTH)
         _forth(history, rows, states, start, stop, i, first, inputs, dz, flags)
         _back(history, rows, states, sums, start, stop, i, first, inputs, results, flags)
+    store_states(dh0, begin, states, _GROUP, 2, width)
     for n in range(order):
-        copy(dA[i, n, first:], view(states, (n * _GROUP + 3) * WIDTH), width)
-        for d in range(width):
-            dh0[i, first + d, n] = states[(n * _GROUP + 2) * WIDTH + d]
+        copy(view(dA, (i * order + n) * channels + first), view(states, (n * _GROUP + 3) * WIDTH), width)
     copy(dD[i, first:], view(sums, 0), width)
     copy(dbias[i, first:], view(sums, WIDTH), width)
 

@@ -34,13 +34,30 @@ def fetch(spare, array, start, width):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, **OPTIONS)
-def load_states(states, group, A, h0, first, width):  # type: ignore[no-untyped-def]
-    """Put states and decays into rows 0 and 1 of each group of rows, and zeros elsewhere."""
-    states[:] = 0
-    for n in range(A.shape[0]):
+def load_states(states, group, row, source, start, width):  # type: ignore[no-untyped-def]
+    """Read a block of a (channels, N) matrix, from element `start` on, into the same row of each group of rows."""
+    order = source.shape[-1]
+    for n in range(order):
+        target, column = view(states, (n * group + row) * WIDTH), view(source, start + n)
         for d in range(width):
-            states[n * group * WIDTH + d] = h0[first + d, n]
-            states[(n * group + 1) * WIDTH + d] = A[n, first + d]
+            target[d] = column[d * order]
+
+
+@njit(nogil=True, **OPTIONS)
+def store_states(target, start, states, group, row, width):  # type: ignore[no-untyped-def]
+    """Write them back."""
+    order = target.shape[-1]
+    for d in range(width):
+        at, column = view(target, start + d * order), view(states, row * WIDTH + d)
+        for n in range(order):
+            at[n] = column[n * group * WIDTH]
+
+
+@njit(nogil=True, **OPTIONS)
+def load_decays(states, group, A, first, width):  # type: ignore[no-untyped-def]
+    """Read the rates of a block of channels into row 1 of each group of rows."""
+    for n in range(A.shape[0]):
+        copy(view(states, (n * group + 1) * WIDTH), view(A, n * A.shape[1] + first), width)
 
 
 @njit(nogil=True, **OPTIONS)
@@ -96,7 +113,10 @@ def _scan_block(states, i, first, inputs, results, flags):  # type: ignore[no-un
         row[:] = 0
     copy(bias_row, bias[first:], width)
     copy(D_row, D[first:], width)
-    load_states(states, 2, A, h0[i], first, width)
+    states[:] = 0
+    begin = (i * channels + first) * A.shape[0]
+    load_states(states, 2, 0, h0, begin, width)
+    load_decays(states, 2, A, first, width)
     for k in range(steps):
         t = steps - 1 - k if reverse else k
         at = (i * steps + t) * channels + first
@@ -105,9 +125,7 @@ def _scan_block(states, i, first, inputs, results, flags):  # type: ignore[no-un
         if has_z:
             _gate(out, fetch(spare, z, at, width))
         copy(view(y, at), out, width)
-    for d in range(width):
-        for n in range(A.shape[0]):
-            h_last[i, first + d, n] = states[2 * n * WIDTH + d]
+    store_states(h_last, begin, states, 2, 0, width)
 
 
 @njit(nogil=True, **OPTIONS)
