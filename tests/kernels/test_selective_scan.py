@@ -1,17 +1,29 @@
 """The selective scan equals its equations, outputs and gradients, whatever the sizes, the direction and the gaps."""
 
+import importlib.util
+
 import pytest
 import torch
 from torch.autograd import gradcheck
 
 from tsrec.kernels import _numba, selective_scan, selective_scan_reference, selective_scan_step
 
-BACKENDS = ["reference", "numba"]
+BACKENDS = ["reference", "numba", "triton"]
+# Emulation takes milliseconds per step, so it runs the small cases only; test_triton_selective has its own.
+EMULATED = {
+    "test_outputs_equal_the_equations",
+    "test_what_needs_no_gradient_gets_none",
+}
 NAMES = ("u", "dt", "A", "B", "C", "D", "z", "dt_bias", "h0")
 OPTIONAL = NAMES[5:]
 
 
-@pytest.fixture(params=BACKENDS, autouse=True)
+def pytest_generate_tests(metafunc):
+    emulated = metafunc.function.__name__ in EMULATED and importlib.util.find_spec("triton")
+    metafunc.parametrize("backend", BACKENDS if emulated else BACKENDS[:2], indirect=True)
+
+
+@pytest.fixture(autouse=True)
 def backend(request, monkeypatch):
     monkeypatch.setenv("TSREC_BACKEND", request.param)
     return request.param

@@ -25,7 +25,7 @@ def wanted_of(u, dt, A, B, C, D, z, dt_bias, h0, use_softplus, reverse):
 
 
 def make(length, width, states, dtype=torch.float64, options=True, batch=2):
-    """Return the nine inputs, no two of u, dt, C laid out alike, and two cotangents."""
+    """Return the nine inputs (no two of u, dt, C laid out alike, no parameter in half precision) and two cotangents."""
     g = torch.Generator().manual_seed(0)
     acc = torch.promote_types(dtype, torch.float32)
 
@@ -33,8 +33,10 @@ def make(length, width, states, dtype=torch.float64, options=True, batch=2):
         return torch.randn(shape, dtype=torch.float64, generator=g).to(dtype)
 
     u, dt = draw(batch, width, length).transpose(1, 2), draw(batch, length, 2 * width)[..., :width]
-    A, B, C = -draw(width, states).abs(), draw(batch, length, states), draw(batch, length, states + 3)[..., 3:]
-    D, z, dt_bias = (draw(width), draw(batch, length, width), draw(width) - 1) if options else (None, None, None)
+    A, B, C = -draw(width, states).abs().to(acc), draw(batch, length, states), draw(batch, length, states + 3)[..., 3:]
+    D, z, dt_bias = (
+        (draw(width).to(acc), draw(batch, length, width), draw(width).to(acc) - 1) if options else (None, None, None)
+    )
     h0, g_last = (draw(batch, width, states).to(acc) for _ in range(2))
     return (u, dt if options else dt.abs(), A, B, C, D, z, dt_bias, h0), (draw(batch, length, width), g_last)
 
@@ -69,15 +71,15 @@ def chunks(monkeypatch):
     ids=str,
 )
 def test_chunks_of_time_equal_the_equations(chunks, length, width, states, dtype, options, reverse):
-    assert_equals_the_equations(*make(length, width, states, dtype, options), options, reverse)
+    assert_equals_the_equations(*make(length, width, states, dtype, options, batch=1), options, reverse)
 
 
 @pytest.mark.parametrize(
     ("length", "width", "states", "dtype", "options", "reverse"),
     [
         (1, 1, 1, torch.float32, True, False),
-        (3, 70, 5, torch.float32, True, True),
-        (6, 19, 16, torch.float64, True, False),
+        (3, 37, 16, torch.float32, True, True),
+        (6, 5, 16, torch.float64, True, False),
         (5, 37, 1, torch.bfloat16, True, False),
         (5, 3, 4, torch.float16, False, True),
         (2, 3, 520, torch.float32, False, False),
@@ -88,8 +90,14 @@ def test_tiles_of_channels_equal_the_equations(length, width, states, dtype, opt
     assert_equals_the_equations(*make(length, width, states, dtype, options), options, reverse)
 
 
+@pytest.mark.parametrize("z", [-1e4, 1e4])
+def test_gates_far_out_close_and_open(z):
+    inputs, cotangents = make(1, 2, 1, torch.float32)
+    assert_equals_the_equations((*inputs[:6], torch.full_like(inputs[6], z), *inputs[7:]), cotangents, True, False)
+
+
 def test_two_runs_give_the_same_bits(chunks):
-    inputs, cotangents = make(9, 3, 2, torch.float32)
+    inputs, cotangents = make(9, 3, 2, torch.float32, batch=1)
     first, second = ((*scan(*inputs, True, False), *scan_adjoint(*inputs, *cotangents, True, False)) for _ in range(2))
     assert all(torch.equal(x, y) for x, y in zip(first, second, strict=True))
 
