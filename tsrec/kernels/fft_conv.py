@@ -5,13 +5,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from tsrec.kernels import _dispatch
+from tsrec.kernels import _dispatch, _memory, _ops
+from tsrec.kernels.dilated_conv import _dilated_conv, _dilated_conv_backward
 
-# Up to this length the direct sum on the CPU beats three transforms, backward included (benchmarks/kernels.py).
-TAPS_MAX_LENGTH = 64
+# Up to so many products per output the direct sum beats the transforms, forward and backward (benchmarks/kernels.py).
+TAPS_MAX = {"numba": 200, "triton": 64}
+# Inputs transformed at a time on a CPU.
+CHUNK_ELEMENTS = 100_000
 
 
 def fft_conv(u: Tensor, K: Tensor, D: Tensor | None = None) -> Tensor:
@@ -46,16 +48,12 @@ def fft_conv(u: Tensor, K: Tensor, D: Tensor | None = None) -> Tensor:
     [1.0, 0.5, 2.0]
     """
     _check_shapes(u, K, D)
-    length = u.shape[1]
-    dtype = _dispatch.accumulation_dtype(u, K)
-    backend = _dispatch.choose("fft_conv", u.device, dtype)
-    if backend == "reference" and "TSREC_BACKEND" in os.environ:
-        return fft_conv_reference(u, K, D)
-    signal, kernel = u.to(dtype), K.to(dtype)[..., :length]
-    by_taps = backend == "numba" and length <= TAPS_MAX_LENGTH
-    with torch.autocast(u.device.type, enabled=False):
-        y = (_by_taps if by_taps else _by_fft)(signal, kernel if K.ndim == 3 else kernel[:, None])
-    return _finish(y if K.ndim == 3 else y[..., 0], signal, D).to(u.dtype)
+    kernel = K.to(_dispatch.accumulation_dtype(u, K))[..., : u.shape[1]]
+    if D is not None:
+        # The direct path is the tap of the present step.
+        kernel = kernel + functional.pad(D.to(kernel.dtype)[..., None], (0, kernel.shape[-1] - 1))
+    y = _op(u, kernel if K.ndim == 3 else kernel[:, None])
+    return y if K.ndim == 3 else y[..., 0]
 
 
 def fft_conv_reference(u: Tensor, K: Tensor, D: Tensor | None = None) -> Tensor:
@@ -75,48 +73,146 @@ def fft_conv_reference(u: Tensor, K: Tensor, D: Tensor | None = None) -> Tensor:
     for k in range(kernel.shape[-1]):
         shifted = functional.pad(signal, (0, 0, k, 0))[:, :length]
         y = y + (shifted * kernel[..., k] if K.ndim == 2 else shifted[..., None] * kernel[..., k])
-    return _finish(y, signal, D).to(u.dtype)
+    return _add_direct(y, signal, D).to(u.dtype)
 
 
-def _finish(y: Tensor, signal: Tensor, D: Tensor | None) -> Tensor:
+def fft_conv_step(u_t: Tensor, K: Tensor, D: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute one step.
+
+    Parameters
+    ----------
+    u_t : Tensor of shape (B, H)
+        Input of this step.
+    K, D
+        As in :func:`fft_conv`.
+    state : Tensor of shape (B, L_k - 1, H)
+        The inputs before this step, oldest first; zeros at the start. Left untouched.
+
+    Returns
+    -------
+    y_t : Tensor of shape (B, H) or (B, H, M)
+        In the dtype of `u_t`.
+    state : Tensor of shape (B, L_k - 1, H)
+        The inputs before the next step.
+
+    Examples
+    --------
+    >>> y, state = fft_conv_step(torch.ones(1, 1), torch.tensor([[1.0, 0.5]]), None, torch.zeros(1, 1, 1))
+    >>> y.item(), state.item()
+    (1.0, 1.0)
+    """
+    dtype = _dispatch.accumulation_dtype(u_t, K)
+    inputs = torch.cat((state, u_t[:, None].to(state.dtype)), 1)
+    signal, taps = inputs.to(dtype).transpose(1, 2), K.to(dtype).flip(-1)
+    y = (signal * taps).sum(-1) if K.ndim == 2 else (signal[:, :, None] * taps).sum(-1)
+    return _add_direct(y, u_t.to(dtype), D).to(u_t.dtype), inputs[:, 1:]
+
+
+def _add_direct(y: Tensor, signal: Tensor, D: Tensor | None) -> Tensor:
     if D is None:
         return y
-    return y + (signal if y.ndim == 3 else signal[..., None]) * D.to(y.dtype)
+    return y + (signal if y.ndim == signal.ndim else signal[..., None]) * D.to(y.dtype)
 
 
-def _by_fft(u: Tensor, K: Tensor) -> Tensor:
-    """Multiply spectra of at least L + L_k - 1 points, so that nothing wraps around; K is (H, M, L_k)."""
-    length = u.shape[1]
-    n = _fast_length(length + K.shape[-1] - 1)
-    spectrum = torch.fft.rfft(u.transpose(1, 2), n)[:, :, None] * torch.fft.rfft(K, n)
-    return torch.fft.irfft(spectrum, n)[..., :length].permute(0, 3, 1, 2)
+def _fft_conv(u: Tensor, K: Tensor) -> Tensor:
+    """Convolve u (B, L, H) with K (H, M, L_k <= L), without a direct path: (B, L, H, M)."""
+    if _takes_taps(u, K):
+        size, length, width = u.shape
+        wide, taps = _widened(u, K)
+        y = _dilated_conv(wide, taps, None, None, None, 1, 1 - K.shape[-1], "none")
+        return y.view(size, length, width, K.shape[1])
+    return _by_fft(u, K)
 
 
-def _by_taps(u: Tensor, K: Tensor) -> Tensor:
-    """Apply each tap to whole rows: the M kernels of a channel become M channels with the same input."""
+def _fft_conv_fake(u: Tensor, K: Tensor) -> Tensor:
+    return u.new_empty(*u.shape, K.shape[1])
+
+
+def _fft_conv_backward(u: Tensor, K: Tensor, g: Tensor, need_u: bool, need_K: bool) -> tuple[Tensor, Tensor]:
+    """Correlate: du[t] = sum_k K[k] g[t+k], dK[k] = sum_{b,t} g[t] u[t-k]; empty where not needed."""
+    du, dK = _taps_adjoint(u, K, g) if _takes_taps(u, K) else _fft_adjoint(u, K, g, need_u, need_K)
+    return (du if need_u else u.new_empty(0)), (dK if need_K else K.new_empty(0))
+
+
+def _fft_conv_backward_fake(u: Tensor, K: Tensor, g: Tensor, need_u: bool, need_K: bool) -> tuple[Tensor, Tensor]:
+    return u.new_empty(u.shape if need_u else (0,)), K.new_empty(K.shape if need_K else (0,))
+
+
+def _setup(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    need_u, need_K = ctx.needs_input_grad
+    du, dK = _op_backward(*ctx.saved_tensors, g, need_u, need_K)
+    return du if need_u else None, dK if need_K else None
+
+
+def _takes_taps(u: Tensor, K: Tensor) -> bool:
+    backend = _dispatch.choose("fft_conv", u.device, _dispatch.accumulation_dtype(u, K))
+    if backend == "reference":
+        # Asked for, it is the direct sum; as the only one left it leaves the choice of the method open.
+        return "TSREC_BACKEND" in os.environ
+    _, channels, n_taps = K.shape
+    # The first steps reach fewer taps; the kernels of a channel share one transform of the input.
+    products = n_taps * (1 - (n_taps - 1) / (2 * u.shape[1]))
+    return products <= TAPS_MAX[backend] * (1 + 1 / channels) / 2
+
+
+def _widened(u: Tensor, K: Tensor) -> tuple[Tensor, Tensor]:
+    """Make the M kernels of a channel M channels with the same input, and order taps by time."""
     size, length, width = u.shape
     channels, n_taps = K.shape[1:]
     wide = u[..., None].expand(-1, -1, -1, channels).reshape(size, length, width * channels)
-    y = _Taps.apply(wide, K.reshape(width * channels, n_taps).T)
-    return y.view(size, length, width, channels)
+    return wide, K.flip(-1).reshape(width * channels, n_taps)
 
 
-class _Taps(torch.autograd.Function):
-    """The direct sum with its adjoint: du correlates g with the taps, dtaps correlates g with u."""
+def _taps_adjoint(u: Tensor, K: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    wide, taps = _widened(u, K)
+    flat = g.reshape(wide.shape)
+    dwide, dtaps, _, _ = _dilated_conv_backward(wide, taps, None, None, flat, 1, 1 - K.shape[-1], "none")
+    du = dwide.view(*u.shape, K.shape[1])
+    return du[..., 0] if K.shape[1] == 1 else du.sum(-1), dtaps.view(K.shape).flip(-1)
 
-    @staticmethod
-    def forward(ctx: Any, u: Tensor, taps: Tensor) -> Tensor:
-        ctx.save_for_backward(u, taps)
-        return _dispatch.load("numba_conv").conv(u, taps)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        u, taps = ctx.saved_tensors
-        kernels = _dispatch.load("numba_conv")
-        du = kernels.conv(g, taps, reverse=True) if ctx.needs_input_grad[0] else None
-        dtaps = kernels.conv_taps_gradient(u, g, taps.shape[0]) if ctx.needs_input_grad[1] else None
-        return du, dtaps
+def _by_fft(u: Tensor, K: Tensor) -> Tensor:
+    """Multiply spectra of at least L + L_k - 1 points, so that nothing wraps around."""
+    dtype, length = _dispatch.accumulation_dtype(u, K), u.shape[1]
+    n = _fast_length(length + K.shape[-1] - 1)
+    y = _memory.empty((*u.shape, K.shape[1]), u.dtype, u.device)
+    K_hat = torch.fft.rfft(K.to(dtype), n)
+    for rows in _chunks(u):
+        product = _spectrum(u[rows, ..., None], dtype, n) * K_hat
+        y[rows] = torch.fft.irfft(product, n)[..., :length].permute(0, 3, 1, 2)
+    return y
+
+
+def _fft_adjoint(u: Tensor, K: Tensor, g: Tensor, need_u: bool, need_K: bool) -> tuple[Tensor, Tensor]:
+    dtype, length = _dispatch.accumulation_dtype(u, K), u.shape[1]
+    n = _fast_length(length + K.shape[-1] - 1)
+    du = _memory.empty(u.shape, u.dtype, u.device)
+    K_hat = torch.fft.rfft(K.to(dtype), n)
+    dK_hat = torch.zeros_like(K_hat)
+    for rows in _chunks(u):
+        g_hat = _spectrum(g[rows], dtype, n)
+        # conj() is lazy, and inside an operator of a compiled graph torch would forget it.
+        if need_u:
+            du[rows] = torch.fft.irfft((g_hat * K_hat.conj_physical()).sum(2), n)[..., :length].transpose(1, 2)
+        if need_K:
+            dK_hat += (g_hat * _spectrum(u[rows, ..., None], dtype, n).conj_physical()).sum(0)
+    return du, torch.fft.irfft(dK_hat, n)[..., : K.shape[-1]].to(K.dtype).clone(memory_format=torch.contiguous_format)
+
+
+def _spectrum(signal: Tensor, dtype: torch.dtype, n: int) -> Tensor:
+    """Transform (B, L, H, M) along time: (B, H, M, n / 2 + 1)."""
+    return torch.fft.rfft(signal.to(dtype).permute(0, 2, 3, 1), n)
+
+
+def _chunks(u: Tensor) -> list[slice]:
+    """Split the batch on a CPU so that the spectra of a part stay in cache."""
+    size, length, width = u.shape
+    count = max(1, CHUNK_ELEMENTS // (length * width)) if u.device.type == "cpu" else max(1, size)
+    return [slice(start, start + count) for start in range(0, size, count)]
 
 
 def _fast_length(n: int) -> int:
@@ -144,3 +240,7 @@ def _check_shapes(u: Tensor, K: Tensor, D: Tensor | None) -> None:
         )
     if D is not None and D.shape != K.shape[:-1]:
         raise ValueError(f"D must have shape {tuple(K.shape[:-1])}, as K without its last axis, got {tuple(D.shape)}.")
+
+
+_op = _ops.register(_fft_conv, _fft_conv_fake, _setup, _backward)
+_op_backward = _ops.register(_fft_conv_backward, _fft_conv_backward_fake)
