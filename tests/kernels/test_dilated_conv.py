@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 from torch.autograd import gradcheck
+from torch.library import opcheck
 from torch.nn import functional
 
 from tsrec.kernels import (
@@ -291,9 +292,9 @@ def test_an_empty_batch_is_legal():
 def test_the_operators_keep_torchs_rules(initial):
     x, weight, bias, residual, before = make(2, 9, 3, 4, 6 if initial else None, torch.float32)
     offset = -6
-    torch.library.opcheck(torch.ops.tsrec.dilated_conv.default, (x, weight, bias, residual, before, 2, offset, "silu"))
+    opcheck(torch.ops.tsrec.dilated_conv.default, (x, weight, bias, residual, before, 2, offset, "silu"))
     arguments = [None if t is None else t.detach() for t in (x, weight, bias, before, residual)]
-    torch.library.opcheck(torch.ops.tsrec.dilated_conv_backward.default, (*arguments, 2, offset, "silu"))
+    opcheck(torch.ops.tsrec.dilated_conv_backward.default, (*arguments, 2, offset, "silu"))
 
 
 @pytest.mark.parametrize(

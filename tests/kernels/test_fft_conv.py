@@ -155,10 +155,10 @@ def test_two_runs_agree_bit_for_bit():
 @pytest.mark.usefixtures("method")
 def test_the_operators_keep_torchs_rules():
     u, K, _ = make(9, 7, 2, torch.float32)
-    torch.library.opcheck(torch.ops.tsrec.fft_conv.default, (u.requires_grad_(), K.requires_grad_()))
+    opcheck(torch.ops.tsrec.fft_conv.default, (u.requires_grad_(), K.requires_grad_()))
     g = torch.randn(2, 9, 3, 2)
     for needs in ((True, True), (True, False), (False, True)):
-        torch.library.opcheck(torch.ops.tsrec.fft_conv_backward.default, (u.detach(), K.detach(), g, *needs))
+        opcheck(torch.ops.tsrec.fft_conv_backward.default, (u.detach(), K.detach(), g, *needs))
 
 
 def test_fast_length_is_smooth_even_and_never_too_short():
