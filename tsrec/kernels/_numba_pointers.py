@@ -19,10 +19,10 @@ INPUT, OUTPUT, SUMS, SUMS_0, SUMS_1, SUMS_2, SUMS_3 = range(7)
 _PARTS = {INPUT: "i", OUTPUT: "o", SUMS: "0123", SUMS_0: "0", SUMS_1: "1", SUMS_2: "2", SUMS_3: "3"}
 
 # For a type checker, which would count the context among the arguments of the caller.
-_compiled: Callable[[Any], Any] = intrinsic
+compiled: Callable[[Any], Any] = intrinsic
 
 
-@_compiled
+@compiled
 def pointer(typing_context, array, index):  # type: ignore[no-untyped-def]
     """Return the address of an element of a contiguous array, counted as if it were flat."""
 
@@ -33,7 +33,7 @@ def pointer(typing_context, array, index):  # type: ignore[no-untyped-def]
     return types.CPointer(array.dtype)(array, types.intp), generate
 
 
-@_compiled
+@compiled
 def load(typing_context, address, index, role):  # type: ignore[no-untyped-def]
     """Return address[index], where `role` is a constant."""
     if not isinstance(role, types.IntegerLiteral):
@@ -47,7 +47,7 @@ def load(typing_context, address, index, role):  # type: ignore[no-untyped-def]
     return address.dtype(address, types.intp, role), generate
 
 
-@_compiled
+@compiled
 def store(typing_context, address, index, role, value):  # type: ignore[no-untyped-def]
     """Set address[index] = value, where `role` is a constant."""
     if not isinstance(role, types.IntegerLiteral):

@@ -10,22 +10,24 @@ from typing import Any
 from llvmlite import ir
 from numba import carray, types
 from numba.core import cgutils
-from numba.extending import intrinsic, register_jitable
+from numba.extending import register_jitable
+
+from tsrec.kernels._numba_pointers import compiled, pointer
 
 
 def rows_on_stack(width: int) -> Any:
     """Make a function for compiled code: row(like), a row on the stack with elements of the type of `like`, not set."""
 
-    def pointer(typing_context, like):  # type: ignore[no-untyped-def]
+    def memory(typing_context, like):  # type: ignore[no-untyped-def]
         def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
             element = context.get_value_type(like)
-            memory = cgutils.alloca_once(builder, ir.ArrayType(element, width))
-            memory.align = 64
-            return builder.bitcast(memory, element.as_pointer())
+            row = cgutils.alloca_once(builder, ir.ArrayType(element, width))
+            row.align = 64
+            return builder.bitcast(row, element.as_pointer())
 
         return types.CPointer(like)(like), generate
 
-    new = intrinsic(pointer)
+    new = compiled(memory)
 
     def row(like):  # type: ignore[no-untyped-def]
         return carray(new(like), (width,))
@@ -40,15 +42,6 @@ def rows_of_arrays(width: int) -> Any:
     """
 
     def view(array, start):  # type: ignore[no-untyped-def]
-        return carray(_pointer(array, start), (width,))
+        return carray(pointer(array, start), (width,))
 
     return register_jitable(view)
-
-
-@intrinsic
-def _pointer(typing_context, array, start):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return builder.gep(data, [args[1]])
-
-    return types.CPointer(array.dtype)(array, types.intp), generate

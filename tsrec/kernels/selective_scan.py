@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from tsrec.kernels import _dispatch, _ops
 from tsrec.kernels.linear_scan import _adjoint_reference as linear_adjoint
-from tsrec.kernels.linear_scan import linear_scan_reference
+from tsrec.kernels.linear_scan import _order, linear_scan_reference
 
 _Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -114,10 +114,12 @@ def selective_scan_reference(
     [3.0, 2.0, 1.0]
     """
     h = _start(u, dt, A, B, C, D, z, dt_bias, h0)
+    # One unbind instead of L subscripts: the gradient of each subscript would be a tensor of full size.
+    us, dts, Bs, Cs = (x.unbind(1) for x in (u, dt, B, C))
+    gates = [None] * len(us) if z is None else z.unbind(1)
     steps = []
-    for t in _order(u.shape[1], reverse):
-        gate = None if z is None else z[:, t]
-        y, h = selective_scan_step(u[:, t], dt[:, t], A, B[:, t], C[:, t], D, gate, dt_bias, h, softplus)
+    for t in _order(len(us), reverse):
+        y, h = selective_scan_step(us[t], dts[t], A, Bs[t], Cs[t], D, gates[t], dt_bias, h, softplus)
         steps.append(y)
     if reverse:
         steps.reverse()
@@ -322,10 +324,6 @@ def _adjoint_reference(
         None if dt_bias is None else ddt.sum((0, 1)),
         dh0.view(h0.shape),
     )
-
-
-def _order(length: int, reverse: bool) -> range:
-    return range(length - 1, -1, -1) if reverse else range(length)
 
 
 def _start(
