@@ -9,7 +9,7 @@ from _timing import Candidate, Table, Tensors, backward, both, forward, medians,
 from torch import Tensor
 from torch.nn import functional
 
-from tsrec.kernels import _memory, selective_scan, selective_scan_reference
+from tsrec.kernels import _memory, selective_scan, selective_scan_reference, selective_scan_step
 
 try:
     from mambapy.pscan import pscan
@@ -36,6 +36,17 @@ def loop(
     u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, bias: Tensor, **_: Tensor
 ) -> Tensor:
     return selective_scan_reference(u, dt, A, B, C, D, z, bias)[0]
+
+
+def subscripts(
+    u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, bias: Tensor, **_: Tensor
+) -> Tensor:
+    """The loop as it is usually written, whose every subscript costs a full-size tensor in the backward pass."""
+    h, steps = u.new_zeros(u.shape[0], u.shape[2], A.shape[1]), []
+    for t in range(u.shape[1]):
+        y, h = selective_scan_step(u[:, t], dt[:, t], A, B[:, t], C[:, t], D, z[:, t], bias, h)
+        steps.append(y)
+    return torch.stack(steps, 1)
 
 
 def tree(
@@ -73,7 +84,7 @@ def _candidates(shape: tuple[int, int, int]) -> dict[str, Candidate]:
     if states <= LOOP_MAX_STATES:
         candidates["loop"] = forward(loop, inputs)
     if states <= LOOP_BOTH_MAX_STATES and shape[1] <= 4096:
-        candidates["loop both"] = both(loop, inputs, NAMES)
+        candidates |= {"loop both": both(loop, inputs, NAMES), "subscripts both": both(subscripts, inputs, NAMES)}
     if pscan is not None and states <= TREE_MAX_STATES:
         candidates |= {"tree": forward(tree, inputs), "tree both": both(tree, inputs, NAMES)}
     return candidates
@@ -103,6 +114,7 @@ def measure(repeats: int) -> list[dict[str, object]]:
     table = Table(
         f"selective_scan with D, z and bias, N = {N}, float32",
         *("(B, L, D)", "exp ms", "fwd ms", "both ms", "fwd / exp", "bwd / exp", "loop / fwd", "loop both / both"),
+        "loop with subscripts both / both",
         *("mambapy / fwd", "mambapy both / both", "extra memory, (B, L, D) arrays"),
     )
     for shape in SHAPES:
@@ -112,6 +124,7 @@ def measure(repeats: int) -> list[dict[str, object]]:
             str(shape),
             *(t[name] for name in ("exp", "fwd", "both")),
             *(ratio(t, "fwd", "exp"), ratio(t, "bwd", "exp"), ratio(t, "loop", "fwd"), ratio(t, "loop both", "both")),
+            ratio(t, "subscripts both", "both"),
             *(ratio(t, "tree", "fwd"), ratio(t, "tree both", "both"), extra),
         )
     return table.rows

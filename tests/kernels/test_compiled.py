@@ -18,6 +18,12 @@ def scanned(x, gate):
     return h + backwards
 
 
+def scanned_complex(x, gate):
+    a, b = torch.complex(0.5 * torch.tanh(gate), 0.5 * torch.tanh(x)), torch.complex(x, gate)
+    h, h_last = linear_scan(a, b)
+    return (linear_scan(a.conj(), h, h_last.conj(), reverse=True)[0] * h.conj()).real
+
+
 def selected(x, gate):
     decay = -torch.arange(1.0, STATES + 1).expand(WIDTH, STATES).contiguous()
     y, h_last = selective_scan(x, gate, decay, x[..., :STATES], gate[..., :STATES], z=gate)
@@ -37,7 +43,7 @@ def convolved_long(x, gate):
     return fft_conv(x, gate[0].T, x[0, 0])
 
 
-PRIMITIVES = (scanned, selected, convolved, convolved_short, convolved_long)
+PRIMITIVES = (scanned, scanned_complex, selected, convolved, convolved_short, convolved_long)
 
 
 class Model(nn.Module):
@@ -72,18 +78,21 @@ def check_compiled(primitive, backend):
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_a_compiled_graph_is_whole_and_gives_the_same(primitive):
+@pytest.mark.parametrize("backend", ["numba", "reference"])
+def test_a_compiled_graph_is_whole_and_gives_the_same(monkeypatch, primitive, backend):
+    monkeypatch.setenv("TSREC_BACKEND", backend)
     check_compiled(primitive, "aot_eager")
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own code generator
+@pytest.mark.filterwarnings("ignore:Torchinductor does not support code generation for complex")
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_generated_code_around_the_primitives_gives_the_same(primitive):
     check_compiled(primitive, "inductor")
 
 
-@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize("primitive", [p for p in PRIMITIVES if p is not scanned_complex])
 def test_autocast_around_the_primitives_stays_close(primitive):
     model, x = make(primitive)
     wanted = model(x)

@@ -161,14 +161,15 @@ def _backward(ctx: Any, g: Tensor, g_last: Tensor) -> tuple[Tensor | None, Tenso
 def _adjoint_reference(
     a: Tensor, h: Tensor, h0: Tensor, g: Tensor, g_last: Tensor, reverse: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    decay = a.expand(h.shape).conj()
+    # conj() is lazy, and inside an operator of a compiled graph torch may forget it.
+    decay = a.expand(h.shape).conj_physical()
     db = torch.empty_like(h)
     carry = g_last
     for t in reversed(_order(h.shape[1], reverse)):
         db[:, t] = g[:, t] + carry
         carry = decay[:, t] * db[:, t]
     before = torch.cat((h[:, 1:], h0[:, None]), 1) if reverse else torch.cat((h0[:, None], h[:, :-1]), 1)
-    return db * before.conj(), db, carry
+    return db * before.conj_physical(), db, carry
 
 
 def _order(length: int, reverse: bool) -> range:
