@@ -18,6 +18,8 @@ from tsrec.kernels import (
 )
 
 BACKENDS = ["reference", "numba"]
+# Emulation takes milliseconds per tile, so it runs some of the tests only.
+EMULATED_TOO = [*BACKENDS, "triton"]
 CAUSAL, SYMMETRIC, REVERSE = {}, {"causal": False}, {"reverse": True}
 ACTIVATIONS = (None, "silu", "relu")
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -96,7 +98,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EMULATED_TOO)
 @pytest.mark.parametrize("direction", [CAUSAL, SYMMETRIC, REVERSE], ids=str)
 @pytest.mark.parametrize(("length", "width", "size", "n_taps", "dilation"), CASES)
 def test_outputs_and_gradients_equal_the_reference(
@@ -113,7 +115,7 @@ def test_outputs_and_gradients_equal_the_reference(
     assert relative(gradients(found, tensors), gradients(wanted, tensors)) < 1e-13
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EMULATED_TOO)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("given", list(itertools.product([False, True], repeat=3)), ids=str)
 def test_any_of_bias_residual_and_initial_may_be_left_out(monkeypatch, given, activation, backend):
@@ -126,7 +128,7 @@ def test_any_of_bias_residual_and_initial_may_be_left_out(monkeypatch, given, ac
     assert relative(gradients(found, tensors), gradients(wanted, tensors)) < 1e-13
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EMULATED_TOO)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_lower_precisions_stay_close_to_double(monkeypatch, dtype, backend):
     monkeypatch.setenv("TSREC_BACKEND", backend)
@@ -173,7 +175,7 @@ def name_of(direction):
     return {"{}": "CAUSAL", "{'causal': False}": "SYMMETRIC", "{'reverse': True}": "REVERSE"}[str(direction)]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EMULATED_TOO)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_the_future_has_gradient_exactly_zero(monkeypatch, reverse, backend):
     monkeypatch.setenv("TSREC_BACKEND", backend)
@@ -186,7 +188,7 @@ def test_the_future_has_gradient_exactly_zero(monkeypatch, reverse, backend):
         assert reached == sorted(s for s in wanted if 0 <= s < 40)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EMULATED_TOO)
 def test_nan_stays_in_its_row_and_out_of_the_past(monkeypatch, backend):
     monkeypatch.setenv("TSREC_BACKEND", backend)
     x, weight, bias, residual, _ = (None if t is None else t.detach() for t in make(3, 30, 9, 6))
@@ -239,7 +241,7 @@ def test_gradcheck(monkeypatch, activation, backend):
     assert gradcheck(lambda *tensors: call(dilated_conv, tensors, **options), tensors)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EMULATED_TOO)
 def test_non_contiguous_tensors_give_the_same(monkeypatch, backend):
     monkeypatch.setenv("TSREC_BACKEND", backend)
     tensors = make(2, 21, 6, 4, 3)

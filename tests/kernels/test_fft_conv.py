@@ -46,6 +46,11 @@ def test_outputs_and_gradients_equal_the_reference(monkeypatch, length, taps, ch
 
 
 @pytest.mark.usefixtures("method")
+def test_emulated_triton_kernels_equal_the_reference(monkeypatch):
+    test_outputs_and_gradients_equal_the_reference(monkeypatch, 33, 30, 3, "triton")
+
+
+@pytest.mark.usefixtures("method")
 def test_gradcheck():
     u, K, D = (x.requires_grad_() for x in make(5, 3, 2))
     assert gradcheck(fft_conv, (u[:1], K, D))
