@@ -37,6 +37,32 @@ def accumulation_dtype(*tensors: Tensor | None) -> torch.dtype:
     return dtype
 
 
+def check_floating(complex_too: bool = False, **tensors: Tensor | None) -> None:
+    """Refuse tensors whose dtype a primitive would silently truncate.
+
+    Parameters
+    ----------
+    complex_too : bool, default False
+        Whether complex numbers are welcome as well.
+    **tensors : Tensor or None
+        Arguments by name; None stands for one left out.
+
+    Raises
+    ------
+    TypeError
+        If one is of another dtype.
+
+    Examples
+    --------
+    >>> check_floating(u=torch.ones(1), D=None)
+    """
+    for name, tensor in tensors.items():
+        if tensor is None or tensor.is_floating_point() or (complex_too and tensor.is_complex()):
+            continue
+        kind = "floating or complex" if complex_too else "real floating"
+        raise TypeError(f"{name} must be of a {kind} dtype, got {tensor.dtype}; convert it, for example with .float().")
+
+
 def choose(primitive: str, device: torch.device, dtype: torch.dtype) -> str:
     """Name the backend that computes ``primitive`` for a device and a dtype.
 
