@@ -1,6 +1,7 @@
 """The dilated convolution equals its definition: values, all gradients, every direction, whole and in pieces."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -148,12 +149,24 @@ def test_lower_precisions_stay_close_to_double(monkeypatch, dtype, backend):
 @pytest.mark.parametrize("activation", ["silu", "relu"])
 def test_the_activation_holds_for_any_finite_number(monkeypatch, activation, backend):
     monkeypatch.setenv("TSREC_BACKEND", backend)
-    x = torch.tensor([-3e38, -1e5, -90.0, -1.0, 0.0, 1.0, 90.0, 1e5, 3e38]).view(1, 1, -1).requires_grad_()
-    y = dilated_conv(x, torch.ones(9, 1), activation=activation)
+    x = torch.tensor([-3e38, -1e30, -1e5, -90.0, -1.0, 0.0, 1.0, 90.0, 1e5, 3e38]).view(1, 1, -1).requires_grad_()
+    y = dilated_conv(x, torch.ones(10, 1), activation=activation)
     (dx,) = torch.autograd.grad(y.sum(), x)
     wanted = getattr(functional, activation)(x)
     assert torch.allclose(y, wanted, rtol=1e-6, atol=1e-30)
     assert torch.allclose(dx, torch.autograd.grad(wanted.sum(), x)[0], rtol=1e-5, atol=1e-30)
+
+
+@pytest.mark.parametrize("backend", EMULATED_TOO)
+@pytest.mark.filterwarnings("ignore:overflow")  # numpy's, under emulation
+def test_relu_of_infinity_and_overflow_is_torchs(monkeypatch, backend):
+    monkeypatch.setenv("TSREC_BACKEND", backend)
+    x = torch.tensor([-math.inf, -3e38, 3e38, math.inf, math.nan]).view(1, 1, -1).requires_grad_()
+    y = dilated_conv(x, torch.full((5, 1), 2.0), activation="relu")
+    wanted = functional.relu(2 * x)
+    torch.testing.assert_close(y, wanted, rtol=0, atol=0, equal_nan=True)
+    (dx,) = torch.autograd.grad(y[..., :4].sum(), x)
+    assert torch.equal(dx[..., :4], torch.autograd.grad(wanted[..., :4].sum(), x)[0][..., :4])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -13,12 +13,11 @@ from torch import Tensor
 
 from tsrec.kernels import _dispatch, _memory
 from tsrec.kernels._numba import OPTIONS, as_array, may_run_parallel, threads
-from tsrec.kernels._numba_math import at_least, sigmoid
+from tsrec.kernels._numba_math import at_least, silu, silu_slope
 from tsrec.kernels._numba_pointers import INPUT, OUTPUT, SUMS, SUMS_0, SUMS_1, SUMS_2, SUMS_3, load, pointer, store
 
 _ACTIVATIONS = {"none": 0, "silu": 1, "relu": 2}
-# From here down; a sigmoid of single precision stops short of zero, which a large factor would show.
-_SILU_IS_ZERO = np.float32(-100)
+_ZERO = np.float32(0)
 _TILE = 256
 # Partial sums over steps take memory per task; so many tasks keep any number of threads busy.
 _GRADIENT_TASKS = 64
@@ -266,13 +265,12 @@ def _finish(y, added, width, o, i, activation):  # type: ignore[no-untyped-def]
     """Turn a row of z into act(z) + added[i:]."""
     if activation == 1:
         for d in range(width):
-            z = at_least(load(y, o + d, OUTPUT), _SILU_IS_ZERO)
-            store(y, o + d, OUTPUT, z * sigmoid(z) + load(added, i + d, INPUT))
+            store(y, o + d, OUTPUT, silu(load(y, o + d, OUTPUT)) + load(added, i + d, INPUT))
     else:
         for d in range(width):
             z = load(y, o + d, OUTPUT)
             if activation == 2:
-                z = z * 0 if z <= 0 else z
+                z = at_least(z, _ZERO)
             store(y, o + d, OUTPUT, z + load(added, i + d, INPUT))
 
 
@@ -281,9 +279,7 @@ def _differentiate(y, g, width, start, activation):  # type: ignore[no-untyped-d
     """Turn a row of z into g act'(z)."""
     if activation == 1:
         for d in range(start, start + width):
-            z = at_least(load(y, d, OUTPUT), _SILU_IS_ZERO)
-            s = sigmoid(z)
-            store(y, d, OUTPUT, load(g, d, INPUT) * s * (1 + z * (1 - s)))
+            store(y, d, OUTPUT, load(g, d, INPUT) * silu_slope(load(y, d, OUTPUT)))
     elif activation == 2:
         for d in range(start, start + width):
             store(y, d, OUTPUT, load(g, d, INPUT) if load(y, d, OUTPUT) > 0 else load(g, d, INPUT) * 0)

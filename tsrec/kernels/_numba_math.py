@@ -28,6 +28,8 @@ _Q3, _Q4, _Q5 = _FLOAT32(-0.2484298199415207), _FLOAT32(0.19106008112430573), _F
 _Q6, _Q7, _Q8 = _FLOAT32(0.07822596281766891), _FLOAT32(-0.02950524350492902), _FLOAT32(0.005232694558799267)
 _LOG2_E = _FLOAT32(LOG2_E)
 _ZERO, _ONE, _LOW, _HIGH, _FINITE = _FLOAT32(0), _FLOAT32(1), _FLOAT32(-127), _FLOAT32(128), _FLOAT32(86)
+# From here down; sigmoid stops short of zero, which a large factor would show.
+_SILU_IS_ZERO = _FLOAT32(-100)
 
 
 def exp2(x: Any) -> Any:
@@ -129,3 +131,18 @@ def sigmoid(z: Any) -> Any:
 def softplus(x: Any) -> Any:
     """Return log(1 + e^x), whose derivative is sigmoid(x)."""
     return at_least(x, _ZERO) + log1p_unit(exp(-abs(x)))
+
+
+@register_jitable(**_JIT)
+def silu(z: Any) -> Any:
+    """Return z sigmoid(z)."""
+    z = at_least(z, _SILU_IS_ZERO)
+    return z * sigmoid(z)
+
+
+@register_jitable(**_JIT)
+def silu_slope(z: Any) -> Any:
+    """Return the derivative of :func:`silu`."""
+    z = at_least(z, _SILU_IS_ZERO)
+    s = sigmoid(z)
+    return s * (_ONE + z * (_ONE - s))
