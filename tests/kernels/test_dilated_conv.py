@@ -158,7 +158,7 @@ def test_the_activation_holds_for_any_finite_number(monkeypatch, activation, bac
 
 
 @pytest.mark.parametrize("backend", EMULATED_TOO)
-@pytest.mark.filterwarnings("ignore:overflow")  # numpy's, under emulation
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy's, under emulation
 def test_relu_of_infinity_and_overflow_is_torchs(monkeypatch, backend):
     monkeypatch.setenv("TSREC_BACKEND", backend)
     x = torch.tensor([-math.inf, -3e38, 3e38, math.inf, math.nan]).view(1, 1, -1).requires_grad_()
