@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.library import opcheck
 
-from tsrec.kernels import fft_conv, fft_conv_reference, fft_conv_step
+from tsrec.kernels import _dispatch, fft_conv, fft_conv_reference, fft_conv_step
 from tsrec.kernels.fft_conv import CHUNK_ELEMENTS, TAPS_MAX, _fast_length, _takes_taps
 
 BACKENDS = ["reference", "numba"]
@@ -158,12 +158,61 @@ def test_two_runs_agree_bit_for_bit():
 
 
 @pytest.mark.usefixtures("method")
-def test_the_operators_keep_torchs_rules():
-    u, K, _ = make(9, 7, 2, torch.float32)
+@pytest.mark.parametrize("channels", [None, 2])
+def test_the_operators_keep_torchs_rules(channels):
+    u, K, _ = make(9, 7, channels, torch.float32)
     opcheck(torch.ops.tsrec.fft_conv.default, (u.requires_grad_(), K.requires_grad_()))
-    g = torch.randn(2, 9, 3, 2)
+    g = torch.randn(2, 9, 3, *K.shape[1:-1])
     for needs in ((True, True), (True, False), (False, True)):
         opcheck(torch.ops.tsrec.fft_conv_backward.default, (u.detach(), K.detach(), g, *needs))
+
+
+@pytest.mark.usefixtures("method")
+@pytest.mark.parametrize("channels", [None, 1, 2])
+@pytest.mark.parametrize("length", [40, 100_000])  # the long one in memory that is kept for reuse
+def test_results_can_be_changed_in_place(length, channels):
+    u, K, D = (x.requires_grad_() for x in make(length, 3, channels, torch.float32))
+    fft_conv(u, K, D).add_(1).sum().backward()
+    u.grad.add_(1)
+    K.grad.add_(1)
+
+
+@pytest.mark.usefixtures("method")
+@pytest.mark.parametrize("channels", [None, 2])
+@pytest.mark.parametrize(("size", "width"), [(0, 3), (2, 0)])
+def test_no_rows_and_no_channels_are_legal(size, width, channels):
+    u = torch.zeros(size, 500, width, requires_grad=True)
+    K = torch.zeros((width, 500) if channels is None else (width, channels, 500), requires_grad=True)
+    y = fft_conv(u, K)
+    assert y.shape == fft_conv_reference(u, K).shape
+    y.sum().backward()
+    assert u.grad.shape == u.shape
+    assert torch.equal(K.grad, torch.zeros_like(K))
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex64], ids=str)
+@pytest.mark.parametrize("name", ["u", "K", "D"])
+def test_other_dtypes_are_refused(name, dtype):
+    tensors = {"u": torch.ones(1, 4, 2), "K": torch.ones(2, 3), "D": torch.ones(2)}
+    tensors[name] = tensors[name].to(dtype)
+    with pytest.raises(TypeError, match=f"{name} must be of a real floating dtype"):
+        fft_conv(**tensors)
+
+
+def test_an_empty_backend_variable_leaves_the_method_open(monkeypatch):
+    monkeypatch.setattr(_dispatch, "choose", lambda *_: "reference")
+    for value, taps in (("", False), ("reference", True)):
+        monkeypatch.setenv("TSREC_BACKEND", value)
+        assert _takes_taps(torch.empty(1, 9, 1), torch.empty(1, 1, 9)) == taps
+
+
+def test_a_step_keeps_the_precision_of_its_input():
+    u, K = torch.full((1, 2), 1 + 2**-12), torch.ones(2, 2)
+    y, state = fft_conv_step(u, K, None, torch.zeros(1, 1, 2, dtype=torch.bfloat16))
+    assert torch.equal(y, u)
+    assert state.dtype == torch.bfloat16
+    with pytest.raises(ValueError, match=r"state must have shape \(1, 1, 2\)"):
+        fft_conv_step(u, K, None, torch.zeros(1, 2, 2))
 
 
 def test_fast_length_is_smooth_even_and_never_too_short():
@@ -182,6 +231,7 @@ def test_fast_length_is_smooth_even_and_never_too_short():
     [
         ((2, 3), (3, 3), None, "u must have shape"),
         ((2, 3, 4), (3, 3), None, "K must have shape"),
+        ((2, 3, 4), (4, 0, 3), None, "K must have shape"),
         ((2, 3, 4), (4, 2, 3), (4,), "D must have shape"),
     ],
 )

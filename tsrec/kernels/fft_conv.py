@@ -20,7 +20,11 @@ def fft_conv(u: Tensor, K: Tensor, D: Tensor | None = None) -> Tensor:
     """Convolve each channel causally with its own kernels.
 
     Half precision is computed in float32 (FFTs of half precision are restricted on GPUs and absent on CPUs), float64
-    in float64. Kernel taps beyond the length of `u` cannot reach an output and are cut off first.
+    in float64. Kernel taps beyond the length of `u` cannot reach an output and are cut off first. By FFT a NaN spoils
+    all steps of its channel and batch row, earlier ones too; tap by tap it spoils none before its own.
+
+    There are first derivatives in reverse mode only (no ``torch.func.jvp``); :func:`fft_conv_reference` supports all
+    of torch's transforms.
 
     Parameters
     ----------
@@ -40,6 +44,8 @@ def fft_conv(u: Tensor, K: Tensor, D: Tensor | None = None) -> Tensor:
     ------
     ValueError
         If the shapes do not fit.
+    TypeError
+        If a tensor is not of a real floating dtype.
 
     Examples
     --------
@@ -47,13 +53,12 @@ def fft_conv(u: Tensor, K: Tensor, D: Tensor | None = None) -> Tensor:
     >>> fft_conv(u, torch.tensor([[1.0, 0.5]])).flatten().tolist()
     [1.0, 0.5, 2.0]
     """
-    _check_shapes(u, K, D)
+    _check(u, K, D)
     kernel = K.to(_dispatch.accumulation_dtype(u, K))[..., : u.shape[1]]
     if D is not None:
         # The direct path is the tap of the present step.
         kernel = kernel + functional.pad(D.to(kernel.dtype)[..., None], (0, kernel.shape[-1] - 1))
-    y = _op(u, kernel if K.ndim == 3 else kernel[:, None])
-    return y if K.ndim == 3 else y[..., 0]
+    return _op(u, kernel)
 
 
 def fft_conv_reference(u: Tensor, K: Tensor, D: Tensor | None = None) -> Tensor:
@@ -65,7 +70,7 @@ def fft_conv_reference(u: Tensor, K: Tensor, D: Tensor | None = None) -> Tensor:
     >>> fft_conv_reference(u, torch.tensor([[1.0, 0.5]])).flatten().tolist()
     [1.0, 0.5, 2.0]
     """
-    _check_shapes(u, K, D)
+    _check(u, K, D)
     length = u.shape[1]
     dtype = _dispatch.accumulation_dtype(u, K)
     signal, kernel = u.to(dtype), K.to(dtype)[..., :length]
@@ -95,17 +100,28 @@ def fft_conv_step(u_t: Tensor, K: Tensor, D: Tensor | None, state: Tensor) -> tu
     state : Tensor of shape (B, L_k - 1, H)
         The inputs before the next step.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If shapes or dtypes do not fit.
+
     Examples
     --------
     >>> y, state = fft_conv_step(torch.ones(1, 1), torch.tensor([[1.0, 0.5]]), None, torch.zeros(1, 1, 1))
     >>> y.item(), state.item()
     (1.0, 1.0)
     """
-    dtype = _dispatch.accumulation_dtype(u_t, K)
-    inputs = torch.cat((state, u_t[:, None].to(state.dtype)), 1)
-    signal, taps = inputs.to(dtype).transpose(1, 2), K.to(dtype).flip(-1)
+    if u_t.ndim != 2:
+        raise ValueError(f"u_t must have shape (B, H), got {tuple(u_t.shape)}.")
+    _check(u_t[:, None], K, D)
+    wanted = (u_t.shape[0], K.shape[-1] - 1, u_t.shape[1])
+    if state.shape != wanted:
+        raise ValueError(f"state must have shape {wanted}, got {tuple(state.shape)}.")
+    dtype = _dispatch.accumulation_dtype(u_t, K, state)
+    inputs = torch.cat((state.to(dtype), u_t[:, None].to(dtype)), 1)
+    signal, taps = inputs.transpose(1, 2), K.to(dtype).flip(-1)
     y = (signal * taps).sum(-1) if K.ndim == 2 else (signal[:, :, None] * taps).sum(-1)
-    return _add_direct(y, u_t.to(dtype), D).to(u_t.dtype), inputs[:, 1:]
+    return _add_direct(y, inputs[:, -1], D).to(u_t.dtype), inputs[:, 1:].to(state.dtype)
 
 
 def _add_direct(y: Tensor, signal: Tensor, D: Tensor | None) -> Tensor:
@@ -115,27 +131,45 @@ def _add_direct(y: Tensor, signal: Tensor, D: Tensor | None) -> Tensor:
 
 
 def _fft_conv(u: Tensor, K: Tensor) -> Tensor:
-    """Convolve u (B, L, H) with K (H, M, L_k <= L), without a direct path: (B, L, H, M)."""
-    if _takes_taps(u, K):
-        size, length, width = u.shape
-        wide, taps = _widened(u, K)
-        y = _dilated_conv(wide, taps, None, None, None, 1, 1 - K.shape[-1], "none")
-        return y.view(size, length, width, K.shape[1])
-    return _by_fft(u, K)
+    """Convolve u (B, L, H) with K (H, L_k) or (H, M, L_k), L_k <= L, without a direct path."""
+    shape, kernels = u.shape + K.shape[1:-1], _by_channel(K)
+    if u.numel() == 0:
+        return u.new_empty(shape)
+    if not _takes_taps(u, kernels):
+        return _by_fft(u, kernels, shape)
+    wide, taps = _widened(u, kernels)
+    y = _dilated_conv(wide, taps, None, None, None, 1, 1 - K.shape[-1], "none")
+    return _shaped(y, shape)
 
 
 def _fft_conv_fake(u: Tensor, K: Tensor) -> Tensor:
-    return u.new_empty(*u.shape, K.shape[1])
+    return u.new_empty(u.shape + K.shape[1:-1])
 
 
 def _fft_conv_backward(u: Tensor, K: Tensor, g: Tensor, need_u: bool, need_K: bool) -> tuple[Tensor, Tensor]:
     """Correlate: du[t] = sum_k K[k] g[t+k], dK[k] = sum_{b,t} g[t] u[t-k]; empty where not needed."""
-    du, dK = _taps_adjoint(u, K, g) if _takes_taps(u, K) else _fft_adjoint(u, K, g, need_u, need_K)
-    return (du if need_u else u.new_empty(0)), (dK if need_K else K.new_empty(0))
+    kernels = _by_channel(K)
+    if u.numel() == 0:
+        du, dK = u.new_empty(u.shape), K.new_zeros(kernels.shape)
+    elif _takes_taps(u, kernels):
+        du, dK = _taps_adjoint(u, kernels, g)
+    else:
+        du, dK = _fft_adjoint(u, kernels, g.view(*u.shape, -1), need_u, need_K)
+    return (du if need_u else u.new_empty(0)), (_shaped(dK, K.shape) if need_K else K.new_empty(0))
 
 
 def _fft_conv_backward_fake(u: Tensor, K: Tensor, g: Tensor, need_u: bool, need_K: bool) -> tuple[Tensor, Tensor]:
     return u.new_empty(u.shape if need_u else (0,)), K.new_empty(K.shape if need_K else (0,))
+
+
+def _by_channel(K: Tensor) -> Tensor:
+    """Return K with its axis M."""
+    return K if K.ndim == 3 else K[:, None]
+
+
+def _shaped(result: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Give a result its shape; as a view of it, autograd would refuse to change it in place."""
+    return result if result.shape == shape else torch.ops.aten._unsafe_view(result, shape)
 
 
 def _setup(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -152,7 +186,7 @@ def _takes_taps(u: Tensor, K: Tensor) -> bool:
     backend = _dispatch.choose("fft_conv", u.device, _dispatch.accumulation_dtype(u, K))
     if backend == "reference":
         # Asked for, it is the direct sum; as the only one left it leaves the choice of the method open.
-        return "TSREC_BACKEND" in os.environ
+        return bool(os.environ.get("TSREC_BACKEND"))
     _, channels, n_taps = K.shape
     # The first steps reach fewer taps; the kernels of a channel share one transform of the input.
     products = n_taps * (1 - (n_taps - 1) / (2 * u.shape[1]))
@@ -171,19 +205,20 @@ def _taps_adjoint(u: Tensor, K: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     wide, taps = _widened(u, K)
     flat = g.reshape(wide.shape)
     dwide, dtaps, _, _ = _dilated_conv_backward(wide, taps, None, None, flat, 1, 1 - K.shape[-1], "none")
-    du = dwide.view(*u.shape, K.shape[1])
-    return du[..., 0] if K.shape[1] == 1 else du.sum(-1), dtaps.view(K.shape).flip(-1)
+    du = dwide if K.shape[1] == 1 else dwide.view(*u.shape, -1).sum(-1)
+    return du, dtaps.view(K.shape).flip(-1)
 
 
-def _by_fft(u: Tensor, K: Tensor) -> Tensor:
+def _by_fft(u: Tensor, K: Tensor, shape: torch.Size) -> Tensor:
     """Multiply spectra of at least L + L_k - 1 points, so that nothing wraps around."""
     dtype, length = _dispatch.accumulation_dtype(u, K), u.shape[1]
     n = _fast_length(length + K.shape[-1] - 1)
-    y = _memory.empty((*u.shape, K.shape[1]), u.dtype, u.device)
+    y = _memory.empty(shape, u.dtype, u.device)
+    parts = y.view(*u.shape, -1)
     K_hat = torch.fft.rfft(K.to(dtype), n)
     for rows in _chunks(u):
         product = _spectrum(u[rows, ..., None], dtype, n) * K_hat
-        y[rows] = torch.fft.irfft(product, n)[..., :length].permute(0, 3, 1, 2)
+        parts[rows] = torch.fft.irfft(product, n)[..., :length].permute(0, 3, 1, 2)
     return y
 
 
@@ -230,16 +265,17 @@ def _fast_length(n: int) -> int:
     return best
 
 
-def _check_shapes(u: Tensor, K: Tensor, D: Tensor | None) -> None:
+def _check(u: Tensor, K: Tensor, D: Tensor | None) -> None:
     if u.ndim != 3 or u.shape[1] < 1:
         raise ValueError(f"u must have shape (B, L, H) with L >= 1, got {tuple(u.shape)}.")
-    if K.ndim not in (2, 3) or K.shape[0] != u.shape[2] or K.shape[-1] < 1:
+    if K.ndim not in (2, 3) or K.shape[0] != u.shape[2] or 0 in K.shape[1:]:
         raise ValueError(
             f"K must have shape ({u.shape[2]}, L_k) or ({u.shape[2]}, M, L_k) to go with u of shape "
             f"{tuple(u.shape)}, got {tuple(K.shape)}."
         )
     if D is not None and D.shape != K.shape[:-1]:
         raise ValueError(f"D must have shape {tuple(K.shape[:-1])}, as K without its last axis, got {tuple(D.shape)}.")
+    _dispatch.check_floating(u=u, K=K, D=D)
 
 
 _op = _ops.register(_fft_conv, _fft_conv_fake, _setup, _backward)
