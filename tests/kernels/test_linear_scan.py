@@ -34,7 +34,9 @@ def make(kind, length, dtype, seed=0):
 
 
 def relative(found, wanted):
-    return max(((x - y).abs().max() / (1 + y.abs().max())).item() for x, y in zip(found, wanted, strict=True))
+    # A maximum of tensors is NaN if one of them holds NaN; Python's max would drop it.
+    pairs = zip(found, wanted, strict=True)
+    return torch.stack([((x - y).abs().max() / (1 + y.abs().max())).double() for x, y in pairs]).max().item()
 
 
 def assert_equals_the_reference(inputs, cotangents, reverse):
@@ -213,6 +215,51 @@ def test_chunks_of_matrix_products_equal_the_scan():
         out.append((cm @ bm.T * inside) @ x + total.exp()[:, None] * (cm @ S))
         S = total[-1].exp() * S + (bm * (total[-1] - total).exp()[:, None]).T @ x
     assert (torch.cat(out) - wanted).abs().max() < 1e-13
+
+
+@pytest.mark.parametrize("backend", ["numba", "reference", "triton"])
+@pytest.mark.parametrize(("size", "width"), [(0, 3), (2, 0)])
+def test_nothing_in_gives_nothing_out(monkeypatch, size, width, backend):
+    monkeypatch.setenv("TSREC_BACKEND", backend)
+    inputs = [torch.rand(shape, requires_grad=True) for shape in ((width,), (size, 4, width), (size, width))]
+    for reverse in (False, True):
+        h, h_last = linear_scan(*inputs, reverse=reverse)
+        assert h.shape == inputs[1].shape
+        assert h_last.shape == inputs[2].shape
+        gradients = torch.autograd.grad(h.sum() + h_last.sum(), inputs)
+        assert all((x == 0).all() for x in gradients)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64], ids=str)
+def test_long_sums_do_not_drift(dtype):
+    b, a = torch.full((1, 200_000, 2), 0.1, dtype=dtype), torch.full((2,), 0.5, dtype=dtype)
+    found, wanted = (
+        torch.autograd.grad(linear_scan(x, b.to(x.dtype))[0].sum().abs(), x)[0]
+        for x in (a.requires_grad_(), a.detach().to(torch.promote_types(dtype, torch.float64)).requires_grad_())
+    )
+    assert relative([found], [wanted.to(dtype)]) < 1e-5
+
+
+def test_a_precise_decay_gets_a_precise_gradient():
+    a, b = torch.rand(3, dtype=torch.float64), torch.rand(2, 50, 3)
+    h, _ = linear_scan(a.requires_grad_(), b)
+    assert h.dtype == torch.float32
+    wanted = torch.autograd.grad(linear_scan_reference(a, b.double())[0].sum(), a)
+    assert relative(torch.autograd.grad(h.sum(), a), wanted) < 1e-12
+
+
+@pytest.mark.parametrize("length", [10, 10_000])
+def test_results_may_be_changed_in_place(length):
+    a, b = torch.rand(64, requires_grad=True), torch.rand(2, length, 64, requires_grad=True)
+    h, h_last = linear_scan(a, b)
+    h_last.add_(1).detach_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        h.add_(1).sum().backward()  # the gradient needs h as it was
+
+
+def test_whole_numbers_are_refused_not_truncated():
+    with pytest.raises(TypeError, match="b must be of a floating or complex dtype, got torch.int64"):
+        linear_scan(torch.tensor([0.5]), torch.ones(1, 3, 1, dtype=torch.int64))
 
 
 @pytest.mark.parametrize(

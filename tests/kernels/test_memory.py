@@ -1,5 +1,6 @@
 """Large blocks are used again when, and only when, nothing looks at them any more."""
 
+import os
 import threading
 
 import pytest
@@ -60,20 +61,43 @@ def test_memory_is_aligned_and_shaped(dtype):
 
 
 def test_threads_never_share_a_block():
-    seen, barrier = [], threading.Barrier(8)
+    held, barrier = [], threading.Barrier(8)
 
-    def work():
+    def work(mark):
         barrier.wait()
-        for _ in range(20):
+        for i in range(20):
             tensor = _memory.empty(LARGE, torch.float32)
-            mark = threading.get_ident() % 1000
-            tensor[::4096] = mark
-            seen.append(bool((tensor[::4096] == mark).all()))
+            if i % 2:  # half of them go back to be lent again
+                held.append((tensor, 100 * mark + i))
+                tensor.fill_(100 * mark + i)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work, args=(mark,)) for mark in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(seen) == 160
-    assert all(seen)
+    assert len(held) == 80
+    assert len({tensor.data_ptr() for tensor, _ in held}) == 80
+    assert all((tensor == mark).all() for tensor, mark in held)
+
+
+def test_a_block_larger_than_all_that_may_be_kept_goes_back_to_the_system(monkeypatch):
+    monkeypatch.setattr(_memory, "KEPT_MAX_BYTES", 2 * _memory.BLOCK_MIN_BYTES)
+    small = _memory.empty(LARGE, torch.float32)
+    large = _memory.empty((3 * LARGE[0], 1), torch.float32)
+    assert [block.memory.size < 3 * 4 * LARGE[0] for block in _memory._kept] == [True]
+    del small, large
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_forked_while_the_lock_is_held_gets_a_new_one():
+    with _memory._lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if _memory._lock.acquire(blocking=False) else 3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_results_are_no_views():
+    assert not _memory.empty(LARGE, torch.float32)._is_view()

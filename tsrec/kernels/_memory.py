@@ -5,6 +5,7 @@ kernel that fills it. So such blocks on the CPU are kept here for reuse.
 """
 
 import math
+import os
 import threading
 import weakref
 from typing import NamedTuple
@@ -32,6 +33,16 @@ _kept: list[_Block] = []
 _lock = threading.Lock()
 
 
+def _renew_lock() -> None:
+    # A thread that does not exist in the child may have held it when the process was forked.
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def empty(shape: tuple[int, ...] | torch.Size, dtype: torch.dtype, device: torch.device | str = "cpu") -> torch.Tensor:
     """Return a contiguous tensor whose elements are not set.
 
@@ -55,7 +66,9 @@ def empty(shape: tuple[int, ...] | torch.Size, dtype: torch.dtype, device: torch
     with _lock:
         memory = _borrow(count * dtype.itemsize + _ALIGNMENT)
     offset = -memory.ctypes.data % _ALIGNMENT
-    return torch.frombuffer(memory, dtype=dtype, count=count, offset=offset).view(shape)
+    flat = torch.frombuffer(memory, dtype=dtype, count=count, offset=offset)
+    # Not flat.view(shape): autograd refuses to change views of an operator's results in place.
+    return torch.empty(0, dtype=dtype).set_(flat.untyped_storage(), 0, tuple(shape))
 
 
 def _borrow(size: int) -> NDArray[np.uint8]:
@@ -68,6 +81,8 @@ def _borrow(size: int) -> NDArray[np.uint8]:
     memory = np.empty(size, np.uint8) if chosen is None else chosen.memory
     # torch keeps the view, and only the view, alive as long as any tensor looks at the memory.
     view = memory[:]
+    if memory.size > KEPT_MAX_BYTES:
+        return view
     blocks = [block for block in _kept if block is not chosen]
     kept, room = [_Block(memory, weakref.ref(view))], KEPT_MAX_BYTES - memory.size
     for block in reversed(blocks):

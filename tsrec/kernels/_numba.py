@@ -1,6 +1,6 @@
 """What all numba kernels share: how they are compiled, and when they may use several threads.
 
-The kernels stand in ``_numba_scan`` and ``_numba_conv``. Each exists twice, as a serial function that releases the GIL
+The kernels stand in ``_numba_scan``, ``_numba_selective_*`` and ``_numba_conv``. Each exists twice, as a serial function that releases the GIL
 and as a parallel one over batch rows. They must be two Python functions: numba keys its cache on the function, so two
 compilations of one function would load each other's code.
 """
@@ -20,6 +20,17 @@ from torch import Tensor
 # Without nnan and ninf, which would make NaN in the input undefined behaviour.
 _FASTMATH = {"contract", "reassoc", "nsz", "arcp", "afn"}
 OPTIONS: dict[str, Any] = {"fastmath": _FASTMATH, "error_model": "numpy", "cache": True}
+
+
+def _probe() -> None:
+    """Stand in for a kernel, to see whether numba finds a folder for its cache."""
+
+
+try:
+    numba.njit(cache=True)(_probe)
+except RuntimeError:
+    # Neither the folder of the package nor that of the user can be written: compile in each process.
+    OPTIONS["cache"] = False
 
 # Below this size waking the threads costs more than they save.
 PARALLEL_MIN_ELEMENTS = 250_000
@@ -64,4 +75,9 @@ def _max_threads() -> int:
 
 def as_array(tensor: Tensor, dtype: torch.dtype | None = None) -> NDArray:
     """Return the memory of a CPU tensor as a contiguous array, copied only if its layout or dtype demands it."""
-    return tensor.detach().to(dtype or tensor.dtype).resolve_conj().resolve_neg().contiguous().numpy()
+    tensor = tensor.detach()
+    if dtype is not None and tensor.dtype != dtype:
+        tensor = tensor.to(dtype)
+    if tensor.is_conj() or tensor.is_neg():
+        tensor = tensor.resolve_conj().resolve_neg()
+    return tensor.contiguous().numpy()

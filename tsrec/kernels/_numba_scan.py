@@ -4,6 +4,8 @@ Narrow blocks of channels would break up the streams from memory and cost up to 
 only when there are fewer batch rows than threads, and never into pieces under 4 kB. Processors fetch memory ahead of
 time where addresses ascend. A walk against them over rows of 512 bytes to 2 kB is two to four times slower; there it
 goes tile by tile and first reads one element of each cache line of the tile in ascending order.
+
+Results do not depend on the number of threads, but for the last bit of complex ones where rows are cut.
 """
 
 import numpy as np
@@ -16,6 +18,8 @@ from tsrec.kernels._numba import OPTIONS, as_array, may_run_parallel, threads
 
 _BLOCK_MIN_BYTES = 4096
 _TILE_BYTES = 65536
+_TILE_MAX_ROWS = 256
+_GROUP = 64
 _LINE_BYTES = 64
 _TOUCH_MIN_BYTES, _TOUCH_MAX_BYTES = 512, 2048
 
@@ -25,6 +29,8 @@ def scan(a: Tensor, b: Tensor, h0: Tensor, reverse: bool) -> tuple[Tensor, Tenso
     dtype = h0.dtype
     h = _memory.empty(b.shape, dtype)
     h_last = _own(h0)
+    if not h.numel():
+        return h.to(b.dtype), h_last
     arrays = (as_array(a, dtype), as_array(b, dtype), h_last.numpy(), h.numpy(), reverse)
     blocks = _blocks(h)
     if may_run_parallel(b.shape[0] * blocks, b.numel()):
@@ -43,6 +49,8 @@ def scan_adjoint(
     db = _memory.empty(h.shape, dtype)
     da = _memory.empty((h.shape[0], a.shape[1], h.shape[2]) if need_a else (h.shape[0], 0, 0), dtype)
     dh0 = _own(g_last)
+    if not h.numel():
+        return da.zero_(), db, dh0
     arrays = (*(as_array(x, dtype) for x in (a, h, h0, g)), dh0.numpy(), da.numpy(), db.numpy(), reverse)
     blocks = _blocks(h)
     if may_run_parallel(h.shape[0] * blocks, h.numel()):
@@ -96,7 +104,7 @@ def _touch(x, start, stop, lo, hi):  # type: ignore[no-untyped-def]
 @njit(nogil=True, **OPTIONS)
 def _tile(x):  # type: ignore[no-untyped-def]
     """Return the rows of a tile; sums follow it, so it depends on the shape only, not on the number of threads."""
-    return max(_TILE_BYTES // (x.shape[1] * x.itemsize), 8)
+    return min(max(_TILE_BYTES // (x.shape[1] * x.itemsize), 8), _TILE_MAX_ROWS)
 
 
 @njit(nogil=True, **OPTIONS)
@@ -167,12 +175,21 @@ def _decay_gradient(h, h0, db, da, start, stop, reverse, lo, hi):  # type: ignor
 
 
 @njit(nogil=True, **OPTIONS)
+def _move(source, target):  # type: ignore[no-untyped-def]
+    for d in range(source.shape[0]):
+        target[d] += source[d]
+        source[d] = 0
+
+
+@njit(nogil=True, **OPTIONS)
 def _adjoint_row(a, h, h0, g, carry, da, db, reverse, lo, hi):  # type: ignore[no-untyped-def]
     length = h.shape[0]
-    if da.shape[0] == 1:
-        da[0, lo:hi] = 0
     tile = _tile(h)
     sink = np.zeros(1, h.dtype)
+    # A long sum in single precision drifts, so constant decays are summed by tiles and groups of tiles.
+    parts, groups = np.zeros((1, h.shape[1]), h.dtype), np.zeros(h.shape[1], h.dtype)
+    if da.shape[0] == 1:
+        da[0, lo:hi] = 0
     for k in range(0, length, tile):
         if reverse:
             start, stop = k, min(k + tile, length)
@@ -183,8 +200,13 @@ def _adjoint_row(a, h, h0, g, carry, da, db, reverse, lo, hi):  # type: ignore[n
             if a.shape[0] > 1:
                 sink[0] += _touch(a, start, stop, lo, hi)
             _adjoint_steps(a, g, carry[lo:hi], db, stop - 1, start - 1, -1, lo, hi)
-        if da.shape[0] > 0:
+        if da.shape[0] > 1:
             _decay_gradient(h, h0, db, da, start, stop, reverse, lo, hi)
+        elif da.shape[0] == 1:
+            _decay_gradient(h, h0, db, parts, start, stop, reverse, lo, hi)
+            _move(parts[0][lo:hi], groups[lo:hi])
+            if k // tile % _GROUP == _GROUP - 1 or k + tile >= length:
+                _move(groups[lo:hi], da[0][lo:hi])
 
 
 @njit(nogil=True, **OPTIONS)

@@ -16,8 +16,10 @@ from tsrec.kernels import _dispatch, _ops
 def linear_scan(a: Tensor, b: Tensor, h0: Tensor | None = None, *, reverse: bool = False) -> tuple[Tensor, Tensor]:
     """Compute h[t] = a[t] h[t-1] + b[t] along the middle axis.
 
-    Half precision is accumulated in float32. ``a`` is used as it is given, never expanded: a constant decay costs
-    neither memory nor bandwidth. First derivatives of all three inputs are available, also those of the last state.
+    Half precision is accumulated in float32; the gradient of `a` then uses `h` as it was returned, rounded. ``a`` is
+    used as it is given, never expanded: a constant decay costs neither memory nor bandwidth. First derivatives of all
+    three inputs are available, also those of the last state, in reverse mode only (torch.func.jvp would give zeros);
+    :func:`linear_scan_reference` supports all of torch's transforms.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ def linear_scan(a: Tensor, b: Tensor, h0: Tensor | None = None, *, reverse: bool
     ------
     ValueError
         If the shapes do not fit, or L is 0.
+    TypeError
+        If a tensor is neither of a floating nor of a complex dtype.
 
     Examples
     --------
@@ -49,13 +53,15 @@ def linear_scan(a: Tensor, b: Tensor, h0: Tensor | None = None, *, reverse: bool
     >>> h.flatten().tolist(), h_last.item()
     ([1.0, 1.5, 1.75], 1.75)
     """
-    _check_shapes(a, b, h0)
+    _check(a, b, h0)
     dtype = _dispatch.accumulation_dtype(a, b, h0)
-    if dtype.is_complex:
+    wanted = torch.promote_types(b.dtype, dtype) if dtype.is_complex else b.dtype
+    if dtype != torch.float32:
         # The casts stand outside the operator, so autograd undoes them: the gradient of a real decay stays real.
         a, b = a.to(dtype), b.to(dtype)
     state = b.new_zeros(b.shape[0], b.shape[2], dtype=dtype) if h0 is None else h0.to(dtype)
-    return _op(a.reshape(1, 1, -1) if a.ndim == 1 else a, b, state, reverse)
+    h, h_last = _op(a.reshape(1, 1, -1) if a.ndim == 1 else a, b, state, reverse)
+    return h.to(wanted), h_last
 
 
 def linear_scan_reference(
@@ -71,7 +77,7 @@ def linear_scan_reference(
     >>> h.flatten().tolist()
     [1.75, 1.5, 1.0]
     """
-    _check_shapes(a, b, h0)
+    _check(a, b, h0)
     dtype = _dispatch.accumulation_dtype(a, b, h0)
     h = b.new_zeros(b.shape[0], b.shape[2], dtype=dtype) if h0 is None else h0.to(dtype)
     # One unbind instead of L subscripts: the gradient of each subscript would be a tensor of full size.
@@ -176,7 +182,8 @@ def _order(length: int, reverse: bool) -> range:
     return range(length - 1, -1, -1) if reverse else range(length)
 
 
-def _check_shapes(a: Tensor, b: Tensor, h0: Tensor | None) -> None:
+def _check(a: Tensor, b: Tensor, h0: Tensor | None) -> None:
+    _dispatch.check_floating(complex_too=True, a=a, b=b, h0=h0)
     if b.ndim != 3 or b.shape[1] < 1:
         raise ValueError(f"b must have shape (B, L, D) with L >= 1, got {tuple(b.shape)}.")
     size, length, width = b.shape
