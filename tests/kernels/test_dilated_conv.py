@@ -49,7 +49,7 @@ def gradients(y, tensors):
 
 def relative(found, wanted):
     pairs = [(x, y) for x, y in zip(found, wanted, strict=True) if x.shape != y.shape or y.numel()]
-    return max(((x - y).abs().max() / (1 + y.abs().max())).item() for x, y in pairs)
+    return torch.stack([(x - y).abs().max() / (1 + y.abs().max()) for x, y in pairs]).max().item()  # NaN stays
 
 
 def by_loops(x, weight, bias, residual, initial, dilation, causal=True, reverse=False, activation=None):
@@ -296,11 +296,31 @@ def test_gradients_not_asked_for_are_not_computed(monkeypatch):
     assert torch.equal(found, torch.ones_like(y))
 
 
-def test_an_empty_batch_is_legal():
-    tensors = make(0, 5, 3, 4)
+@pytest.mark.parametrize("backend", EMULATED_TOO)
+@pytest.mark.parametrize(("size", "width"), [(0, 3), (2, 0)])
+def test_no_rows_and_no_channels_are_legal(monkeypatch, size, width, backend):
+    monkeypatch.setenv("TSREC_BACKEND", backend)
+    tensors = make(size, 5, width, 4, 3)
     y = call(dilated_conv, tensors, activation="silu")
-    assert y.shape == (0, 5, 3)
-    assert all(g.abs().sum() == 0 for g in gradients(y, tensors))
+    assert y.shape == (size, 5, width)
+    assert all(g.shape == t.shape and g.abs().sum() == 0 for g, t in zip(gradients(y, tensors), tensors, strict=True))
+
+
+@pytest.mark.parametrize("length", [40, 100_000])  # the long one in memory that is kept for reuse
+def test_results_can_be_changed_in_place(length):
+    tensors = make(2, length, 3, 4, 3, torch.float32)
+    call(dilated_conv, tensors, activation="silu").add_(1).sum().backward()
+    for tensor in tensors:
+        tensor.grad.add_(1)
+
+
+def test_a_step_keeps_the_precision_of_its_input():
+    x, weight = torch.full((1, 2), 1 + 2**-12), torch.ones(2, 2)
+    y, state = dilated_conv_step(x, weight, None, torch.zeros(1, 1, 2, dtype=torch.bfloat16))
+    assert torch.equal(y, x)
+    assert state.dtype == torch.bfloat16
+    y, _ = dilated_conv_step(x.bfloat16(), weight, None, torch.full((1, 1, 2), 2.0**-9))
+    assert torch.equal(y, torch.full((1, 2), 1 + 2**-9).bfloat16())
 
 
 @pytest.mark.parametrize("initial", [False, True])
@@ -326,6 +346,7 @@ def test_the_operators_keep_torchs_rules(initial):
         ({"initial": (2, 1, 3)}, {"causal": False}, "odd number of taps"),
         ({"weight": (3, 3)}, {"causal": False, "reverse": True}, "no direction"),
         ({}, {"dilation": 0}, "dilation must be"),
+        ({}, {"dilation": 2.0}, "dilation must be a whole number"),
         ({}, {"activation": "gelu"}, "activation must be"),
     ],
 )
@@ -335,6 +356,44 @@ def test_what_does_not_fit_is_named(shapes, options, message):
         dilated_conv(**{name: torch.zeros(shape) for name, shape in shapes.items()}, **options)
 
 
-def test_integers_are_refused():
-    with pytest.raises(TypeError, match="floating dtype"):
-        dilated_conv(torch.zeros(1, 2, 1, dtype=torch.int64), torch.zeros(1, 1))
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"x_t": torch.zeros(2, 1, 3)}, "x_t must have shape"),
+        ({"state": torch.zeros(2, 3, 3)}, r"state must have shape \(2, 2, 3\)"),
+        ({"bias": torch.zeros(2)}, "bias must have shape"),
+        ({"residual": torch.zeros(3)}, "residual must have shape"),
+        ({"activation": "gelu"}, "activation must be"),
+    ],
+)
+def test_what_does_not_fit_a_step_is_named(options, message):
+    given = {"x_t": torch.zeros(2, 3), "weight": torch.zeros(3, 2), "bias": None, "state": torch.zeros(2, 2, 3)}
+    with pytest.raises(ValueError, match=message):
+        dilated_conv_step(**{**given, "dilation": 2, **options})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((3, 2, torch.zeros(2, 3, 3)), r"initial must have shape \(2, 4, 3\)"),
+        ((3, 2.0), "dilation must be a whole number"),
+        ((0,), "kernel_size must be a whole number"),
+    ],
+)
+@pytest.mark.parametrize("length", [1, 9])
+def test_what_does_not_fit_a_state_is_named(length, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        dilated_conv_state(torch.zeros(2, length, 3), *arguments)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex64], ids=str)
+@pytest.mark.parametrize("name", ["x", "weight", "bias", "residual", "initial"])
+def test_other_dtypes_are_refused(name, dtype):
+    shapes = {"x": (2, 5, 3), "weight": (3, 2), "bias": (3,), "residual": (2, 5, 3), "initial": (2, 1, 3)}
+    tensors = {key: torch.zeros(shape, dtype=dtype if key == name else None) for key, shape in shapes.items()}
+    with pytest.raises(TypeError, match=f"{name} must be of a real floating dtype"):
+        dilated_conv(**tensors)
+
+
+def test_a_nan_fails_the_comparison_wherever_it_is():
+    assert not relative([torch.ones(1), torch.full((1,), math.nan)], [torch.ones(1)] * 2) < 1

@@ -30,7 +30,8 @@ def dilated_conv(
 ) -> Tensor:
     """Convolve each channel with its own K taps and return act(z) + residual.
 
-    Half precision is accumulated in float32. First derivatives of all tensors are available.
+    Half precision is accumulated in float32. There are first derivatives of all tensors in reverse mode only (no
+    ``torch.func.jvp``); :func:`dilated_conv_reference` supports all of torch's transforms.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def dilated_conv(
     ValueError
         If shapes do not fit, or options do not go together.
     TypeError
-        If a tensor is not of a floating dtype.
+        If a tensor is not of a real floating dtype.
 
     Examples
     --------
@@ -131,7 +132,12 @@ def dilated_conv_step(
     y_t : Tensor of shape (B, D)
         In the dtype of `x_t`.
     state : Tensor of shape (B, (K-1) dilation, D)
-        The inputs before the next step.
+        The inputs before the next step, in the dtype of `state`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`dilated_conv`, and if `state` has another shape.
 
     Examples
     --------
@@ -139,11 +145,16 @@ def dilated_conv_step(
     >>> y.item(), state.item()
     (21.0, 1.0)
     """
-    dtype = _dispatch.accumulation_dtype(x_t, weight, bias, residual)
-    inputs = torch.cat((state, x_t[:, None].to(state.dtype)), 1)
-    z = (inputs[:, ::dilation].to(dtype) * weight.T.to(dtype)).sum(1)
+    if x_t.ndim != 2:
+        raise ValueError(f"x_t must have shape (B, D), got {tuple(x_t.shape)}.")
+    _check_layer(x_t, weight, bias, residual, dilation, activation, state=state)
+    dtype = _dispatch.accumulation_dtype(x_t, weight, bias, residual, state)
+    # The state may be of lower precision than the present input.
+    inputs = torch.cat((state[:, ::dilation].to(dtype), x_t[:, None].to(dtype)), 1)
+    z = (inputs * weight.T.to(dtype)).sum(1)
     z = z if bias is None else z + bias.to(dtype)
-    return _finish(z, residual, activation or "none").to(x_t.dtype), inputs[:, 1:]
+    following = torch.cat((state, x_t[:, None].to(state.dtype)), 1)[:, 1:]
+    return _finish(z, residual, activation or "none").to(x_t.dtype), following
 
 
 def dilated_conv_state(x: Tensor, kernel_size: int, dilation: int = 1, initial: Tensor | None = None) -> Tensor:
@@ -163,12 +174,21 @@ def dilated_conv_state(x: Tensor, kernel_size: int, dilation: int = 1, initial: 
     Tensor of shape (B, (K-1) dilation, D)
         For `initial` of :func:`dilated_conv` or `state` of :func:`dilated_conv_step`.
 
+    Raises
+    ------
+    ValueError
+        If shapes or numbers do not fit.
+
     Examples
     --------
     >>> dilated_conv_state(torch.ones(1, 1, 1), 3).flatten().tolist()
     [0.0, 1.0]
     """
+    if x.ndim != 3:
+        raise ValueError(f"x must have shape (B, L, D), got {tuple(x.shape)}.")
+    _check_counts(kernel_size=kernel_size, dilation=dilation)
     reach = (kernel_size - 1) * dilation
+    _check_shapes(initial=(initial, (x.shape[0], reach, x.shape[2])))
     missing = reach - x.shape[1]
     if missing <= 0:
         return x[:, -missing:].clone()  # a view would keep all of x alive
@@ -231,10 +251,14 @@ def _dilated_conv(
     offset: int,
     activation: str,
 ) -> Tensor:
-    dtype = _dispatch.accumulation_dtype(x, weight, bias, residual, initial)
-    backend = _dispatch.choose("dilated_conv", x.device, dtype)
+    backend = _backend(x, weight, bias, residual, initial)
     compute = _shift_and_add if backend == "reference" else _dispatch.load(f"{backend}_conv").conv
     return compute(x, weight, bias, residual, initial, dilation, offset, activation)
+
+
+def _backend(x: Tensor, *others: Tensor | None) -> str:
+    backend = _dispatch.choose("dilated_conv", x.device, _dispatch.accumulation_dtype(x, *others))
+    return backend if x.numel() else "reference"  # kernels have no use for empty tensors
 
 
 def _dilated_conv_fake(x: Tensor, *others: Any) -> Tensor:
@@ -252,8 +276,7 @@ def _dilated_conv_backward(
     activation: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of x, weight, bias and initial; empty where these were not given."""
-    dtype = _dispatch.accumulation_dtype(x, weight, bias, initial)
-    backend = _dispatch.choose("dilated_conv", x.device, dtype)
+    backend = _backend(x, weight, bias, initial)
     adjoint = _adjoint_reference if backend == "reference" else _dispatch.load(f"{backend}_conv").conv_adjoint
     gradients = adjoint(x, weight, bias, initial, g, dilation, offset, activation)
     dx, dweight, dbias, dinitial = (x.new_empty(0) if d is None else d for d in gradients)
@@ -293,12 +316,8 @@ def _adjoint_reference(
         dweight[:, k] = (dz * padded[:, span]).sum((0, 1))
     dx = dpadded[:, -offset : length - offset].to(x.dtype).clone(memory_format=torch.contiguous_format)
     dbias = None if bias is None else dz.sum((0, 1)).to(bias.dtype)
-    return (
-        dx,
-        dweight,
-        dbias,
-        None if initial is None else dpadded[:, :-offset].to(initial.dtype, copy=True).contiguous(),
-    )
+    dinitial = None if initial is None else dpadded[:, :-offset].to(initial.dtype, copy=True).contiguous()
+    return dx, dweight, dbias, dinitial
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -329,27 +348,48 @@ def _check(
 ) -> None:
     if x.ndim != 3 or x.shape[1] < 1:
         raise ValueError(f"x must have shape (B, L, D) with L >= 1, got {tuple(x.shape)}.")
-    size, _, width = x.shape
-    if weight.ndim != 2 or weight.shape[0] != width or weight.shape[1] < 1:
-        raise ValueError(f"weight must have shape ({width}, K) to go with x, got {tuple(weight.shape)}.")
-    if dilation < 1:
-        raise ValueError(f"dilation must be at least 1, got {dilation}.")
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be None, 'silu' or 'relu', got {activation!r}.")
+    _check_layer(x, weight, bias, residual, dilation, activation, initial=initial)
     if reverse and not causal:
         raise ValueError("reverse=True goes with causal=True only: the symmetric form has no direction.")
     if not causal and weight.shape[1] % 2 == 0:
         raise ValueError(f"causal=False takes an odd number of taps, got {weight.shape[1]}.")
     if initial is not None and (reverse or not causal):
         raise ValueError("initial goes with causal=True and reverse=False only.")
-    wanted = {"bias": (bias, (width,)), "residual": (residual, tuple(x.shape))}
-    wanted["initial"] = (initial, (size, (weight.shape[1] - 1) * dilation, width))
+
+
+def _check_layer(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    dilation: int,
+    activation: str | None,
+    **before: Tensor | None,
+) -> None:
+    """Check what the whole sequence and a single step have in common; `before` is one tensor by its name."""
+    width = x.shape[-1]
+    if weight.ndim != 2 or weight.shape[0] != width or weight.shape[1] < 1:
+        raise ValueError(f"weight must have shape ({width}, K) to go with x, got {tuple(weight.shape)}.")
+    _check_counts(dilation=dilation)
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be None, 'silu' or 'relu', got {activation!r}.")
+    past = (x.shape[0], (weight.shape[1] - 1) * dilation, width)
+    earlier = {name: (tensor, past) for name, tensor in before.items()}
+    _check_shapes(bias=(bias, (width,)), residual=(residual, tuple(x.shape)), **earlier)
+    before["x" if x.ndim == 3 else "x_t"] = x
+    _dispatch.check_floating(False, weight=weight, bias=bias, residual=residual, **before)
+
+
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if not isinstance(count, (int, torch.SymInt)) or count < 1:
+            raise ValueError(f"{name} must be a whole number, at least 1, got {count!r}.")
+
+
+def _check_shapes(**wanted: tuple[Tensor | None, tuple[int, ...]]) -> None:
     for name, (tensor, shape) in wanted.items():
         if tensor is not None and tensor.shape != shape:
             raise ValueError(f"{name} must have shape {shape}, got {tuple(tensor.shape)}.")
-    for name, tensor in {"x": x, "weight": weight}.items():
-        if not tensor.is_floating_point():
-            raise TypeError(f"{name} must have a floating dtype, got {tensor.dtype}.")
 
 
 _op = _ops.register(_dilated_conv, _dilated_conv_fake, _setup, _backward)
