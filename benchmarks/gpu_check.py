@@ -57,13 +57,15 @@ def checks(device: torch.device, small: bool) -> Iterator[dict]:
 
     empty = _memory.empty
     _memory.empty = lambda *size, **options: empty(*size, **options).fill_(float("nan"))
-    for case in cases(small):
-        try:
-            yield check(case, device)
-        except Exception as error:
-            failure = f"{type(error).__name__}: {str(error)[:300]}"
-            yield {"op": case.op, "case": case.label, "ok": False, "failure": failure}
-    _memory.empty = empty
+    try:
+        for case in cases(small):
+            try:
+                yield check(case, device)
+            except Exception as error:
+                failure = f"{type(error).__name__}: {str(error)[:300]}"
+                yield {"op": case.op, "case": case.label, "ok": False, "failure": failure}
+    finally:  # also where time runs out: the timings that follow must not fill memory
+        _memory.empty = empty
 
 
 def sections(device: torch.device, quick: bool) -> dict[str, Callable[[], Iterator[dict]]]:
@@ -127,6 +129,8 @@ def main() -> int:
         return 2
     device = torch.device("cpu" if args.interpret else "cuda")
     todo = {"checks": lambda: checks(device, small=True)} if args.interpret else sections(device, args.quick)
+    if args.only and not set(args.only) <= set(todo):
+        parser.error(f"an emulated run has {', '.join(todo)} only")
     record: dict = {"environment": environment(device)}
     print(json.dumps(record["environment"], indent=2))
     out = args.out or _default_path(record["environment"]["card"])

@@ -26,6 +26,16 @@ def test_a_package_that_is_missing_is_named(monkeypatch, backend):
         linear_scan(torch.rand(2), torch.rand(1, 3, 2))
 
 
+def test_a_triton_that_is_too_old_is_named_and_not_chosen(monkeypatch):
+    pytest.importorskip("triton")
+    monkeypatch.setattr(_dispatch, "_triton_version", lambda: (3, 2))
+    monkeypatch.delenv("TSREC_BACKEND", raising=False)
+    assert _dispatch.choose("linear_scan", torch.device("cuda"), torch.float32) == "reference"
+    monkeypatch.setenv("TSREC_BACKEND", "triton")
+    with pytest.raises(RuntimeError, match=r"triton 3.2 cannot compile its kernels; 3.4 can"):
+        linear_scan(torch.rand(2), torch.rand(1, 3, 2))
+
+
 def test_an_unknown_backend_is_an_error_with_the_choices(monkeypatch):
     monkeypatch.setenv("TSREC_BACKEND", "fortran")
     with pytest.raises(ValueError, match=r"'fortran'.*reference, numba, triton"):

@@ -1,5 +1,6 @@
 """Choose the backend of a primitive by device and dtype; ``TSREC_BACKEND`` overrides the choice."""
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 BACKENDS = ("reference", "numba", "triton")
+TRITON_MIN_VERSION = (3, 4)
 _DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 
 
@@ -104,6 +106,11 @@ def load(kernels: str) -> ModuleType:
     return importlib.import_module(f"tsrec.kernels._{kernels}")
 
 
+@functools.cache
+def _triton_version() -> tuple[int, ...]:
+    return tuple(int(part) for part in importlib.import_module("triton").__version__.split(".")[:2])
+
+
 def _obstacle(backend: str, device: torch.device, dtype: torch.dtype) -> str:
     if backend == "reference":
         return ""
@@ -111,6 +118,9 @@ def _obstacle(backend: str, device: torch.device, dtype: torch.dtype) -> str:
         return f"{backend} has no kernel for {dtype}"
     if importlib.util.find_spec(backend) is None:
         return f"the package {backend} is not installed"
+    if backend == "triton" and _triton_version() < TRITON_MIN_VERSION:
+        found, least = (".".join(map(str, version)) for version in (_triton_version(), TRITON_MIN_VERSION))
+        return f"triton {found} cannot compile its kernels; {least} can"
     if backend == "numba" and device.type != "cpu":
         return f"numba computes on the CPU only and the tensors are on {device}"
     if backend == "triton" and device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":

@@ -68,7 +68,7 @@ def empty(shape: tuple[int, ...] | torch.Size, dtype: torch.dtype, device: torch
     offset = -memory.ctypes.data % _ALIGNMENT
     flat = torch.frombuffer(memory, dtype=dtype, count=count, offset=offset)
     # Not flat.view(shape): autograd refuses to change views of an operator's results in place.
-    return torch.empty(0, dtype=dtype).set_(flat.untyped_storage(), 0, tuple(shape))
+    return torch.empty(0, dtype=dtype).set_(flat.untyped_storage(), 0, tuple(shape))  # type: ignore[call-overload]
 
 
 def _borrow(size: int) -> NDArray[np.uint8]:

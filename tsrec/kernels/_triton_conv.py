@@ -132,7 +132,7 @@ def _taps_adjoint(
 
 
 def _tile(steps: int, width: int, elements: int) -> tuple[int, int]:
-    block_d = min(_LANES, triton.next_power_of_2(width))
+    block_d = min(_LANES, triton.next_power_of_2(max(1, width)))
     return min(elements // block_d, triton.next_power_of_2(steps)), block_d
 
 

@@ -135,7 +135,7 @@ def scan_adjoint(
 def chunk_length(programs: int, length: int, multiprocessors: int) -> int:
     """Return into how long pieces time is cut: `length` where `programs` (batch rows x tiles) fill the card anyway."""
     wanted = _WARPS * multiprocessors
-    chunks = min(triton.cdiv(wanted, programs), length // _CHUNK_MIN_LENGTH)
+    chunks = min(triton.cdiv(wanted, max(1, programs)), length // _CHUNK_MIN_LENGTH)
     if chunks < 3 or 2 * programs >= wanted:
         return length
     return triton.cdiv(triton.cdiv(length, chunks), STEPS) * STEPS
@@ -144,7 +144,7 @@ def chunk_length(programs: int, length: int, multiprocessors: int) -> int:
 def _plan(u: Tensor, A: Tensor, h0: Tensor, softplus: bool, reverse: bool) -> _Plan:
     rows, length, width = u.shape
     states = triton.next_power_of_2(A.shape[1])
-    block = min(32, triton.next_power_of_2(width), max(1, _TILE_NUMBERS[h0.dtype] // states))
+    block = min(32, triton.next_power_of_2(max(1, width)), max(1, _TILE_NUMBERS[h0.dtype] // states))
     tiles = triton.cdiv(width, block)
     size = chunk_length(rows * tiles, length, _triton.processors(u.device))
     chunks = triton.cdiv(length, size)
