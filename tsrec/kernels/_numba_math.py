@@ -28,7 +28,7 @@ _Q3, _Q4, _Q5 = _FLOAT32(-0.2484298199415207), _FLOAT32(0.19106008112430573), _F
 _Q6, _Q7, _Q8 = _FLOAT32(0.07822596281766891), _FLOAT32(-0.02950524350492902), _FLOAT32(0.005232694558799267)
 _LOG2_E = _FLOAT32(LOG2_E)
 _ZERO, _ONE, _LOW, _HIGH, _FINITE = _FLOAT32(0), _FLOAT32(1), _FLOAT32(-127), _FLOAT32(128), _FLOAT32(86)
-# From here down; sigmoid stops short of zero, which a large factor would show.
+# From here down silu stays as it is here, -4e-36: sigmoid stops short of zero, which a large factor would show.
 _SILU_IS_ZERO = _FLOAT32(-100)
 
 
