@@ -258,7 +258,7 @@ def test_results_may_be_changed_in_place(length):
 
 
 def test_whole_numbers_are_refused_not_truncated():
-    with pytest.raises(TypeError, match="b must be of a floating or complex dtype, got torch.int64"):
+    with pytest.raises(TypeError, match=r"b must be of a floating or complex dtype, got torch.int64"):
         linear_scan(torch.tensor([0.5]), torch.ones(1, 3, 1, dtype=torch.int64))
 
 
