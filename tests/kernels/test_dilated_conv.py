@@ -1,5 +1,6 @@
 """The dilated convolution equals its definition: values, all gradients, every direction, whole and in pieces."""
 
+import importlib.util
 import itertools
 import math
 
@@ -20,7 +21,7 @@ from tsrec.kernels import (
 
 BACKENDS = ["reference", "numba"]
 # Emulation takes milliseconds per tile, so it runs some of the tests only.
-EMULATED_TOO = [*BACKENDS, "triton"]
+EMULATED_TOO = [*BACKENDS, "triton"] if importlib.util.find_spec("triton") else BACKENDS
 CAUSAL, SYMMETRIC, REVERSE = {}, {"causal": False}, {"reverse": True}
 ACTIVATIONS = (None, "silu", "relu")
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)

@@ -1,6 +1,6 @@
 """What all numba kernels share: how they are compiled, and when they may use several threads.
 
-The kernels stand in ``_numba_scan``, ``_numba_selective_*`` and ``_numba_conv``. Each exists twice, as a serial function
+The kernels stand in ``_numba_scan``, ``_numba_selective_*`` and ``_numba_conv``. Each exists twice, a serial function
 that releases the GIL and as a parallel one. They must be two Python functions: numba keys its cache on the function, so
 two compilations of one function would load each other's code.
 """
