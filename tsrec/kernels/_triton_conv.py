@@ -127,7 +127,7 @@ def _taps_adjoint(
         num_warps=8,
     )
     sums = partial.sum(0)
-    dbias = None if bias is None else sums[taps].to(bias.dtype)
+    dbias = None if bias is None else sums[taps].to(bias.dtype, copy=True)
     return g if dz is None else dz, sums[:taps].t().to(weight.dtype).contiguous(), dbias
 
 

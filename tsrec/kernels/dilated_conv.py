@@ -120,10 +120,12 @@ def dilated_conv_step(
     ----------
     x_t : Tensor of shape (B, D)
         Input of this step.
-    weight, bias, dilation, activation
+    weight, bias
         As in :func:`dilated_conv`.
     state : Tensor of shape (B, (K-1) dilation, D)
         The inputs before this step, oldest first: :func:`dilated_conv_state`, or zeros at the start. Left untouched.
+    dilation, activation
+        As in :func:`dilated_conv`.
     residual : Tensor of shape (B, D), optional
         Added after the activation.
 
