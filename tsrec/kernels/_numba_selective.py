@@ -36,7 +36,7 @@ def scan(
     y, h_last = _memory.empty(u.shape, h0.dtype), _memory.empty(inputs[-1].shape, h0.dtype)
     flags = (z is not None, softplus, reverse)
     _run(scan_serial, scan_parallel, 2 * h_last.shape[2], inputs, (y, h_last), flags)
-    return y.to(u.dtype), h_last[..., : A.shape[1]].contiguous()
+    return y.to(u.dtype), _first(h_last, A.shape[1])
 
 
 def scan_adjoint(
@@ -71,14 +71,19 @@ def scan_adjoint(
     return (
         du,
         ddt,
-        dA.sum(0)[:order].t(),
-        dB.sum(1)[..., :order],
-        dC.sum(1)[..., :order],
+        dA.sum(0)[:order].t().clone(memory_format=torch.contiguous_format),
+        _first(dB.sum(1), order),
+        _first(dC.sum(1), order),
         None if D is None else dD.sum(0),
         None if z is None else dz,
         None if dt_bias is None else dbias.sum(0),
-        dh0[..., :order],
+        _first(dh0, order),
     )
+
+
+def _first(x: Tensor, order: int) -> Tensor:
+    """Cut N back to what it was; no view, for autograd refuses to change views of an operator's results in place."""
+    return x if x.shape[-1] == order else x[..., :order].clone(memory_format=torch.contiguous_format)
 
 
 def _as_inputs(

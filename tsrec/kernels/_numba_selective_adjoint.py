@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit, prange
 
 from tsrec.kernels._numba import OPTIONS
-from tsrec.kernels._numba_math import exp2, sigmoid
+from tsrec.kernels._numba_math import exp2, sigmoid, silu, silu_slope
 from tsrec.kernels._numba_selective_scan import (
     WIDTH,
     advance,
@@ -25,13 +25,13 @@ from tsrec.kernels._numba_selective_scan import (
 CHUNK = 32
 # Rows of a state: the state, its decay, its cotangent, the gradient of its decay.
 _GROUP = 4
-_ONE, _LN2 = np.float32(1), float(np.log(2))
+_LN2 = float(np.log(2))
 
 
 def scratch_rows(steps: int, order: int) -> int:
     """Return how many rows of memory a worker needs for sequences of this length and this many states."""
     chunk = min(CHUNK, steps)
-    return _GROUP * order + 2 + 3 * chunk + 2 * order * chunk + -(-steps // CHUNK) * order
+    return _GROUP * order + 2 + 2 * (order + 2) + 3 * chunk + 2 * order * chunk + -(-steps // CHUNK) * order
 
 
 @njit(inline="always", **OPTIONS)
@@ -83,9 +83,8 @@ def _retreat(states, history, delta, drive, g, ddrive, ddelta, B, C, dB, dC):  #
 def _ungate(g, dz, out, z):  # type: ignore[no-untyped-def]
     """Turn the cotangent of the gated output into those of the output and of the gate."""
     for d in range(WIDTH):
-        s = sigmoid(z[d])
-        dz[d] = g[d] * out[d] * s * (_ONE + z[d] * (_ONE - s))
-        g[d] *= z[d] * s
+        dz[d] = g[d] * out[d] * silu_slope(z[d])
+        g[d] *= silu(z[d])
 
 
 @njit(nogil=True, **OPTIONS)
@@ -220,6 +219,28 @@ def _back(history, rows, states, sums, start, stop, i, first, inputs, results, f
 
 
 @njit(nogil=True, **OPTIONS)
+def _move(target, source):  # type: ignore[no-untyped-def]
+    for d in range(WIDTH):
+        target[d] += source[d]
+        source[d] = 0
+
+
+@njit(nogil=True, **OPTIONS)
+def _carry(states, sums, parts, totals, order, chunk):  # type: ignore[no-untyped-def]
+    """Add the sums of a chunk to those of CHUNK chunks, and these in turn to the totals.
+
+    A sum of a hundred thousand numbers in single precision drifts.
+    """
+    for n in range(order):
+        _move(view(parts, n * WIDTH), view(states, (n * _GROUP + 3) * WIDTH))
+    for n in range(2):
+        _move(view(parts, (order + n) * WIDTH), view(sums, n * WIDTH))
+    if chunk % CHUNK == 0:
+        for n in range(order + 2):
+            _move(view(totals, n * WIDTH), view(parts, n * WIDTH))
+
+
+@njit(nogil=True, **OPTIONS)
 def _block(scratch, i, first, inputs, results, flags):  # type: ignore[no-untyped-def]
     u, A, h0, g_last = inputs[0], inputs[2], inputs[8], inputs[10]
     dz, dA, dD, dbias, dh0 = results[2], results[5], results[6], results[7], results[8]
@@ -227,10 +248,12 @@ def _block(scratch, i, first, inputs, results, flags):  # type: ignore[no-untype
     order, width, chunk = A.shape[0], min(WIDTH, channels - first), min(CHUNK, steps)
     states, rest = scratch[: _GROUP * order * WIDTH], scratch[_GROUP * order * WIDTH :]
     sums, rest = rest[: 2 * WIDTH], rest[2 * WIDTH :]
+    parts, rest = rest[: (order + 2) * WIDTH], rest[(order + 2) * WIDTH :]
+    totals, rest = rest[: (order + 2) * WIDTH], rest[(order + 2) * WIDTH :]
     rows, rest = rest[: 3 * chunk * WIDTH], rest[3 * chunk * WIDTH :]
     history, marks = rest[: 2 * order * chunk * WIDTH], rest[2 * order * chunk * WIDTH :]
-    states[:] = 0
-    sums[:] = 0
+    for memory in (states, sums, parts, totals):
+        memory[:] = 0
     begin = (i * channels + first) * order
     load_states(states, _GROUP, 0, h0, begin, width)
     load_states(states, _GROUP, 2, g_last, begin, width)
@@ -242,11 +265,12 @@ def _block(scratch, i, first, inputs, results, flags):  # type: ignore[no-untype
             copy(view(states, n * _GROUP * WIDTH), view(marks, (start // CHUNK * order + n) * WIDTH), WIDTH)
         _forth(history, rows, states, start, stop, i, first, inputs, dz, flags)
         _back(history, rows, states, sums, start, stop, i, first, inputs, results, flags)
+        _carry(states, sums, parts, totals, order, start // CHUNK)
     store_states(dh0, begin, states, _GROUP, 2, width)
     for n in range(order):
-        copy(view(dA, (i * order + n) * channels + first), view(states, (n * _GROUP + 3) * WIDTH), width)
-    copy(dD[i, first:], view(sums, 0), width)
-    copy(dbias[i, first:], view(sums, WIDTH), width)
+        copy(view(dA, (i * order + n) * channels + first), view(totals, n * WIDTH), width)
+    copy(dD[i, first:], view(totals, order * WIDTH), width)
+    copy(dbias[i, first:], view(totals, (order + 1) * WIDTH), width)
 
 
 @njit(nogil=True, **OPTIONS)

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit, prange
 
 from tsrec.kernels._numba import OPTIONS
-from tsrec.kernels._numba_math import exp2, sigmoid
+from tsrec.kernels._numba_math import exp2, silu
 from tsrec.kernels._numba_math import softplus as softplus_
 from tsrec.kernels._numba_rows import rows_of_arrays, rows_on_stack
 
@@ -96,7 +96,7 @@ def advance(states, group, delta, drive, out, B, C):  # type: ignore[no-untyped-
 @njit(nogil=True, **OPTIONS)
 def _gate(out, z):  # type: ignore[no-untyped-def]
     for d in range(WIDTH):
-        out[d] *= z[d] * sigmoid(z[d])
+        out[d] *= silu(z[d])
 
 
 @njit(nogil=True, **OPTIONS)

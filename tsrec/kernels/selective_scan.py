@@ -39,7 +39,8 @@ def selective_scan(
     """Run a diagonal state space model with weights that change at every step.
 
     Half precision is accumulated in float32. First derivatives of all tensors are available, also those of the last
-    state.
+    state, in reverse mode only (no `torch.func.jvp`); :func:`selective_scan_reference` supports all of torch's
+    transforms.
 
     Parameters
     ----------
@@ -75,7 +76,9 @@ def selective_scan(
     Raises
     ------
     ValueError
-        If shapes do not fit, L or N is 0, or a tensor is not of a real floating dtype.
+        If shapes do not fit, or L or N is 0.
+    TypeError
+        If a tensor is not of a real floating dtype.
 
     Examples
     --------
@@ -120,10 +123,11 @@ def selective_scan_reference(
     steps = []
     for t in _order(len(us), reverse):
         y, h = selective_scan_step(us[t], dts[t], A, Bs[t], Cs[t], D, gates[t], dt_bias, h, softplus)
-        steps.append(y)
+        steps.append(y[:, None])
     if reverse:
         steps.reverse()
-    return torch.stack(steps, dim=1), h
+    # Not stack, which returns a view: a result may be changed in place.
+    return torch.cat(steps, dim=1), h
 
 
 def selective_scan_step(
@@ -305,7 +309,7 @@ def _adjoint_reference(
         y = (h.view(decay.shape) * C[:, :, None]).sum(-1)
         y = y if D is None else y + D.to(dtype) * u
         x, s = z.to(dtype), torch.sigmoid(z.to(dtype))
-        dz, g = g * y * s * (1 + x * (1 - s)), g * x * s
+        dz, g = g * y * s * (1 + x * (1 - s)), g * functional.silu(x)
     gh = (g[..., None] * C[:, :, None]).flatten(2)
     da, db, dh0 = linear_adjoint(decay.flatten(2), h, h0.flatten(1), gh, g_last.flatten(1), reverse)
     h, db, da = h.view(decay.shape), db.view(decay.shape), da.view(decay.shape) * decay
@@ -322,7 +326,7 @@ def _adjoint_reference(
         None if D is None else (g * u).sum((0, 1)),
         dz,
         None if dt_bias is None else ddt.sum((0, 1)),
-        dh0.view(h0.shape),
+        dh0.view(h0.shape).clone(),  # not a view: a result may be changed in place
     )
 
 
@@ -359,9 +363,7 @@ def _start(
                 f"{name} must have shape {tuple(shape)} to go with u of shape {tuple(u.shape)} and N = {order}, "
                 f"got {tuple(tensor.shape)}."
             )
-    for name, tensor in (("u", u), *((name, tensor) for name, (tensor, _) in wanted.items())):
-        if tensor is not None and not tensor.is_floating_point():
-            raise ValueError(f"{name} must be of a real floating dtype, got {tensor.dtype}.")
+    _dispatch.check_floating(u=u, dt=dt, A=A, B=B, C=C, D=D, z=z, dt_bias=dt_bias, h0=h0)
     dtype = _dispatch.accumulation_dtype(u, dt, A, B, C, D, z, dt_bias, h0)
     return u.new_zeros(batch, width, order, dtype=dtype) if h0 is None else h0.to(dtype)
 
