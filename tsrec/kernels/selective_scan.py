@@ -152,10 +152,12 @@ def selective_scan_step(
         Rates of the states.
     B, C : Tensor of shape (B, N)
         Weights of this step.
-    D, dt_bias : Tensor of shape (D,) or None
+    D : Tensor of shape (D,) or None
         As in :func:`selective_scan`.
     z : Tensor of shape (B, D) or None
         Gate of this step.
+    dt_bias : Tensor of shape (D,) or None
+        As in :func:`selective_scan`.
     h : Tensor of shape (B, D, N)
         State before the step, as returned by :func:`selective_scan`.
     softplus : bool, default True
