@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tsrec.kernels import _numba, _numba_conv, _numba_scan, linear_scan
+from tsrec.kernels import _numba, _numba_conv, _numba_scan, _numba_selective_adjoint, _numba_selective_scan, linear_scan
 
 LARGE = _numba.PARALLEL_MIN_ELEMENTS
 
@@ -92,13 +92,16 @@ def test_channels_are_cut_only_where_batch_rows_do_not_suffice(monkeypatch):
 
 def test_serial_and_parallel_are_two_functions():
     """Two compilations of one Python function share a cache entry: the second would load the first's code."""
-    for module, stems in ((_numba_scan, ("scan", "adjoint")), (_numba_conv, ("conv", "gradient"))):
-        for stem in stems:
-            serial, parallel = getattr(module, f"_{stem}_serial"), getattr(module, f"_{stem}_parallel")
-            assert serial.py_func is not parallel.py_func
-            assert parallel.targetoptions["parallel"]
-            assert not serial.targetoptions.get("parallel")
-            assert serial.targetoptions["nogil"]
+    pairs = (
+        *((_numba_scan, "_scan"), (_numba_scan, "_adjoint"), (_numba_conv, "_conv"), (_numba_conv, "_gradient")),
+        *((_numba_selective_scan, "scan"), (_numba_selective_adjoint, "adjoint")),
+    )
+    for module, stem in pairs:
+        serial, parallel = getattr(module, f"{stem}_serial"), getattr(module, f"{stem}_parallel")
+        assert serial.py_func is not parallel.py_func
+        assert parallel.targetoptions["parallel"]
+        assert not serial.targetoptions.get("parallel")
+        assert serial.targetoptions["nogil"]
 
 
 def test_large_calls_from_threads_at_once_agree_with_the_main_thread():
