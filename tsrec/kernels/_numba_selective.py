@@ -3,6 +3,7 @@
 from typing import Any
 
 import numba
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -99,13 +100,19 @@ def _as_inputs(
 ) -> Arrays:
     """Return what kernels read: A as rows of channels in powers of two, N even, zeros or dummies for absent inputs."""
     dtype = h0.dtype
-    rows = A.detach().to(dtype).mul(LOG2_E).t()
-    zeros = torch.zeros(u.shape[2], dtype=dtype)
     if A.shape[1] % 2:
-        rows = pad(rows, (0, 0, 0, 1))
-        B, C, h0 = (pad(x.detach(), (0, 1)) for x in (B, C, h0))
-    given = (u, dt, rows, B, C, zeros if D is None else D, u if z is None else z, zeros if dt_bias is None else dt_bias)
-    return tuple(as_array(x, dtype) for x in (*given, h0))
+        # The state added stays zero, unless a step of infinite length makes it 0 times infinity.
+        A, B, C, h0 = (pad(x.detach(), (0, 1)) for x in (A, B, C, h0))
+    inputs, start = as_array(u, dtype), as_array(h0, dtype)
+    rates = np.multiply(as_array(A, dtype).T, start.dtype.type(LOG2_E), order="C")
+    zeros = np.zeros(u.shape[2], start.dtype)
+    return (
+        *(inputs, as_array(dt, dtype), rates, as_array(B, dtype), as_array(C, dtype)),
+        zeros if D is None else as_array(D, dtype),
+        inputs if z is None else as_array(z, dtype),
+        zeros if dt_bias is None else as_array(dt_bias, dtype),
+        start,
+    )
 
 
 def _run(serial: Any, parallel: Any, rows: int, inputs: Arrays, results: tuple[Tensor, ...], flags: Flags) -> None:
