@@ -64,12 +64,15 @@ def relative(found, wanted):
     return ((found.double() - wanted.double()).abs().max() / wanted.double().abs().max().clamp(min=1e-300)).item()
 
 
-def compare(inputs, tolerance, wanted_inputs=None, **options):
+def doubled(inputs):
+    return {name: x.detach().double().requires_grad_() for name, x in inputs.items()}
+
+
+def compare(inputs, tolerance, exact=False, **options):
     """Hold outputs and all gradients against the reference, each relative to its largest element."""
-    wanted_inputs = wanted_inputs or inputs
+    wanted_inputs = doubled(inputs) if exact else inputs
     found, wanted = selective_scan(**inputs, **options), selective_scan_reference(**wanted_inputs, **options)
-    assert relative(found[0], wanted[0]) < tolerance
-    assert relative(found[1], wanted[1]) < tolerance
+    assert all(relative(f, w) < tolerance for f, w in zip(found, wanted, strict=True))
     wanted_gradients = gradients(wanted, wanted_inputs, cotangents(found))
     for name, gradient in gradients(found, inputs).items():
         assert gradient.dtype == inputs[name].dtype
@@ -118,25 +121,20 @@ def test_outputs_and_gradients_equal_the_reference(sizes, reverse):
     compare(make(**sizes), 1e-10, reverse=reverse)
 
 
-@pytest.mark.parametrize(
-    "sizes", [{"length": 65, "width": 33, "order": 16}, {"batch": 1, "length": 1000, "order": 3}], ids=str
-)
+@pytest.mark.parametrize("sizes", [{"length": 65, "width": 33, "order": 16}, {"batch": 1, "length": 1000}], ids=str)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_single_precision_stays_close_to_double(sizes, reverse):
     inputs = make(**sizes, dtype=torch.float32)
-    exact = {name: x.detach().double().requires_grad_() for name, x in inputs.items()}
-    compare(inputs, 1e-5, exact, reverse=reverse)
+    compare(inputs, 1e-5, exact=True, reverse=reverse)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_half_precision_is_accumulated_in_single(dtype):
     inputs = make(length=300, width=33, dtype=dtype)
-    exact = {name: x.detach().double().requires_grad_() for name, x in inputs.items()}
     y, h_last = selective_scan(**inputs)
-    assert y.dtype == dtype
-    assert h_last.dtype == torch.float32
-    assert relative(h_last, selective_scan_reference(**exact)[1]) < 1e-5
-    compare(inputs, torch.finfo(dtype).eps, exact)
+    assert (y.dtype, h_last.dtype) == (dtype, torch.float32)
+    assert relative(h_last, selective_scan_reference(**doubled(inputs))[1]) < 1e-5
+    compare(inputs, torch.finfo(dtype).eps, exact=True)
 
 
 def test_parameters_in_single_precision_keep_theirs_beside_half():
@@ -238,15 +236,13 @@ def test_extreme_decays_neither_overflow_nor_vanish_into_nan(dt, rate, dtype):
     inputs = make(length=40, width=33, dtype=dtype)
     inputs["dt"] = torch.full_like(inputs["dt"], dt, requires_grad=True)
     inputs["A"] = torch.full_like(inputs["A"], rate, requires_grad=True)
-    exact = {name: x.detach().double().requires_grad_() for name, x in inputs.items()}
-    compare(inputs, 2e-5, exact)
+    compare(inputs, 2e-5, exact=True)
 
 
 def test_growing_states_are_right_and_overflow_to_infinity():
     inputs = make(length=40, width=33, dtype=torch.float32)
     inputs["A"] = (0.1 * inputs["A"].abs()).detach().requires_grad_()
-    exact = {name: x.detach().double().requires_grad_() for name, x in inputs.items()}
-    compare(inputs, 1e-5, exact)
+    compare(inputs, 1e-5, exact=True)
     one = torch.ones(1, 200, 1)
     _, h_last = selective_scan(one, one, torch.ones(1, 1), one, one, softplus=False)
     assert h_last.item() == float("inf")
@@ -339,12 +335,9 @@ def test_long_sums_do_not_drift(backend):
         pytest.skip("the sums of torch are pairwise")
     inputs = {name: torch.full_like(x, 0.1) for name, x in make(1, 100_000, 2, 2, torch.float32).items()}
     inputs["A"].neg_()
-    found, wanted = (
-        gradients(selective_scan(**given)[:1], given, [torch.ones(1, 100_000, 2)])
-        for given in (
-            {k: x.to(dtype).requires_grad_() for k, x in inputs.items()} for dtype in (torch.float, torch.double)
-        )
-    )
+    inputs = {name: x.requires_grad_() for name, x in inputs.items()}
+    one = [torch.ones(1, 100_000, 2)]
+    found, wanted = (gradients(selective_scan(**x)[:1], x, one) for x in (inputs, doubled(inputs)))
     assert all(relative(found[name], wanted[name]) < 1e-5 for name in ("A", "D", "dt_bias"))
 
 
