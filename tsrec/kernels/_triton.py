@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
+import triton
 import triton.language as tl
 from torch import Tensor
 
@@ -55,3 +56,13 @@ def launch(kernel: Any, programs: int, device: torch.device, *arguments: Any, **
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
         # Fused multiply-add, said aloud: the default differs between versions of triton.
         kernel[(programs,)](*arguments, **constants, enable_fp_fusion=True)
+
+
+@triton.jit
+def program_place(length, chunk_length, chunks, tiles):  # type: ignore[no-untyped-def]
+    """Return which batch row, chunk and tile this program has, and its first step and the one after its last."""
+    program = tl.program_id(0)
+    chunk = (program // tiles) % chunks
+    first = chunk * chunk_length
+    row = (program // tiles // chunks).to(tl.int64)
+    return row, chunk, program % tiles, first, tl.minimum(first + chunk_length, length)

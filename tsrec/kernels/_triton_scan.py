@@ -17,7 +17,7 @@ import triton.language as tl
 from torch import Tensor
 
 from tsrec.kernels import _memory
-from tsrec.kernels._triton import accumulator, as_real, channel_tile, launch, processors, strides
+from tsrec.kernels._triton import accumulator, as_real, channel_tile, launch, processors, program_place, strides
 
 # Bytes that a lane asks for at a time from each stream; the adjoint has three streams to hold in registers.
 _SCAN_BYTES, _ADJOINT_BYTES = 128, 64
@@ -135,16 +135,6 @@ def _lanes(tile, width, BLOCK: tl.constexpr, PARTS: tl.constexpr):  # type: igno
 
 
 @triton.jit
-def _place(length, chunk_length, chunks, tiles):  # type: ignore[no-untyped-def]
-    """Return which batch row, chunk and tile this program has, and its first step and the one after its last."""
-    program = tl.program_id(0)
-    chunk = (program // tiles) % chunks
-    first = chunk * chunk_length
-    row = (program // tiles // chunks).to(tl.int64)
-    return row, chunk, program % tiles, first, tl.minimum(first + chunk_length, length)
-
-
-@triton.jit
 def _walk(x, row, row_stride, time_stride, first, length, lanes, BACK: tl.constexpr):  # type: ignore[no-untyped-def]
     """Return pointers to a batch row's step `first`, counted from the end if BACK, and the stride to the next step."""
     stride = tl.cast(time_stride, tl.int64)
@@ -203,7 +193,7 @@ def _scan_kernel(  # type: ignore[no-untyped-def]
     BACK: tl.constexpr, REPEAT: tl.constexpr,
     STEPS: tl.constexpr, BLOCK: tl.constexpr, PARTS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    row, chunk, tile, first, end = _place(length, chunk_length, chunks, tiles)
+    row, chunk, tile, first, end = program_place(length, chunk_length, chunks, tiles)
     lanes, mask = _lanes(tile, width, BLOCK, PARTS)
     ends = tl.where(mask, end, 0)
     a, a_time = _walk(a, row, a_row, a_time, first, length, lanes, BACK)
@@ -234,7 +224,7 @@ def _adjoint_kernel(  # type: ignore[no-untyped-def]
 
     DECAY: 0 if da is not wanted, 1 if it is stored per step, 2 if it is summed over the chunk.
     """
-    row, chunk, tile, first, end = _place(length, chunk_length, chunks, tiles)
+    row, chunk, tile, first, end = program_place(length, chunk_length, chunks, tiles)
     lanes, mask = _lanes(tile, width, BLOCK, PARTS)
     ends = tl.where(mask, end, 0)
     a, a_time = _walk(a, row, a_row, a_time, first, length, lanes, BACK)
@@ -285,7 +275,7 @@ def _summary_kernel(  # type: ignore[no-untyped-def]
     STEPS: tl.constexpr, BLOCK: tl.constexpr, PARTS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """Compute what a chunk does to a state: the product of its decays and its end when it begins at 0."""
-    row, chunk, tile, first, end = _place(length, chunk_length, chunks, tiles)
+    row, chunk, tile, first, end = program_place(length, chunk_length, chunks, tiles)
     lanes, mask = _lanes(tile, width, BLOCK, PARTS)
     ends = tl.where(mask, end, 0)
     a, a_time = _walk(a, row, a_row, a_time, first, length, lanes, BACK)

@@ -9,8 +9,8 @@ Registers are scarce, so pointers are scalars to which lanes are added at each a
 import triton
 import triton.language as tl
 
+from tsrec.kernels._triton import program_place
 from tsrec.kernels._triton_math import sigmoid, softplus
-from tsrec.kernels._triton_scan import _place
 
 _LOG2E = tl.constexpr(1.4426950408889634)
 _LN2 = tl.constexpr(0.6931471805599453)
@@ -85,7 +85,7 @@ def scan_kernel(  # type: ignore[no-untyped-def]
     STEPS: tl.constexpr, BLOCK: tl.constexpr, STATES: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """Run each chunk from its initial state: y, and the state after the last chunk."""
-    row, chunk, tile, first, end = _place(length, chunk_length, chunks, tiles)
+    row, chunk, tile, first, end = program_place(length, chunk_length, chunks, tiles)
     d, n, ends, ends_n = _lanes(tile, width, states, end, BLOCK, STATES)
     y += row * length * width
     rates = _rates(a, d, n, width, states, a_row, a_state, ACC)
@@ -125,7 +125,7 @@ def sweep_kernel(  # type: ignore[no-untyped-def]
     sums: the sum of step sizes from the chunk's begin to each segment; products: the product of the chunk's decays;
     last: its last state; pulls: the gradient of its initial state for the cotangents `g` of its outputs alone.
     """
-    row, chunk, tile, first, end = _place(length, chunk_length, chunks, tiles)
+    row, chunk, tile, first, end = program_place(length, chunk_length, chunks, tiles)
     d, n, ends, ends_n = _lanes(tile, width, states, end, BLOCK, STATES)
     rates = _rates(a, d, n, width, states, a_row, a_state, ACC)
     shift = _row(bias, d, width, BLOCK, ACC)
@@ -207,7 +207,7 @@ def adjoint_kernel(  # type: ignore[no-untyped-def]
     dC = h slope, dB = lam delta u, dA = lam a h[t-1] delta, du = delta lam B + D slope,
     d delta = lam (A a h[t-1] + u B), summed over the states or the channels.
     """
-    row, chunk, tile, first, end = _place(length, chunk_length, chunks, tiles)
+    row, chunk, tile, first, end = program_place(length, chunk_length, chunks, tiles)
     d, n, ends, ends_n = _lanes(tile, width, states, end, BLOCK, STATES)
     plane, layer = row * length * width, (tile.to(tl.int64) * rows + row) * length * states
     rates = _rates(a, d, n, width, states, a_row, a_state, ACC)
