@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tsrec.estimators.baseline import SeasonalMeanForecaster as SeasonalMeanForecaster
     from tsrec.estimators.baseline import SeasonalNaiveForecaster as SeasonalNaiveForecaster
     from tsrec.estimators.lssl import LSSLForecaster as LSSLForecaster
+    from tsrec.estimators.mlp import MLPForecaster as MLPForecaster
+    from tsrec.estimators.theta import ThetaForecaster as ThetaForecaster
     from tsrec.io import load as load
     from tsrec.io import save as save
 

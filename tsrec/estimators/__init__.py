@@ -5,15 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 _HOME = {
     "LSSLForecaster": "tsrec.estimators.lssl",
+    "MLPForecaster": "tsrec.estimators.mlp",
     "SeasonalMeanForecaster": "tsrec.estimators.baseline",
     "SeasonalNaiveForecaster": "tsrec.estimators.baseline",
+    "ThetaForecaster": "tsrec.estimators.theta",
 }
 
-__all__ = ["LSSLForecaster", "SeasonalMeanForecaster", "SeasonalNaiveForecaster"]
+__all__ = ["LSSLForecaster", "MLPForecaster", "SeasonalMeanForecaster", "SeasonalNaiveForecaster", "ThetaForecaster"]
 
 if TYPE_CHECKING:
     from tsrec.estimators.baseline import SeasonalMeanForecaster, SeasonalNaiveForecaster
     from tsrec.estimators.lssl import LSSLForecaster
+    from tsrec.estimators.mlp import MLPForecaster
+    from tsrec.estimators.theta import ThetaForecaster
 
 
 def __getattr__(name: str) -> Any:

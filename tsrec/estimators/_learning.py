@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from tsrec.estimators._callbacks import EpochHook
 from tsrec.estimators._training_windows import WindowTable
 from tsrec.layers.closed_form import fit_closed_form, fit_shrink, fit_spread
+from tsrec.layers.ensemble import mean_of
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.ridge import RidgeMap, seasonal_map, time_segments
 from tsrec.training import Progress, TrainingState, WindowBatches, train
@@ -21,6 +22,8 @@ _BATCH = 512
 # An epoch is at most so many steps, each on windows drawn anew: beyond 450 steps little is gained.
 _MAX_BATCHES = 150
 _LEAST_BATCHES = 8
+# What the closed form gives a module, and further members take over from the first.
+_SOLVED = ("linear", "offsets")
 
 
 class Learner:
@@ -51,6 +54,7 @@ class Learner:
         self, forecaster: Any, table: WindowTable, generator: torch.Generator, device: torch.device, context: Any
     ) -> None:
         self.forecaster, self.windows, self.generator, self.device = forecaster, table.windows, generator, device
+        self.wanted = forecaster.n_members_
         self.hook = EpochHook(forecaster, context)
         self.phases: dict[str, TrainingState] = {}
         self.segments = time_segments(table.times, table.windows.horizon, table.series)
@@ -61,17 +65,22 @@ class Learner:
         forecaster.n_epochs_ = 0
         module = self._module()
         solution = self._solve(module)
-        forecaster.module_ = module.eval()
+        self._keep([module])
         front = (self.segments <= _FRONT).nonzero()[:, 0]
         tail = (self.segments == _TAIL).nonzero()[:, 0]
         tail = tail[:: max(-(-len(tail) // _MAX_TAIL), 1)]
-        trains = forecaster.max_epochs > 0 and any(p.requires_grad for p in module.parameters())
+        trains = forecaster.max_epochs_ > 0 and any(p.requires_grad for p in module.parameters())
         if not trains or not len(front) or not len(tail):
             self._without_tail(module, solution, trains)
         elif solution is None:
             self._select_and_refit(module, front, tail)
         else:
             self._beside(solution, module, front, tail)
+
+    def _keep(self, members: list[nn.Module]) -> None:
+        """Make these the forecaster's module."""
+        self.forecaster.module_ = mean_of(members).eval()
+        self.forecaster.n_members_ = len(members)
 
     def history(self) -> pd.DataFrame:
         """Losses by epoch, those of the choice ("select") and of the training on all rows ("refit")."""
@@ -120,42 +129,60 @@ class Learner:
             return
         try:
             if trains and len(self.windows.origins):
-                self._train("refit", module, self.windows, None, forecaster.max_epochs)
-                forecaster.n_epochs_ = forecaster.max_epochs
+                self._train("refit", module, self.windows, None, forecaster.max_epochs_)
+                forecaster.n_epochs_ = forecaster.max_epochs_
         finally:
             self._spread(module, torch.arange(len(self.windows.origins)))
 
     def _beside(self, solution: RidgeMap, module: nn.Module, front: Tensor, tail: Tensor) -> None:
-        """Train the branch beside the map of the front; give it its share also when training is interrupted."""
+        """Train branches beside the map of the front, from one seed after the other."""
+        solved = {name: buffer.clone() for name, buffer in module.named_buffers() if name in _SOLVED}
+        members, shares = [module], []
+        for number in range(self.wanted):
+            if number:
+                members.append(self._module())
+                members[-1].load_state_dict(solved, strict=False)
+                self._keep(members)
+            shares.append(self._branch(solution, members[-1], front, tail, number))
+            self.forecaster.share_ = sum(shares) / len(shares)
+
+    def _branch(self, solution: RidgeMap, module: nn.Module, front: Tensor, tail: Tensor, number: int) -> float:
+        """Train one branch; give it its share also when training is interrupted."""
         assert isinstance(module, DirectForecaster)
         assert module.linear is not None
         final = module.linear.clone()
         if solution.fold_weights:
             module.linear.copy_(solution.fold_weights[-1])
-        self.forecaster.share_ = 0.0
+        share = self.forecaster.share_ = 0.0
+        phase = _numbered("select", number)
         try:
             try:
-                self._train("select", module, self.windows.subset(front), None, self.forecaster.max_epochs)
+                self._train(phase, module, self.windows.subset(front), None, self.forecaster.max_epochs_)
             finally:
-                self.forecaster.n_epochs_ = self._epochs("select")
+                self.forecaster.n_epochs_ = self._epochs(phase)
                 batches = self.windows.subset(tail).resized(_INFERENCE_BATCH).epoch(self.generator)
-                self.forecaster.share_ = fit_shrink(module, (batch.to(self.device) for batch in batches))
+                share = self.forecaster.share_ = fit_shrink(module, (batch.to(self.device) for batch in batches))
         finally:
             module.linear.copy_(final)
+        return share
 
     def _select_and_refit(self, module: nn.Module, front: Tensor, tail: Tensor) -> None:
+        """Measure the spread on the tail with one network, then train on all windows, from seed after seed."""
         forecaster = self.forecaster
         try:
-            self._train("select", module, self.windows.subset(front), self.windows.subset(tail), forecaster.max_epochs)
+            self._train("select", module, self.windows.subset(front), self.windows.subset(tail), forecaster.max_epochs_)
         finally:
             forecaster.n_epochs_ = self._epochs("select", best=True)
             self._spread(module, tail)
-        again = self._module()
-        self._train("refit", again, self.windows, None, forecaster.n_epochs_)
-        if isinstance(again, DirectForecaster) and isinstance(module, DirectForecaster):
-            for name in ("offsets", "spread_share"):
-                getattr(again, name).copy_(getattr(module, name))
-        forecaster.module_ = again
+        members: list[nn.Module] = []
+        for number in range(self.wanted):
+            again = self._module()
+            self._train(_numbered("refit", number), again, self.windows, None, forecaster.n_epochs_)
+            if isinstance(again, DirectForecaster) and isinstance(module, DirectForecaster):
+                for name in ("offsets", "spread_share"):
+                    getattr(again, name).copy_(getattr(module, name))
+            members.append(again)
+            self._keep(members)
 
     def _epochs(self, phase: str, *, best: bool = False) -> int:
         """Epochs of a phase, 0 where it was stopped before it began."""
@@ -196,6 +223,10 @@ class Learner:
                 state=state,
             )
             self.hook.end()
+
+
+def _numbered(phase: str, number: int) -> str:
+    return f"{phase} {number + 1}" if number else phase
 
 
 def _named(record: dict[str, Any]) -> dict[str, float]:

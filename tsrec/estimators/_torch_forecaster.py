@@ -7,6 +7,7 @@ A family gives ``_build(n_features, generator)``, a module with the seam of `tsr
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -23,8 +24,9 @@ from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._learning import Learner
 from tsrec.estimators._training_windows import window_table
 from tsrec.estimators._units import SeriesUnits, measure
+from tsrec.estimators._window_weights import window_weights
 from tsrec.frames import Panel, contexts, origins, variable_names, window_rows
-from tsrec.frames.season import choose_context
+from tsrec.layers.ensemble import mean_of
 from tsrec.training import make_generator, resolve_device, single_thread
 
 # Windows in every batch of inference: always as many, so that an answer does not depend on its neighbours.
@@ -54,11 +56,17 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
     """Base of the forecasters that are torch modules; see the module's docstring for what a family adds."""
 
     context: int | str
-    max_epochs: int
+    max_epochs: int | str
+    n_members: int | str
+    recent: int | str | None
     learning_rate: float
     device: Any
     random_state: Any
     verbose: int
+    context_: int
+    max_epochs_: int
+    n_members_: int
+    recent_: int | None
     module_: nn.Module
     units_: SeriesUnits
     effect_: CovariateEffect
@@ -84,7 +92,10 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
             known = self.effect_.standardised(panel.covariates, np.repeat(panel.offsets[:-1], panel.lengths))
             values = values - known @ self.effect_.weight
             features = known.clip(-_LARGEST_FEATURE, _LARGEST_FEATURE)
-        table = window_table(panel, values, features, self.context_, self.horizon_)
+        weights = None if self._weighing() is None else partial(self._weights, panel)
+        table = window_table(
+            panel, values, features, self.context_, self.horizon_, recent=self.recent_, weights=weights
+        )
         context = self._init_callback_context(max_subtasks=None)
         if context is not None:
             context.call_on_fit_task_begin(estimator=self)
@@ -98,23 +109,33 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
             context.call_on_fit_task_end(estimator=self)
 
     def _choose(self, panel: Panel) -> None:
-        """Settle what the parameters leave open; families add to it."""
-        if self.context == "auto":
-            self.context_ = choose_context(panel, self.season_, self.horizon_)
-        else:
-            # A longer one would only be padded.
-            self.context_ = min(int(self.context), int(panel.lengths.max()))
+        """Settle what the parameters leave open: ``context_``, ``max_epochs_``, ``n_members_``, ``recent_``."""
+        raise NotImplementedError
+
+    def _weighing(self) -> str | None:
+        """The measure by which windows are weighed; None: all count the same."""
+        return None
+
+    def _weights(self, panel: Panel, rows: np.ndarray) -> np.ndarray:
+        """What an error in units of a series costs, for windows that end at these rows, (n, n_channels)."""
+        measure = self._weighing()
+        assert measure is not None
+        weight = window_weights(panel, measure, rows, season=self.season_, horizon=self.horizon_)
+        return weight * self.units_.spread[np.searchsorted(panel.offsets, rows, side="right") - 1]
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         self._check_whole("context", auto=True)
-        self._check_whole("max_epochs", least=0)
+        self._check_whole("max_epochs", least=0, auto=True)
+        self._check_whole("n_members", auto=True)
+        if self.recent is not None:
+            self._check_whole("recent", auto=True)
         if not isinstance(self.learning_rate, Real) or not 0 < self.learning_rate < np.inf:
             raise ValueError(f"learning_rate: found {self.learning_rate!r}. Give a positive number, for example 0.005.")
 
     def _restore_module(self, weights: dict[str, np.ndarray]) -> None:
         """Build the module again and give it saved weights."""
-        module = self._build(self.n_features_, torch.Generator())
+        module = mean_of([self._build(self.n_features_, torch.Generator()) for _ in range(self.n_members_)])
         module.load_state_dict({name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()})
         self.module_ = module.eval()
 

@@ -1,5 +1,6 @@
 """Which windows of a panel a network is trained on, and the flat tensors they are cut from."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -32,7 +33,14 @@ class WindowTable(NamedTuple):
 
 
 def window_table(
-    panel: Panel, values: np.ndarray, features: np.ndarray | None, context: int, horizon: int
+    panel: Panel,
+    values: np.ndarray,
+    features: np.ndarray | None,
+    context: int,
+    horizon: int,
+    *,
+    recent: int | None = None,
+    weights: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> WindowTable:
     """Lay a panel out for training.
 
@@ -47,6 +55,10 @@ def window_table(
         The target in comparable units.
     features : float array of shape (n_rows, n_features) or None
         What is known of every row, also ahead.
+    recent : int, optional
+        At most so many windows of each series and channel, the latest.
+    weights : callable, optional
+        From the rows where contexts end, an int array of shape (n,), to weights of shape (n, n_channels).
     """
     room = panel.lengths - horizon
     missing = np.where(room < 1, horizon, 0)
@@ -54,6 +66,8 @@ def window_table(
     last = np.where(room < 1, panel.lengths - 1, room)
     values, features, offsets = _lengthened(panel, values, features, missing)
     counts = np.maximum(last - first + 1, 0)
+    if recent is not None:
+        counts = np.minimum(counts, recent)
     stride = max(-(-int(counts.sum()) * values.shape[1] // MAX_WINDOWS), 1)
     counts = -(-counts // stride)
     series = np.repeat(np.arange(panel.n_series), counts)
@@ -66,6 +80,10 @@ def window_table(
     starts = offsets[series[which]] + shift
     flat = torch.from_numpy(np.ascontiguousarray(values.T, dtype=np.float32)).flatten()
     whole = not missing.any() and bool((first >= context).all()) and not bool(flat.isnan().any())
+    weight = None
+    if weights is not None:
+        ends = panel.offsets[series] + position - 1
+        weight = torch.from_numpy(weights(ends)[which, channel].astype(np.float32))
     windows = WindowBatches(
         flat,
         torch.from_numpy(rows[which] + shift),
@@ -73,6 +91,7 @@ def window_table(
         horizon=horizon,
         starts=None if whole else torch.from_numpy(starts),
         future=None if features is None else torch.from_numpy(features.astype(np.float32)),
+        weight=weight,
         masked=not whole,
     )
     times = position[which] - panel.lengths[series[which]]

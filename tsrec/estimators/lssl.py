@@ -1,23 +1,19 @@
 """Forecasting with linear state-space layers (LSSL; Gu et al. 2021, arXiv 2110.13985)."""
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import torch
 from torch import nn
 
-from tsrec.estimators._torch_forecaster import TorchForecaster
+from tsrec.estimators._direct import DirectFamily
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
-from tsrec.frames import Panel
-from tsrec.layers.forecast import LOSSES, DirectForecaster
 from tsrec.layers.lssl import LSSLStack
 
 _TOKENS = 7
-_MANY_SERIES = 8
 
 
-class LSSLForecaster(TorchForecaster):
+class LSSLForecaster(DirectFamily):
     """Forecast with a linear map solved in closed form and a small stack of LSSL-fixed layers on what it leaves over.
 
     Each window of the last `context` steps is brought to its own level (the last value) and scale. A ridge regression
@@ -35,8 +31,11 @@ class LSSLForecaster(TorchForecaster):
         Steps per season, to which the linear map is shrunk; from the frequency and the data when "auto".
     freq : str or offset, optional
         Frequency of the index, where it cannot be read from it.
-    linear : {"ridge", "learned"} or None
+    linear : {"auto", "ridge", "learned"} or None
         The linear map: solved in closed form, trained with the rest, or none.
+    normalisation : {"auto", "last", "mean", "level"}
+        Level and scale of each window: last value and standard deviation, mean and standard deviation, or the last
+        value for both.
     patch : int or "auto"
         Steps per token of the recurrent branch.
     d_model : int
@@ -45,14 +44,19 @@ class LSSLForecaster(TorchForecaster):
         State order N of each feature.
     n_layers : int
         Number of LSSL layers.
-    dropout : float
+    dropout : float or "auto"
         Rate in the branch.
-    loss : {"auto", "mse", "mae", "huber"}
-        Of the point forecast; "auto" is "mae" for panels of eight series and more, "mse" otherwise.
-    max_epochs : int
+    loss : {"auto", "mse", "mae", "huber", "smape", "mase", "owa"}
+        Of the point forecast, in units of each window. The last three are absolute errors in relation to the level of
+        the window, to the usual step of the series, or to both, as panels are judged.
+    max_epochs : int or "auto"
         Epochs of training, of at most 150 steps each; 0 leaves the linear map alone.
     learning_rate : float
         Peak of the one-cycle schedule.
+    n_members : int or "auto"
+        Networks trained from different seeds, whose mean is the forecast.
+    recent : int, "auto" or None
+        Training windows of each series and variable, the latest ones; None for all.
     quantiles : sequence of float
         Levels that are trained; others are interpolated.
     device : str
@@ -64,10 +68,10 @@ class LSSLForecaster(TorchForecaster):
 
     Attributes
     ----------
-    season_, context_, patch_ : int
+    recipe_ : str
+        The kind of data that "auto" parameters were chosen for.
+    season_, context_, patch_, linear_, normalisation_, dropout_, loss_, max_epochs_, n_members_, recent_
         What "auto" became.
-    loss_ : str
-        The loss in use.
     freq_ : str or None
         The frequency in use.
     penalty_ : float
@@ -78,7 +82,7 @@ class LSSLForecaster(TorchForecaster):
         Epochs trained; chosen on the held-out tail unless linear="ridge".
     history_ : DataFrame
         Losses by epoch.
-    module_ : DirectForecaster
+    module_ : nn.Module
         The fitted module.
     panel_ : Panel
         The history.
@@ -105,15 +109,18 @@ class LSSLForecaster(TorchForecaster):
         context: int | str = "auto",
         season: int | str = "auto",
         freq: Any = None,
-        linear: str | None = "ridge",
+        linear: str | None = "auto",
+        normalisation: str = "auto",
         patch: int | str = "auto",
         d_model: int = 32,
         d_state: int = 16,
         n_layers: int = 2,
-        dropout: float = 0.0,
+        dropout: float | str = "auto",
         loss: str = "auto",
-        max_epochs: int = 3,
+        max_epochs: int | str = "auto",
         learning_rate: float = 5e-3,
+        n_members: int | str = "auto",
+        recent: int | str | None = "auto",
         quantiles: Sequence[float] = DEFAULT_QUANTILES,
         device: str = "cpu",
         random_state: Any = None,
@@ -124,6 +131,7 @@ class LSSLForecaster(TorchForecaster):
         self.season = season
         self.freq = freq
         self.linear = linear
+        self.normalisation = normalisation
         self.patch = patch
         self.d_model = d_model
         self.d_state = d_state
@@ -132,6 +140,8 @@ class LSSLForecaster(TorchForecaster):
         self.loss = loss
         self.max_epochs = max_epochs
         self.learning_rate = learning_rate
+        self.n_members = n_members
+        self.recent = recent
         self.quantiles = quantiles
         self.device = device
         self.random_state = random_state
@@ -140,48 +150,24 @@ class LSSLForecaster(TorchForecaster):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         self._check_whole("patch", auto=True)
-        self._check_whole("d_model", "d_state", "n_layers")
-        if self.linear not in ("ridge", "learned", None):
-            raise ValueError(f"linear={self.linear!r} is not known; use 'ridge', 'learned' or None.")
-        if self.loss not in ("auto", *LOSSES):
-            raise ValueError(f"loss={self.loss!r} is not known; use one of {('auto', *LOSSES)}.")
-        if not isinstance(self.dropout, Real) or not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout: found {self.dropout!r}. Give a share of at least 0 and below 1.")
+        self._check_whole("d_state", "n_layers")
 
-    def _choose(self, panel: Panel) -> None:
-        super()._choose(panel)
-        self.loss_ = self.loss if self.loss != "auto" else ("mae" if panel.n_series >= _MANY_SERIES else "mse")
-        if self.patch == "auto":
-            patch = max(self.context_ // _TOKENS, 1)
-            self.patch_ = patch // self.season_ * self.season_ if patch >= self.season_ else patch
-        else:
-            self.patch_ = min(int(self.patch), self.context_)
+    def _patch(self) -> int:
+        if self.patch != "auto":
+            return min(int(self.patch), self.context_)
+        patch = max(self.context_ // _TOKENS, 1)
+        return patch // self.season_ * self.season_ if patch >= self.season_ else patch
 
-    def _build(self, n_features: int, generator: torch.Generator) -> nn.Module:
+    def _mixer(self, generator: torch.Generator) -> nn.Module:
         tokens = self.context_ // self.patch_
-        mixer = None
-        if self.max_epochs:
-            # A feature remembers about 1/dt tokens: from a tenth of the context to four times as much.
-            mixer = LSSLStack(
-                self.d_model,
-                self.n_layers,
-                d_state=self.d_state,
-                dt_min=0.25 / tokens,
-                dt_max=10 / tokens,
-                fixed=True,
-                dropout=self.dropout,
-                generator=generator,
-            )
-        return DirectForecaster(
-            mixer,
-            context=self.context_,
-            horizon=self.horizon_,
-            d_model=self.d_model,
-            patch=self.patch_,
-            covariates=n_features,
-            levels=self.levels_.tolist(),
-            linear=self.linear,
-            loss=self.loss_,
-            dropout=self.dropout,
+        # A feature remembers about 1/dt tokens: from a tenth of the context to four times as much.
+        return LSSLStack(
+            self.d_model,
+            self.n_layers,
+            d_state=self.d_state,
+            dt_min=0.25 / tokens,
+            dt_max=10 / tokens,
+            fixed=True,
+            dropout=self.dropout_,
             generator=generator,
         )

@@ -8,6 +8,7 @@ import pandas as pd
 
 Offset: TypeAlias = pd.offsets.BaseOffset
 Kind = Literal["position", "integer", "fixed", "wall", "month", "business", "period", "delta"]
+Pace = Literal["sub-daily", "daily", "weekly", "monthly", "quarterly", "yearly"]
 MonthRule = Literal["start", "end", "bstart", "bend"]
 
 
@@ -163,6 +164,23 @@ def season_of(kind: Kind, step: int) -> int | None:
     if kind == "month":
         return 12 // step if step <= 12 and 12 % step == 0 else None
     return None
+
+
+# Days from row to row below which data are of a pace: half way, in ratio, to the next one.
+_PACES: tuple[tuple[float, Pace], ...] = (
+    (0.99, "sub-daily"), (4, "daily"), (20, "weekly"), (60, "monthly"), (200, "quarterly"),
+)  # fmt: skip
+
+
+def pace_of(days: float) -> Pace:
+    """How often there is a row, by the days from one to the next.
+
+    Examples
+    --------
+    >>> pace_of(1 / 24), pace_of(7), pace_of(91)
+    ('sub-daily', 'weekly', 'quarterly')
+    """
+    return next((pace for below, pace in _PACES if days < below), "yearly")
 
 
 def month_rule(days: np.ndarray) -> MonthRule | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsrec.frames.frequency import Kind, MonthRule, Rhythm, alias, season_of
+from tsrec.frames.frequency import Kind, MonthRule, Pace, Rhythm, alias, pace_of, season_of
 
 _DAY = np.timedelta64(1, "D")
 _KIND_OF_INDEX = {
@@ -73,6 +73,23 @@ class TimeGrid:
             return _period_season(self.freq)
         step = self.step * _nanoseconds(self.unit) if self.kind in ("fixed", "wall") else self.step
         return season_of(self.kind, step)
+
+    @property
+    def pace(self) -> Pace | None:
+        """How often there is a row, "sub-daily" to "yearly"; None where the index says nothing about time."""
+        if self.kind in ("position", "integer"):
+            return None
+        return pace_of(self._days())
+
+    def _days(self) -> float:
+        """Days from row to row, about."""
+        if self.kind == "period":
+            return _period_days(self.freq)
+        if self.kind == "month":
+            return 30.4 * self.step
+        if self.kind == "business":
+            return float(self.step)
+        return self.nanoseconds(self.step) / (86_400 * 10**9)
 
     def encode(self, index: pd.Index, *, where: str = "X") -> np.ndarray:
         """Ordinals of an index of the same kind, as int64 of shape (len(index),).
@@ -220,11 +237,15 @@ def _nanoseconds(unit: str) -> int:
 def _period_season(freq: str | None) -> int | None:
     if freq is not None and re.fullmatch(r"\d*B", freq):
         return 5 if freq == "B" else None
-    first = pd.Period("2001-01-01", freq=freq)
-    days = ((first + 1).start_time - first.start_time) / pd.Timedelta(days=1)
+    days = _period_days(freq)
     if days >= 28:
         return season_of("month", round(days / 30.4))
     return season_of("wall" if days >= 1 else "fixed", int(days * 86_400_000_000_000))
+
+
+def _period_days(freq: str | None) -> float:
+    first = pd.Period("2001-01-01", freq=freq)
+    return ((first + 1).start_time - first.start_time) / pd.Timedelta(days=1)
 
 
 def datetime_grid(index: pd.DatetimeIndex, what: Rhythm) -> TimeGrid:

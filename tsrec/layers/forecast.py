@@ -18,7 +18,7 @@ from tsrec.layers.random import Dropout, Linear, default_generator
 from tsrec.training.batch import Batch
 
 LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
-LOSSES = ("mse", "mae", "huber")
+LOSSES = ("mse", "mae", "huber", "absolute")
 _MAX_LOG_FACTOR = 3.0
 _COVARIATE_WIDTH = 16
 # The spread has one factor per side, which a part of the steps shows well enough.
@@ -72,8 +72,9 @@ class DirectForecaster(nn.Module):
     linear : {"ridge", "learned"} or None, default "ridge"
         W is a buffer (set by :func:`tsrec.layers.closed_form.fit_closed_form`), a parameter that starts at zero, or
         absent.
-    loss : {"mse", "mae", "huber"}, default "mse"
-        Of the point forecast, in normalised units.
+    loss : {"mse", "mae", "huber", "absolute"}, default "mse"
+        Of the point forecast, in normalised units; "absolute" is the absolute error in the units of the context, for
+        windows whose weights say what an error of theirs costs.
     dropout : float, default 0.3
         Before the heads.
     generator : torch.Generator, optional
@@ -190,7 +191,7 @@ class DirectForecaster(nn.Module):
         return loc + scale * point, loc[..., None] + scale[..., None] * quantiles
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Point and pinball losses in normalised units; the pinball loss does not move the point forecast.
+        """Point and pinball losses; the pinball loss does not move the point forecast.
 
         Missing target steps (NaN) do not count, windows count by ``batch.weight``.
         """
@@ -275,6 +276,8 @@ class DirectForecaster(nn.Module):
         counted = observed.to(window.z.dtype)
         if batch.weight is not None:
             counted = counted * batch.weight[:, None]
+        if self.loss == "absolute":
+            counted = counted * window.scale
         return torch.where(observed, (batch.target - window.loc) / window.scale, 0.0), counted
 
     def quantiles(self, point: Tensor, log_spread: Tensor, steps: slice = slice(None)) -> Tensor:
@@ -308,7 +311,7 @@ class DirectForecaster(nn.Module):
         """Loss of each value, in normalised units; shapes as given."""
         if self.loss == "mse":
             return (point - target).square()
-        if self.loss == "mae":
+        if self.loss in ("mae", "absolute"):
             return (point - target).abs()
         return huber_loss(point, target, reduction="none")
 

@@ -1,0 +1,75 @@
+"""Families that are one mixer inside a `DirectForecaster`: they share its parameters, checks and recipes."""
+
+from numbers import Real
+
+import torch
+from torch import nn
+
+from tsrec.estimators._recipe import recipe_for
+from tsrec.estimators._torch_forecaster import TorchForecaster
+from tsrec.estimators._window_weights import MEASURES
+from tsrec.frames import Panel
+from tsrec.layers.forecast import DirectForecaster
+from tsrec.layers.normalise import MODES
+
+LOSSES = ("mse", "mae", "huber", *MEASURES)
+_CHOICES = {"linear": ("ridge", "learned", None), "loss": LOSSES, "normalisation": MODES}
+
+
+class DirectFamily(TorchForecaster):
+    """Base of the families whose module is a `DirectForecaster`; a family gives `_mixer` and `_tokens`."""
+
+    linear: str | None
+    normalisation: str
+    loss: str
+    dropout: float | str
+    d_model: int
+
+    def _mixer(self, generator: torch.Generator) -> nn.Module:
+        """The mixer, of width `d_model`, over ``context_ // patch_`` tokens."""
+        raise NotImplementedError
+
+    def _patch(self) -> int:
+        """Steps per token."""
+        raise NotImplementedError
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        self._check_whole("d_model")
+        for name, known in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in ("auto", *known):
+                raise ValueError(f"{name}={value!r} is not known; use one of {('auto', *known)}.")
+        if self.dropout != "auto" and not (isinstance(self.dropout, Real) and 0 <= self.dropout < 1):
+            raise ValueError(f"dropout: found {self.dropout!r}. Give a share of at least 0 and below 1, or 'auto'.")
+
+    def _choose(self, panel: Panel) -> None:
+        recipe = recipe_for(panel, self.season_, self.horizon_)
+        self.recipe_ = recipe.name
+        for name, value in recipe._asdict().items():
+            if name != "name":
+                given = getattr(self, name)
+                setattr(self, f"{name}_", value if isinstance(given, str) and given == "auto" else given)
+        # A longer context would only be padded.
+        self.context_ = min(int(self.context_), int(panel.lengths.max()))
+        self.patch_ = self._patch()
+
+    def _weighing(self) -> str | None:
+        return self.loss_ if self.loss_ in MEASURES else None
+
+    def _build(self, n_features: int, generator: torch.Generator) -> nn.Module:
+        mixer = self._mixer(generator) if self.max_epochs_ else None
+        return DirectForecaster(
+            mixer,
+            context=self.context_,
+            horizon=self.horizon_,
+            d_model=self.d_model,
+            patch=self.patch_,
+            covariates=n_features,
+            levels=self.levels_.tolist(),
+            normalisation=self.normalisation_,
+            linear=self.linear_,
+            loss="absolute" if self._weighing() else self.loss_,
+            dropout=self.dropout_,
+            generator=generator,
+        )
