@@ -2,11 +2,12 @@
 
 import pytest
 
-from tsrec import LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster
+from tsrec import LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster, ThetaForecaster
 
 FORECASTERS = {
     "naive": SeasonalNaiveForecaster(horizon=5, season=3),
     "mean": SeasonalMeanForecaster(horizon=5, season=3, context=9),
+    "theta": ThetaForecaster(horizon=5, season=3),
     "lssl": LSSLForecaster(
         horizon=5, season=3, context=12, patch=4, d_model=4, d_state=4, max_epochs=1, random_state=0
     ),

@@ -3,11 +3,15 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from tsrec import LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster
+from tsrec import LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster, ThetaForecaster
 
 ORDER = "in a plain array row i can only be step i, so its order matters; on indexed frames both properties are tested"
 EXCEPTIONS = {"check_methods_sample_order_invariance": ORDER, "check_methods_subset_invariance": ORDER}
-BASELINES = [SeasonalNaiveForecaster(season=3), SeasonalMeanForecaster(season=3, context=6)]
+BASELINES = [
+    SeasonalNaiveForecaster(season=3),
+    SeasonalMeanForecaster(season=3, context=6),
+    ThetaForecaster(horizon=5, season=3),
+]
 NETWORKS = [
     LSSLForecaster(season=3),
     LSSLForecaster(horizon=5, context=8, patch=2, d_model=4, d_state=4, random_state=0),

@@ -13,6 +13,7 @@ MODELS = {
     "lssl": "LSSLForecaster",
     "seasonal-mean": "SeasonalMeanForecaster",
     "seasonal-naive": "SeasonalNaiveForecaster",
+    "theta": "ThetaForecaster",
 }
 HORIZON = 24
 
