@@ -18,10 +18,11 @@ _REAL_YEAR = 1000
 
 
 class Long(NamedTuple):
-    """A z-scored frame of some columns and the ends of its train, validation and test rows."""
+    """A z-scored frame, the steps of its season, and the ends of its train, validation and test rows."""
 
     name: str
     frame: pd.DataFrame
+    season: int
     train: int
     validation: int
     test: int
@@ -57,13 +58,13 @@ def load_long(name: str) -> Long:
     if name == "ILI":
         frame = _illness()
         train, test = int(0.7 * len(frame)), int(0.2 * len(frame))
-        borders, horizons = (train, len(frame) - test, len(frame)), (24, 36, 48, 60)
+        borders, horizons, season = (train, len(frame) - test, len(frame)), (24, 36, 48, 60), 52
     else:
         frame = fetch_ett(name)
-        month = 30 * 24 * (4 if name == "ETTm1" else 1)
-        borders, horizons = (12 * month, 16 * month, 20 * month), (96, 192, 336, 720)
+        season = 96 if name == "ETTm1" else 24
+        borders, horizons = tuple(months * 30 * season for months in (12, 16, 20)), (96, 192, 336, 720)
     known = frame.iloc[: borders[0]]
-    return Long(name, (frame - known.mean()) / known.std(ddof=0), *borders, horizons)
+    return Long(name, (frame - known.mean()) / known.std(ddof=0), season, *borders, horizons)
 
 
 def load_holdout(name: str) -> HoldOut:

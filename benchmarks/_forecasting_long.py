@@ -47,26 +47,30 @@ def windows(task: Long, part: str, horizons: list[int], stride: int) -> Iterator
 def measure(window: Window, factory: Factory, seed: int) -> dict[str, Any]:
     """Fit one of our models, forecast from all cut-offs, and take the errors."""
     frame = window.task.frame.iloc[: window.last]
-    model = factory(window.horizon, 1 if window.task.name == "ILI" else 24, seed)
+    model = factory(window.horizon, window.task.season, seed)
     began = time.perf_counter()
     model.fit(frame.iloc[: window.fitted])
     fitted = time.perf_counter()
     values, cutoffs = frame.to_numpy(), window.cutoffs
+    low, high = (1 + np.flatnonzero(np.isclose(model.levels_, level)) for level in (0.1, 0.9))
     per_cutoff = window.horizon * values.shape[1] * (1 + len(model.levels_))
     chunk = max(_LARGEST // per_cutoff, 1)
-    squares = absolutes = spent = 0.0
+    squares = absolutes = spent = inside = 0.0
     for at in range(0, len(cutoffs), chunk):
         turn = cutoffs[at : at + chunk]
         start = time.perf_counter()
-        answer = model.predict_cutoffs(frame, turn)[..., 0]
+        answer = model.predict_cutoffs(frame, turn)
         spent += time.perf_counter() - start
-        error = answer - values[turn[:, 1, None] + np.arange(window.horizon)]
+        truth = values[turn[:, 1, None] + np.arange(window.horizon)]
+        error = answer[..., 0] - truth
         squares += float((error**2).sum())
         absolutes += float(np.abs(error).sum())
+        inside += float(((truth[..., None] >= answer[..., low]) & (truth[..., None] <= answer[..., high])).sum())
     count = len(cutoffs) * window.horizon * values.shape[1]
     return {
         "mse": squares / count,
         "mae": absolutes / count,
+        "coverage80": inside / count,
         "windows": len(cutoffs),
         "seconds": round(fitted - began + spent, 3),
         "fit_s": round(fitted - began, 3),

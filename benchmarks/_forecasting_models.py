@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 import tsrec
 
@@ -17,16 +18,9 @@ MODELS: dict[str, Factory] = {
     "LSSL linear map": lambda horizon, _, seed: tsrec.LSSLForecaster(horizon=horizon, max_epochs=0, random_state=seed),
     "LSSL": lambda horizon, _, seed: tsrec.LSSLForecaster(horizon=horizon, random_state=seed),
 }
-_CHOICES = (
-    "season_",
-    "context_",
-    "patch_",
-    "loss_",
-    "penalty_",
-    "share_",
-    "n_epochs_",
-    "recipe_",
-)
+# Fitted attributes that tell nothing about the model, and the most entries of one that is written down.
+_BORING = ("horizon_", "targets_itself_", "n_features_", "n_features_in_")
+_LONGEST = 40
 
 
 def model_named(name: str) -> Factory:
@@ -59,12 +53,25 @@ def parameters_of(model: Any) -> dict[str, Any]:
 
 def choices_of(model: Any) -> dict[str, Any]:
     """What the fit chose."""
-    return {name: _plain(getattr(model, name)) for name in _CHOICES if hasattr(model, name)}
+    found = {}
+    for name, value in vars(model).items():
+        told = isinstance(value, str | int | float | np.generic | dict | tuple)
+        if name.endswith("_") and told and name not in _BORING and (np.isscalar(value) or len(value) <= _LONGEST):
+            found[name] = _plain(value)
+    return found
+
+
+def warm_up(factory: Factory) -> None:
+    """Imports and just-in-time compilation are not the model's time."""
+    index = pd.date_range("2024-01-01", periods=120, freq="D")
+    factory(2, 1, 0).fit(pd.DataFrame({"y": np.sin(np.arange(120.0))}, index)).predict()
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

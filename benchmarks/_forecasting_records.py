@@ -89,7 +89,8 @@ def _long_tables(records: list[Record]) -> str:
 def _holdout_tables(records: list[Record]) -> str:
     shown = []
     measured = [one for one in records if one["kind"] == "hold-out"]
-    for (part,), group in _grouped(measured, ("part",)).items():
+    pooled = [{**one, "part": "mean of the folds"} for one in measured if one["part"].startswith("fold")]
+    for (part,), group in _grouped(measured + pooled, ("part",)).items():
         sets = list(dict.fromkeys(one["set"] for one in group))
         by_model = _grouped(group, ("model",))
         cells = {

@@ -92,4 +92,6 @@ class Rivals(NamedTuple):
             with np.load(place / "answer.npz") as stored:
                 answer = stored["answer"]
             report = json.loads((place / "answer.json").read_text())
+        if report["seconds"] > self.limit:
+            return None, {"failed": f"ran out of {self.limit} s", "seconds": self.limit}
         return answer, {"seconds": report["seconds"], "parameters": report["settings"]}

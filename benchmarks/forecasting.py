@@ -14,7 +14,8 @@ Rivals (requirements-peers.txt) run in an environment of their own; without --pe
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import _forecasting_long as long
 import _forecasting_records as records
 import torch
 from _forecasting_data import HOLDOUT_SETS, LONG_SETS, load_holdout, load_long
-from _forecasting_models import MODELS, Factory, is_random, model_named
+from _forecasting_models import MODELS, Factory, is_random, model_named, warm_up
 from _forecasting_rivals import NEURAL, STATISTICAL, Rivals
 
 _RESULTS = Path(__file__).parent / "results" / "forecasting.json"
@@ -67,6 +68,8 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     names = list(MODELS) if args.model is None else args.model
     models = {name: model_named(name) for name in names}
+    for factory in models.values():
+        warm_up(factory)
     rivals = Rivals(args.peers_python, args.limit, args.history, args.threads) if args.peers_python else None
     versions = rivals.versions() if rivals else None
     seeds = args.seeds or ([0, 1, 2] if args.part == "test" else [0])
@@ -90,7 +93,7 @@ def _holdout(
         head = {"kind": "hold-out", "set": name, "part": split.label, "horizon": split.task.horizon}
         for model, factory in models.items():
             for seed in seeds if is_random(factory(split.task.horizon, split.task.season, 0)) else [0]:
-                yield {**head, "model": model, "seed": seed, **holdout.measure(split, factory, seed)}
+                yield {**head, "model": model, "seed": seed, **_attempt(holdout.measure, split, factory, seed)}
         for rival in args.peers if rivals else []:
             yield {**head, "model": rival, "seed": 0, **rivals.holdout(split, rival, 0)}
 
@@ -105,11 +108,20 @@ def _long(
         head = {"kind": "long", "set": name, "part": window.label, "fitted_on": window.fitted_on}
         head |= {"horizon": window.horizon, "stride": window.stride}
         for model, factory in models.items():
-            for seed in seeds if is_random(factory(window.horizon, 1, 0)) else [0]:
-                yield {**head, "model": model, "seed": seed, **long.measure(window, factory, seed)}
+            for seed in seeds if is_random(factory(window.horizon, task.season, 0)) else [0]:
+                yield {**head, "model": model, "seed": seed, **_attempt(long.measure, window, factory, seed)}
         if rivals and (args.peers_all_horizons or window.horizon == horizons[0]) and window.fitted_on == "train":
             for rival in [one for one in args.peers if one in NEURAL]:
                 yield {**head, "stride": 1, "model": rival, "seed": 0, **rivals.long(window, rival, 0, _INPUT[name])}
+
+
+def _attempt(measure: Callable[..., records.Record], *given: Any) -> records.Record:
+    """The errors of a model; one that fails is recorded as such and does not end the run."""
+    try:
+        return measure(*given)
+    except Exception as error:
+        traceback.print_exc()
+        return {"failed": f"{type(error).__name__}: {error}"[:300]}
 
 
 def _show(record: dict[str, Any]) -> None:
