@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tsrec.layers.closed_form import fit_closed_form, fit_shrink
+from tsrec.layers.closed_form import fit_closed_form, fit_shrink, thinned_chunks
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.lssl import LSSLStack
 from tsrec.layers.ridge import seasonal_map, time_segments
@@ -109,3 +109,26 @@ def test_the_mixer_is_left_alone():
     before = {name: p.clone() for name, p in net.named_parameters()}
     fit_closed_form(net.eval(), cut(noisy_wave())[1])
     assert all(torch.equal(p, before[name]) for name, p in net.named_parameters())
+
+
+def test_thinned_windows_count_for_those_left_out(monkeypatch):
+    monkeypatch.setattr("tsrec.layers.closed_form._MAX_PRODUCTS", 100 * L * (L + H))
+    windows, _ = cut(noisy_wave(1000))
+    n = len(windows.origins)
+    kept = [batch for _, batch in thinned_chunks(windows, torch.zeros(n, dtype=torch.int64))()]
+    assert sum(len(batch.context) for batch in kept) <= 100
+    assert sum(float(batch.weight.sum()) for batch in kept) == pytest.approx(n, rel=0.05)
+
+
+def test_series_that_come_home_are_pulled_to_their_mean():
+    g = make_generator(0)
+    # A level that forgets half of itself within some thirty steps, under noise that hides it from a short context.
+    level, steps = [torch.zeros(())], 0.2 * torch.randn(6000, generator=g)
+    for step in steps:
+        level.append(0.98 * level[-1] + step)
+    values = torch.stack(level) + torch.randn(6001, generator=g)
+    _, chunks = cut(values - values.mean(), series=torch.zeros(6001 - L - H + 1, dtype=torch.int64))
+    net = linear()
+    net.register_buffer("pull", torch.zeros(H))
+    fit_closed_form(net, chunks, homes=True)
+    assert bool((net.pull > 0).all())

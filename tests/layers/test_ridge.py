@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from tsrec.layers.ridge import PENALTIES, RidgeStatistics, seasonal_map, solve_ridge, time_segments
+from tsrec.layers.ridge import HOMES, PENALTIES, RidgeStatistics, seasonal_map, solve_ridge, time_segments
 
 L, H = 6, 3
 
@@ -152,3 +152,43 @@ def test_of_several_priors_the_folds_choose():
     chosen, alone = solve_ridge(statistics, prior=[-truth, truth]), solve_ridge(statistics, prior=truth)
     torch.testing.assert_close(chosen.weight, alone.weight)
     torch.testing.assert_close(chosen.errors, alone.errors)
+
+
+def test_a_root_shapes_the_penalty_as_its_inverse_covariance_does():
+    z, y, truth = draw(80)
+    root = torch.randn(L, L, generator=torch.Generator().manual_seed(5), dtype=torch.float64) + 3 * torch.eye(L)
+    found = solve_ridge(summed(z, y, torch.arange(80) // 16), penalties=[0.5], prior=truth, root=root)
+    gram, cross = z.T @ z / 80, z.T @ (y - z @ truth) / 80
+    inverse = torch.linalg.inv(root @ root.T)
+    expected = truth + torch.linalg.solve(gram + 0.5 * gram.diagonal().mean() * inverse, cross)
+    torch.testing.assert_close(found.weight.double(), expected, rtol=1e-5, atol=1e-6)
+    for fold, weight in enumerate(found.fold_weights):
+        held_out = torch.isin(torch.arange(80) // 16, torch.tensor(found.fold_segments[fold]))
+        error = (y[held_out] - z[held_out] @ weight.double()).square().mean()
+        torch.testing.assert_close(found.errors[fold, 0], error, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.7])
+def test_the_pull_home_is_found_where_there_is_one(strength):
+    z, y, _ = draw(400)
+    home = torch.randn(400, 1, generator=torch.Generator().manual_seed(3), dtype=torch.float64).expand(-1, HOMES)
+    statistics = RidgeStatistics(L, H, homes=True)
+    segments = torch.arange(400) // 80
+    for s in range(5):
+        rows = segments == s
+        statistics.add(z[rows], y[rows] + strength * home[rows, :1], s, None, home[rows])
+    found = solve_ridge(statistics, penalties=[0.01])
+    torch.testing.assert_close(found.pull, torch.full((H,), strength), rtol=0, atol=0.1 if strength else 0.0)
+    assert len(found.fold_pulls) == len(found.folds) == 2
+
+
+def test_a_fold_sees_no_distance_but_its_own():
+    z, y, _ = draw(400)
+    home = torch.randn(400, HOMES, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    statistics = RidgeStatistics(L, H, homes=True)
+    segments = torch.arange(400) // 80
+    for s in range(5):
+        rows = segments == s
+        # The last distance knows the answer; the folds' own ones know nothing.
+        statistics.add(z[rows], y[rows] + home[rows, -1:], s, None, home[rows])
+    assert not solve_ridge(statistics, penalties=[0.01]).pull.any()

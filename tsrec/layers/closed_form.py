@@ -8,17 +8,44 @@ import torch
 from torch import Tensor
 
 from tsrec.layers.forecast import DirectForecaster
-from tsrec.layers.ridge import PENALTIES, RidgeMap, RidgeStatistics, solve_ridge
+from tsrec.layers.normalise import Normalised
+from tsrec.layers.ridge import HOMES, PENALTIES, RidgeMap, RidgeStatistics, seen_by, solve_ridge
 from tsrec.training.batch import Batch
+from tsrec.training.windows import WindowBatches
 
 Chunks = Callable[[], Iterable[tuple[int, Batch]]]
 """A call gives all windows in chunks of a few thousand, each chunk with its segment (0 to 5)."""
 
 _ENOUGH_RESIDUALS = 200
+# Multiplications of the Gram matrix, less than a second of one core.
+_MAX_PRODUCTS = 1.5e10
 _MAX_RESIDUALS = 8192
 _SHARES = 21
 _LEAST_GAIN = 0.001
 _SPREAD_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def thinned_chunks(windows: WindowBatches, segments: Tensor) -> Chunks:
+    """Chunks of every k-th window, so that a long context takes seconds; neighbours in time tell next to nothing new.
+
+    Parameters
+    ----------
+    windows : WindowBatches
+        In order of time within each series.
+    segments : Tensor of int64, shape (n,)
+        As :func:`tsrec.layers.ridge.time_segments` gives them.
+
+    Returns
+    -------
+    callable
+        The windows kept count for those left out.
+    """
+    stride = math.ceil(len(segments) * windows.context * (windows.context + windows.horizon) / _MAX_PRODUCTS)
+    if stride > 1:
+        kept = torch.arange(0, len(segments), stride)
+        windows, segments = windows.subset(kept), segments[kept]
+        windows.weight = stride * (torch.ones(len(kept)) if windows.weight is None else windows.weight)
+    return lambda: windows.chunks(segments)
 
 
 @torch.no_grad()
@@ -28,6 +55,8 @@ def fit_closed_form(
     *,
     prior: Tensor | Sequence[Tensor] | None = None,
     penalties: Sequence[float] = PENALTIES,
+    root: Tensor | None = None,
+    homes: bool = False,
 ) -> RidgeMap:
     """Solve W on all windows, penalty by blocked validation, and set the spread from residuals of unseen segments.
 
@@ -37,12 +66,17 @@ def fit_closed_form(
     Parameters
     ----------
     module : DirectForecaster
-        With linear="ridge"; its buffers ``linear`` and ``offsets`` are written.
+        With linear="ridge"; its buffers ``linear``, ``pull`` and ``offsets`` are written.
     chunks : callable
         As :meth:`tsrec.training.WindowBatches.chunks` makes them, with :func:`tsrec.layers.ridge.time_segments`.
     prior : Tensor of shape (L, H) or sequence of them, optional
-        Map to shrink towards, such as :func:`tsrec.layers.ridge.seasonal_map`.
+        Map to shrink towards, such as :func:`tsrec.layers.seasonal.seasonal_mean_map`.
     penalties : sequence of float
+    root : Tensor of shape (L, L), optional
+        As for :func:`tsrec.layers.ridge.solve_ridge`.
+    homes : bool, default False
+        Whether the pull to the mean of each series is tried. Windows then need ``Batch.series``, a number from 0 for
+        each series and channel, and values whose zero is that mean.
 
     Returns
     -------
@@ -57,13 +91,16 @@ def fit_closed_form(
         raise ValueError("fit_closed_form needs a DirectForecaster with linear='ridge'.")
     first = prior if prior is None or isinstance(prior, Tensor) else prior[0]
     guess = torch.zeros_like(module.linear) if first is None else first.to(module.linear)
-    statistics, missing = _statistics(module, chunks, guess)
-    solution = solve_ridge(statistics, penalties=penalties, prior=prior)
+    levels = _levels(module, chunks) if homes else None
+    statistics, missing = _statistics(module, chunks, guess, levels)
+    solution = solve_ridge(statistics, penalties=penalties, prior=prior, root=root)
     if missing:
-        statistics, _ = _statistics(module, chunks, solution.weight.to(module.linear))
-        solution = solve_ridge(statistics, penalties=penalties, prior=prior)
+        statistics, _ = _statistics(module, chunks, solution.weight.to(module.linear), levels)
+        solution = solve_ridge(statistics, penalties=penalties, prior=prior, root=root)
     module.linear.copy_(solution.weight)
-    _set_spread(module, _unseen_residuals(module, chunks, solution))
+    if homes:
+        module.get_buffer("pull").copy_(solution.pull)
+    _set_spread(module, _unseen_residuals(module, chunks, solution, levels))
     return solution
 
 
@@ -169,19 +206,40 @@ def _lowest(losses: Sequence[float]) -> int:
     return min(range(len(losses)), key=losses.__getitem__)
 
 
-def _statistics(module: DirectForecaster, chunks: Chunks, guess: Tensor) -> tuple[RidgeStatistics, bool]:
+def _levels(module: DirectForecaster, chunks: Chunks) -> Tensor:
+    """Mean of the windows' levels by series, as each fold has seen it, and zero, which it is in the end; (n, 3)."""
+    sums, counts = torch.zeros(HOMES, 0, dtype=torch.float64), torch.zeros(HOMES, 0, dtype=torch.float64)
+    for segment, batch in chunks():
+        assert batch.series is not None
+        loc = module._normalise(batch.context, batch.mask).loc[:, 0].double()
+        more = max(int(batch.series.max()) + 1 - sums.shape[1], 0)
+        sums, counts = (torch.nn.functional.pad(total, (0, more)) for total in (sums, counts))
+        for fold in seen_by(segment):
+            sums[fold].index_add_(0, batch.series, loc)
+            counts[fold].index_add_(0, batch.series, torch.ones_like(loc))
+    return (sums / counts.clamp_min(1)).T
+
+
+def _home(batch: Batch, window: Normalised, levels: Tensor | None) -> Tensor | None:
+    """Normalised distance from each window's level to the mean of its series, (B, 3)."""
+    return None if levels is None else (levels[batch.series].to(window.loc) - window.loc) / window.scale
+
+
+def _statistics(
+    module: DirectForecaster, chunks: Chunks, guess: Tensor, levels: Tensor | None
+) -> tuple[RidgeStatistics, bool]:
     """Sum up all windows, missing targets filled by ``guess`` (L, H); tell whether there were any."""
-    statistics = RidgeStatistics(module.context, module.horizon)
+    statistics = RidgeStatistics(module.context, module.horizon, homes=levels is not None)
     any_missing = False
     for segment, batch in chunks():
-        z, target = _normalised(module, batch)
+        window, target = _normalised(module, batch)
         observed = ~target.isnan()
-        share = observed.to(z.dtype).mean(1)
+        share = observed.to(window.z.dtype).mean(1)
         missing = not bool(observed.all())
         if missing:
-            target = torch.where(observed, target, z @ guess)
+            target = torch.where(observed, target, window.z @ guess)
         weight = _weight(batch, share if missing else None)
-        statistics.add(z, target, segment, weight)
+        statistics.add(window.z, target, segment, weight, _home(batch, window, levels))
         any_missing |= missing
     return statistics, any_missing
 
@@ -197,25 +255,31 @@ def _weight(batch: Batch, share: Tensor | None) -> Tensor | None:
     return weight
 
 
-def _normalised(module: DirectForecaster, batch: Batch) -> tuple[Tensor, Tensor]:
+def _normalised(module: DirectForecaster, batch: Batch) -> tuple[Normalised, Tensor]:
     assert batch.target is not None
     window = module._normalise(batch.context, batch.mask)
-    return window.z, (batch.target - window.loc) / window.scale
+    return window, (batch.target - window.loc) / window.scale
 
 
-def _unseen_residuals(module: DirectForecaster, chunks: Chunks, solution: RidgeMap) -> Tensor:
+def _unseen_residuals(module: DirectForecaster, chunks: Chunks, solution: RidgeMap, levels: Tensor | None) -> Tensor:
     """Residuals (n, H) of each fold's map on its held-out segments; of the map itself where there is no fold."""
-    assert module.linear is not None
-    maps: dict[int, Tensor] = {}
-    for weight, segments in zip(solution.fold_weights, solution.fold_segments, strict=True):
-        maps.update(dict.fromkeys(segments, weight.to(module.linear)))
+    folds: dict[int, int] = {}
+    for number, segments in enumerate(solution.fold_segments):
+        folds.update(dict.fromkeys(segments, number))
     kept = []
     for segment, batch in chunks():
-        if maps and segment not in maps:
+        if folds and segment not in folds:
             continue
-        z, target = _normalised(module, batch)
-        usable = target.isfinite().any(1)
-        kept.append((target - z @ maps.get(segment, module.linear))[usable])
+        weight, pull, known = solution.weight, solution.pull, HOMES - 1
+        if folds:
+            number = folds[segment]
+            weight, pull, known = solution.fold_weights[number], solution.fold_pulls[number], solution.folds[number]
+        window, target = _normalised(module, batch)
+        point = window.z @ weight.to(window.z)
+        home = _home(batch, window, levels)
+        if home is not None:
+            point = point + home[:, known, None] * pull.to(point)
+        kept.append((target - point)[target.isfinite().any(1)])
     return _thinned(torch.cat(kept)) if kept else torch.zeros(0, module.horizon)
 
 

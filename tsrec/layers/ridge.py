@@ -3,6 +3,9 @@
 Windows are added once, segment by segment of time; every fold's training and validation sums are sums of segments, so
 choosing the penalty needs no further pass over the data. One eigendecomposition solves all penalties.
 
+A series may also be pulled home, to its own mean: one more feature of each window, the distance from its level to the
+mean of its series. A fold must not know that mean from rows it has not seen, so each has a distance of its own.
+
 Hoerl and Kennard (1970), Ridge Regression, Technometrics 12. Toner and Darlow (2024), An Analysis of Linear Time Series
 Forecasting Models, arXiv:2403.14587 (closed-form linear forecasters). Blocked validation: Bergmeir and Benitez (2012).
 """
@@ -19,11 +22,16 @@ PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, math.inf)
 # Blocked folds are few and differ in season, so their verdict on the penalty is noisy: a decade away from the usual
 # value must pay by 1 % of the error. The usual value goes with coefficients per independent window, as the noise of
 # least squares does; infinity stands where 100 would.
-_USUAL, _PER_DECADE, _INFINITE = 0.6, 0.01, 100.0
+# Where a root says which directions are cheap, a high penalty costs little, and is safer.
+_USUAL, _USUAL_SHAPED, _PER_DECADE, _INFINITE = 0.6, 3.0, 0.01, 100.0
+_TINY = torch.finfo(torch.float64).tiny
 # Fold: segments to train on, segments to validate on. The targets of segment 1 straddle the first border, those of 3
 # the second, those of 5 both, which leaves 5 to the last solve.
 _FOLDS = (((0,), (2, 3)), ((0, 1, 2), (4,)))
 _BORDERS = (3 / 4, 7 / 8)
+HOMES = len(_FOLDS) + 1
+# The pull home is all but free to move, and is used where it lowers the error of the folds by more than this.
+_PULL_ROOT, _LEAST_PULL = 30.0, 0.005
 
 
 class RidgeMap(NamedTuple):
@@ -43,6 +51,12 @@ class RidgeMap(NamedTuple):
         Each usable fold's map at the chosen penalty, from its training segments only.
     fold_segments : list of tuple of int
         The segments each of them has not seen.
+    pull : Tensor of shape (H,), float32
+        Coefficient of the distance home, zero where the folds speak against it.
+    fold_pulls : list of Tensor of shape (H,)
+        Each usable fold's.
+    folds : list of int
+        Which of the distances home each usable fold has seen.
     """
 
     weight: Tensor
@@ -51,6 +65,9 @@ class RidgeMap(NamedTuple):
     errors: Tensor
     fold_weights: list[Tensor]
     fold_segments: list[tuple[int, ...]]
+    pull: Tensor
+    fold_pulls: list[Tensor]
+    folds: list[int]
 
 
 class RidgeStatistics:
@@ -60,15 +77,21 @@ class RidgeStatistics:
     ----------
     context, horizon : int
         L and H.
+    homes : bool, default False
+        Whether windows come with their distances home.
     """
 
-    def __init__(self, context: int, horizon: int):
-        self.gram = torch.zeros(N_SEGMENTS, context, context, dtype=torch.float64)
-        self.cross = torch.zeros(N_SEGMENTS, context, horizon, dtype=torch.float64)
+    def __init__(self, context: int, horizon: int, *, homes: bool = False):
+        self.context, self.homes = context, homes
+        features = context + HOMES * homes
+        self.gram = torch.zeros(N_SEGMENTS, features, features, dtype=torch.float64)
+        self.cross = torch.zeros(N_SEGMENTS, features, horizon, dtype=torch.float64)
         self.square = torch.zeros(N_SEGMENTS, dtype=torch.float64)
         self.weight = torch.zeros(N_SEGMENTS, dtype=torch.float64)
 
-    def add(self, z: Tensor, target: Tensor, segment: int, weight: Tensor | None = None) -> None:
+    def add(
+        self, z: Tensor, target: Tensor, segment: int, weight: Tensor | None = None, home: Tensor | None = None
+    ) -> None:
         """Add windows of one segment.
 
         Products are formed in the windows' own precision, a few thousand rows at a time at most, and summed in float64.
@@ -83,7 +106,12 @@ class RidgeStatistics:
             As given by :func:`time_segments`.
         weight : Tensor of shape (B,), optional
             Non-negative weight of each window.
+        home : Tensor of shape (B, 3), optional
+            Normalised distance from each window's level to the mean of its series, as known to the first fold, to the
+            second, and in the end.
         """
+        if home is not None:
+            z = torch.cat([z, home.to(z)], 1)
         if weight is not None:
             root = weight.sqrt()[:, None].to(z.dtype)
             z, target = z * root, target * root
@@ -141,6 +169,17 @@ def time_segments(times: Tensor, horizon: int, series: Tensor | None = None) -> 
     return segments
 
 
+def seen_by(segment: int) -> list[int]:
+    """Folds that train on a segment, so that their distances home may know of it.
+
+    Examples
+    --------
+    >>> seen_by(0), seen_by(2), seen_by(4)
+    ([0, 1], [1], [])
+    """
+    return [number for number, (trained, _) in enumerate(_FOLDS) if segment in trained]
+
+
 def _series_segments(series: Tensor) -> Tensor:
     """Hold out every eighth series, then another eighth; the order of series means nothing, so spread them."""
     rank = torch.unique(series, return_inverse=True)[1] % 8
@@ -155,13 +194,15 @@ def solve_ridge(
     *,
     penalties: Sequence[float] = PENALTIES,
     prior: Tensor | Sequence[Tensor] | None = None,
+    root: Tensor | None = None,
 ) -> RidgeMap:
     """Choose the penalty on the folds, then solve on all windows.
 
-    The map minimises sum w |y - z W|^2 / sum w + penalty * m * |W - prior|^2, where m is the mean square of a feature.
-    The penalty has the lowest mean of log errors over the folds, plus (1 + r) % for each squared decade away from
-    0.6 r, where r = L / (n / H) are the coefficients per independent window. Without any usable fold nothing speaks
-    for more than the prior, and it is returned.
+    The map minimises sum w |y - z W|^2 / sum w + penalty * m * |F^-1 (W - prior)|^2, where m is the mean square of a
+    feature and F the root. The penalty has the lowest mean of log errors over the folds, plus (1 + r) % for each
+    squared decade away from 0.6 r (with a root from 3, where that is more), where r = L / (n / H) are the coefficients
+    per independent window. Without any usable fold nothing speaks for more than the prior, and it is returned. The
+    pull home is tried at the penalty found.
 
     Parameters
     ----------
@@ -169,33 +210,80 @@ def solve_ridge(
     penalties : sequence of float
         Increasing candidates; infinity stands for the prior.
     prior : Tensor of shape (L, H) or sequence of them, optional
-        Map to shrink towards, such as :func:`seasonal_map`; zero (repeat the level) when omitted. Of several the folds
-        choose one; where they cannot, it is the first.
+        Map to shrink towards, such as :func:`tsrec.layers.seasonal.seasonal_mean_map`; zero (repeat the level) when
+        omitted. Of several the folds choose one; where they cannot, it is the first.
+    root : Tensor of shape (L, L), optional
+        F, such as :func:`tsrec.layers.seasonal.seasonal_root`; the identity when omitted.
 
     Returns
     -------
     RidgeMap
     """
-    context, horizon = statistics.cross.shape[1:]
+    context, horizon = statistics.context, statistics.cross.shape[2]
     starts = _starts(prior, context, horizon)
-    rows: list[Tensor] = []
-    maps: list[list[list[Tensor]]] = []
-    segments: list[tuple[int, ...]] = []
-    for trained, validated in _FOLDS:
-        train, held_out = _pooled(statistics, trained), _pooled(statistics, validated)
+    plain = torch.arange(context)
+    folds = []
+    for number, fold in enumerate(_FOLDS):
+        train, held_out = (_pooled(statistics, chosen, plain) for chosen in fold)
         if train.weight > 0 and held_out.weight > 0:
-            maps.append(_solutions(train, penalties, starts))
-            rows.append(torch.stack([torch.stack([_error(w, held_out) for w in row]) for row in maps[-1]]))
-            segments.append(validated)
-    everything = _pooled(statistics, range(N_SEGMENTS))
-    errors = torch.stack(rows) if rows else torch.zeros(0, len(starts), len(penalties), dtype=torch.float64)
+            folds.append((number, train, held_out))
+    numbers = [number for number, _, _ in folds]
+    errors = torch.zeros(0, len(starts), len(penalties), dtype=torch.float64)
     first, penalty = 0, math.inf
-    if rows:
-        first, second = _choose(errors, penalties, context * horizon / everything.weight)
+    unseen: list[Tensor] = []
+    if folds:
+        errors = torch.stack([_errors(train, held_out, penalties, starts, root) for _, train, held_out in folds])
+        scarcity = context * horizon / float(statistics.weight.sum())
+        usual = _USUAL * scarcity if root is None else max(_USUAL * scarcity, _USUAL_SHAPED)
+        first, second = _choose(errors, penalties, scarcity, usual)
         penalty = penalties[second]
-    weight = _solutions(everything, [penalty], starts[first : first + 1])[0][0]
-    unseen = [fold[first][second].float() for fold in maps]
-    return RidgeMap(weight.float(), penalty, first, errors[:, first], unseen, segments)
+        unseen = _unseen(statistics, folds, penalty, starts[first], root)
+    features = plain if not unseen or len(unseen[0]) == context else _with_home(context, len(_FOLDS))
+    weight = _solved(_pooled(statistics, range(N_SEGMENTS), features), penalty, starts[first], root)
+    return RidgeMap(
+        weight[:context].float(),
+        penalty,
+        first,
+        errors[:, first],
+        [fold[:context].float() for fold in unseen],
+        [_FOLDS[number][1] for number in numbers],
+        _pull(weight, context),
+        [_pull(fold, context) for fold in unseen],
+        numbers,
+    )
+
+
+def _with_home(context: int, number: int) -> Tensor:
+    """The features of a map with a pull home: all lags, and one of the distances."""
+    return torch.cat([torch.arange(context), torch.tensor([context + number])])
+
+
+def _pull(weight: Tensor, context: int) -> Tensor:
+    """What stands below the lags, zeros where nothing does."""
+    return weight[context:].sum(0).float()
+
+
+def _unseen(
+    statistics: RidgeStatistics,
+    folds: Sequence[tuple[int, _Sums, _Sums]],
+    penalty: float,
+    start: Tensor,
+    root: Tensor | None,
+) -> list[Tensor]:
+    """Each fold's map (L, H), or (L + 1, H) where the folds are forecast better with a pull home."""
+    plain = [_solved(train, penalty, start, root) for _, train, _ in folds]
+    if not statistics.homes:
+        return plain
+    gain, pulled = 0.0, []
+    for weight, (number, _, held_out) in zip(plain, folds, strict=True):
+        features = _with_home(statistics.context, number)
+        train, wider = (_pooled(statistics, chosen, features) for chosen in _FOLDS[number])
+        pulled.append(_solved(train, penalty, start, root))
+        before, after = (
+            error.clamp_min(_TINY).log() for error in (_error(weight, held_out), _error(pulled[-1], wider))
+        )
+        gain += float(before - after) / len(folds)
+    return pulled if gain > _LEAST_PULL else plain
 
 
 def _starts(prior: Tensor | Sequence[Tensor] | None, context: int, horizon: int) -> list[Tensor]:
@@ -205,34 +293,59 @@ def _starts(prior: Tensor | Sequence[Tensor] | None, context: int, horizon: int)
     return [start.double().cpu() for start in ([prior] if isinstance(prior, Tensor) else prior)]
 
 
-def _pooled(statistics: RidgeStatistics, segments: Sequence[int]) -> _Sums:
+def _pooled(statistics: RidgeStatistics, segments: Sequence[int], features: Tensor) -> _Sums:
     chosen = list(segments)
     return _Sums(
-        statistics.gram[chosen].sum(0),
-        statistics.cross[chosen].sum(0),
+        statistics.gram[chosen].sum(0)[features][:, features],
+        statistics.cross[chosen].sum(0)[features],
         float(statistics.square[chosen].sum()),
         float(statistics.weight[chosen].sum()),
     )
 
 
-def _solutions(sums: _Sums, penalties: Sequence[float], starts: Sequence[Tensor]) -> list[list[Tensor]]:
-    """Maps (L, H), a list by penalty for each prior."""
-    if sums.weight <= 0 or all(math.isinf(penalty) for penalty in penalties):
-        return [[start] * len(penalties) for start in starts]
-    values, vectors = torch.linalg.eigh(sums.gram / sums.weight)
-    values = values.clamp_min(0)
-    # Windows that all lie at their level have no features: any positive number then keeps the map at its prior.
-    unit = float(values.mean()) or 1.0
-    found = []
+def _unit(sums: _Sums, context: int) -> float:
+    """Mean square of a lag. Windows that all lie at their level have none: any positive number then keeps the prior."""
+    return float(sums.gram.diagonal()[:context].mean()) / sums.weight or 1.0
+
+
+def _errors(
+    train: _Sums, held_out: _Sums, penalties: Sequence[float], starts: Sequence[Tensor], root: Tensor | None
+) -> Tensor:
+    """Held-out error of every prior and penalty, (S, P).
+
+    In the basis V that diagonalises the training windows, the map is prior + V D r with D = 1 / (values + penalty).
+    The quadratic form of the held-out windows is then d' ((V'GV) * (r r')) d: penalties cost next to nothing.
+    """
+    gram = train.gram / train.weight
+    values, vectors = torch.linalg.eigh(gram if root is None else root.T @ gram @ root)
+    # Back from the space in which all directions are equally dear.
+    vectors = vectors if root is None else root @ vectors
+    damping = [values.clamp_min(0) + penalty * _unit(train, len(gram)) for penalty in penalties]
+    seen = vectors.T @ held_out.gram @ vectors
+    rows = []
     for start in starts:
-        remaining = vectors.T @ ((sums.cross - sums.gram @ start) / sums.weight)
-        found.append(
-            [
-                start if math.isinf(penalty) else start + vectors @ (remaining / (values + penalty * unit)[:, None])
-                for penalty in penalties
-            ]
-        )
-    return found
+        remaining = vectors.T @ (train.cross / train.weight - gram @ start)
+        linear = (remaining * (vectors.T @ (held_out.cross - held_out.gram @ start))).sum(1)
+        square = seen * (remaining @ remaining.T)
+        gains = torch.stack([(d @ square @ d - 2 * linear @ d) for d in (1 / damp for damp in damping)])
+        total = _error(start, held_out) + gains / (held_out.weight * start.shape[1])
+        rows.append(total.clamp_min(0))
+    return torch.stack(rows)
+
+
+def _solved(sums: _Sums, penalty: float, start: Tensor, root: Tensor | None) -> Tensor:
+    """The map of one penalty, (L, H), or (L + 1, H) where the sums have a pull home; its prior is none."""
+    context, features = len(start), len(sums.gram)
+    start = torch.cat([start, start.new_zeros(features - context, start.shape[1])])
+    if sums.weight <= 0 or math.isinf(penalty):
+        return start
+    factor = torch.diag(torch.full((features,), _PULL_ROOT, dtype=torch.float64))
+    factor[:context, :context] = torch.eye(context, dtype=torch.float64) if root is None else root
+    gram = sums.gram / sums.weight
+    system = factor.T @ gram @ factor
+    system.diagonal().add_(penalty * _unit(sums, context))
+    remaining = factor.T @ (sums.cross / sums.weight - gram @ start)
+    return start + factor @ torch.cholesky_solve(remaining, torch.linalg.cholesky(system))
 
 
 def _error(weight: Tensor, held_out: _Sums) -> Tensor:
@@ -241,12 +354,11 @@ def _error(weight: Tensor, held_out: _Sums) -> Tensor:
     return (held_out.square + fitted).clamp_min(0) / (held_out.weight * weight.shape[1])
 
 
-def _choose(errors: Tensor, penalties: Sequence[float], scarcity: float) -> tuple[int, int]:
+def _choose(errors: Tensor, penalties: Sequence[float], scarcity: float, usual: float) -> tuple[int, int]:
     """Prior and penalty with the lowest mean log error (F, S, P), unusual penalties handicapped."""
-    smallest = torch.finfo(errors.dtype).tiny
     tried = torch.tensor(penalties, dtype=errors.dtype).clamp_max(_INFINITE)
-    decades = (tried / (_USUAL * scarcity)).log10()
-    score = errors.clamp_min(smallest).log().mean(0) + _PER_DECADE * (1 + scarcity) * decades.square()
+    decades = (tried / usual).log10()
+    score = errors.clamp_min(_TINY).log().mean(0) + _PER_DECADE * (1 + scarcity) * decades.square()
     return divmod(int(score.argmin()), len(penalties))
 
 

@@ -1,0 +1,75 @@
+"""What a linear map to a horizon is shrunk to, and how dear each departure from it is, where a season is known.
+
+The seasonal mean at the level of late is a linear map itself, so what is learned only has to pay for being better.
+Generalised ridge: Hoerl and Kennard (1970), Technometrics 12; the penalty is that of a Gaussian prior on the map with
+the covariance given here (Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, chapter 2).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from tsrec.layers.ridge import seasonal_map
+
+# Measured on blocked folds of hourly and 15-minute series: lags lose half of their prior variance in some ten days,
+# and a mean over one phase of the day may move ten times as far as single lags.
+_MEMORY = 14
+_PHASES = 100.0
+
+
+def seasonal_mean_map(context: int, horizon: int, season: int) -> Tensor:
+    """The seasonal mean, its level half the mean of the context's whole seasons and half that of the last season.
+
+    Parameters
+    ----------
+    context, horizon, season : int
+        As for :func:`tsrec.layers.ridge.seasonal_map`.
+
+    Returns
+    -------
+    Tensor of shape (L, H), float64
+        Its columns sum to 1, or to 0 where no season fits.
+
+    Examples
+    --------
+    >>> x = torch.tensor([0.0, 1.0, 4.0, 5.0], dtype=torch.float64)
+    >>> (x @ seasonal_mean_map(4, 2, 2)).tolist()
+    [3.0, 4.0]
+    """
+    weight = seasonal_map(context, horizon, season)
+    fitting = context // season if season > 1 else 0
+    if fitting:
+        weight[-season:] += 0.5 / season
+        weight[-fitting * season :] -= 0.5 / (fitting * season)
+    return weight
+
+
+def seasonal_root(context: int, season: int) -> Tensor:
+    """Root F of the prior covariance F F' of a map's columns: recent lags and phase means are cheap, old lags dear.
+
+    F = D (I + (sqrt(1 + c) - 1) M), where M averages over lags of equal phase and D decays with age, by half a power
+    of e in 14 seasons.
+
+    Parameters
+    ----------
+    context, season : int
+        L, and the period in steps; the identity where it does not fit twice.
+
+    Returns
+    -------
+    Tensor of shape (L, L), float64
+
+    Examples
+    --------
+    >>> bool((seasonal_root(5, 1) == torch.eye(5)).all())
+    True
+    """
+    root = torch.eye(context, dtype=torch.float64)
+    if season < 2 or 2 * season > context:
+        return root
+    phase = torch.arange(context) % season
+    same = (phase[:, None] == phase).double()
+    root += (math.sqrt(1 + _PHASES) - 1) * same / same.sum(1)
+    age = torch.arange(context - 1, -1, -1, dtype=torch.float64)
+    return torch.exp(-age / (2 * _MEMORY * season))[:, None] * root
