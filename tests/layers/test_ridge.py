@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from tsrec.layers.ridge import HOMES, PENALTIES, RidgeStatistics, seasonal_map, solve_ridge, time_segments
+from tsrec.layers.ridge import PENALTIES, RidgeStatistics, seasonal_map, solve_ridge, time_segments
 
 L, H = 6, 3
 
@@ -166,29 +166,3 @@ def test_a_root_shapes_the_penalty_as_its_inverse_covariance_does():
         held_out = torch.isin(torch.arange(80) // 16, torch.tensor(found.fold_segments[fold]))
         error = (y[held_out] - z[held_out] @ weight.double()).square().mean()
         torch.testing.assert_close(found.errors[fold, 0], error, rtol=1e-5, atol=1e-7)
-
-
-@pytest.mark.parametrize("strength", [0.0, 0.7])
-def test_the_pull_home_is_found_where_there_is_one(strength):
-    z, y, _ = draw(400)
-    home = torch.randn(400, 1, generator=torch.Generator().manual_seed(3), dtype=torch.float64).expand(-1, HOMES)
-    statistics = RidgeStatistics(L, H, homes=True)
-    segments = torch.arange(400) // 80
-    for s in range(5):
-        rows = segments == s
-        statistics.add(z[rows], y[rows] + strength * home[rows, :1], s, None, home[rows])
-    found = solve_ridge(statistics, penalties=[0.01])
-    torch.testing.assert_close(found.pull, torch.full((H,), strength), rtol=0, atol=0.1 if strength else 0.0)
-    assert len(found.fold_pulls) == len(found.folds) == 2
-
-
-def test_a_fold_sees_no_distance_but_its_own():
-    z, y, _ = draw(400)
-    home = torch.randn(400, HOMES, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    statistics = RidgeStatistics(L, H, homes=True)
-    segments = torch.arange(400) // 80
-    for s in range(5):
-        rows = segments == s
-        # The last distance knows the answer; the folds' own ones know nothing.
-        statistics.add(z[rows], y[rows] + home[rows, -1:], s, None, home[rows])
-    assert not solve_ridge(statistics, penalties=[0.01]).pull.any()

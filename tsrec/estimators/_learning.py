@@ -7,11 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from tsrec.estimators._callbacks import EpochHook
+from tsrec.estimators._recipe import pace_of
 from tsrec.estimators._training_windows import WindowTable
-from tsrec.layers.closed_form import fit_closed_form, fit_shrink, fit_spread
+from tsrec.layers.closed_form import fit_closed_form, fit_shrink, fit_spread, thinned_chunks
 from tsrec.layers.ensemble import mean_of
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.ridge import RidgeMap, seasonal_map, time_segments
+from tsrec.layers.seasonal import seasonal_mean_map, seasonal_root
 from tsrec.training import Progress, TrainingState, WindowBatches, train
 
 # Segments of `time_segments`: up to the front's last, and the tail, which no target of the front reaches.
@@ -97,26 +99,25 @@ class Learner:
     def _solve(self, module: nn.Module) -> RidgeMap | None:
         if not isinstance(module, DirectForecaster) or module.linear is None or isinstance(module.linear, nn.Parameter):
             return None
-        shape = (self.windows.context, self.windows.horizon)
-        priors = [seasonal_map(*shape, season) for season in self._seasons()]
+        priors, root = self._priors()
         # The closed form is solved where the windows lie; the module follows to its device afterwards.
         module.cpu()
-        solution = fit_closed_form(
-            module,
-            lambda: self.windows.chunks(self.segments),
-            prior=[*priors, torch.zeros(shape, dtype=torch.float64)],
-        )
+        solution = fit_closed_form(module, thinned_chunks(self.windows, self.segments), prior=priors, root=root)
         module.to(self.device)
         self.forecaster.penalty_ = solution.penalty
         return solution
 
-    def _seasons(self) -> list[int]:
-        """Seasons whose mean the map may be shrunk to: the one in use, and the day and week of a sub-daily grid."""
-        grid = self.forecaster.panel_.grid
-        suggested = [] if grid.season is None else [grid.season]
-        if grid.kind == "fixed":
-            suggested += [7 * season for season in suggested]
-        return [s for s in dict.fromkeys([self.forecaster.season_, *suggested]) if 1 < s <= self.windows.context]
+    def _priors(self) -> tuple[list[Tensor], Tensor | None]:
+        """Maps to shrink to, and how dear departures from them are: within days, where these are many steps long."""
+        shape, panel = (self.windows.context, self.windows.horizon), self.forecaster.panel_
+        season = panel.grid.season or self.forecaster.season_
+        if pace_of(panel, season) == "sub-daily":
+            seasons = [s for s in dict.fromkeys([season, self.forecaster.season_]) if 1 < s <= shape[0]]
+            if seasons:
+                return [seasonal_mean_map(*shape, s) for s in seasons], seasonal_root(shape[0], season)
+        season = self.forecaster.season_
+        nothing = torch.zeros(shape, dtype=torch.float64)
+        return [seasonal_map(*shape, season), nothing] if 1 < season <= shape[0] else [nothing], None
 
     def _without_tail(self, module: nn.Module, solution: RidgeMap | None, trains: bool) -> None:
         """Too few windows to hold any out: a solved map stands alone, a network is trained as long as it was told."""

@@ -29,7 +29,7 @@ class Recipe(NamedTuple):
 
 def recipe_for(panel: Panel, season: int, horizon: int) -> Recipe:
     """Choose by pace and size."""
-    pace = panel.grid.pace or _pace_of_season(panel, season)
+    pace = pace_of(panel, season)
     many = panel.n_series * panel.n_channels >= _MANY
     longest = int(panel.lengths.max())
     context = choose_context(panel, season, horizon)
@@ -43,8 +43,10 @@ def recipe_for(panel: Panel, season: int, horizon: int) -> Recipe:
     return Recipe(f"{pace} panel", context, None, "last", "owa", dropout, 4, 3, recent)
 
 
-def _pace_of_season(panel: Panel, season: int) -> str:
-    """What a whole-number index is most like."""
+def pace_of(panel: Panel, season: int) -> str:
+    """ "sub-daily" to "yearly"; of a whole-number index, what its season and length are most like."""
+    if panel.grid.pace is not None:
+        return panel.grid.pace
     if np.median(panel.lengths) >= 1000 or (season >= 24 and season != 52):
         return "sub-daily"
     return {4: "quarterly", 12: "monthly", 52: "weekly", 7: "daily", 5: "daily"}.get(season, "yearly")

@@ -19,15 +19,17 @@ class MLPForecaster(DirectFamily):
 
     Parameters
     ----------
-    horizon, context, season, freq, linear, normalisation, dropout, loss, max_epochs, n_members, recent, quantiles
+    horizon, context, season, freq, linear, normalisation
         As in `LSSLForecaster`.
     d_model : int
         Width of the hidden layers.
     n_layers : int
         Hidden layers.
+    dropout, loss, max_epochs
+        As in `LSSLForecaster`.
     learning_rate : float
         Peak of the one-cycle schedule.
-    device, random_state, verbose
+    n_members, recent, quantiles, device, random_state, verbose
         As in `LSSLForecaster`.
 
     Attributes

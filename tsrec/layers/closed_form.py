@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.normalise import Normalised
-from tsrec.layers.ridge import HOMES, PENALTIES, RidgeMap, RidgeStatistics, seen_by, solve_ridge
+from tsrec.layers.ridge import PENALTIES, RidgeMap, RidgeStatistics, solve_ridge
 from tsrec.training.batch import Batch
 from tsrec.training.windows import WindowBatches
 
@@ -56,7 +56,6 @@ def fit_closed_form(
     prior: Tensor | Sequence[Tensor] | None = None,
     penalties: Sequence[float] = PENALTIES,
     root: Tensor | None = None,
-    homes: bool = False,
 ) -> RidgeMap:
     """Solve W on all windows, penalty by blocked validation, and set the spread from residuals of unseen segments.
 
@@ -66,7 +65,7 @@ def fit_closed_form(
     Parameters
     ----------
     module : DirectForecaster
-        With linear="ridge"; its buffers ``linear``, ``pull`` and ``offsets`` are written.
+        With linear="ridge"; its buffers ``linear`` and ``offsets`` are written.
     chunks : callable
         As :meth:`tsrec.training.WindowBatches.chunks` makes them, with :func:`tsrec.layers.ridge.time_segments`.
     prior : Tensor of shape (L, H) or sequence of them, optional
@@ -74,9 +73,6 @@ def fit_closed_form(
     penalties : sequence of float
     root : Tensor of shape (L, L), optional
         As for :func:`tsrec.layers.ridge.solve_ridge`.
-    homes : bool, default False
-        Whether the pull to the mean of each series is tried. Windows then need ``Batch.series``, a number from 0 for
-        each series and channel, and values whose zero is that mean.
 
     Returns
     -------
@@ -91,16 +87,13 @@ def fit_closed_form(
         raise ValueError("fit_closed_form needs a DirectForecaster with linear='ridge'.")
     first = prior if prior is None or isinstance(prior, Tensor) else prior[0]
     guess = torch.zeros_like(module.linear) if first is None else first.to(module.linear)
-    levels = _levels(module, chunks) if homes else None
-    statistics, missing = _statistics(module, chunks, guess, levels)
+    statistics, missing = _statistics(module, chunks, guess)
     solution = solve_ridge(statistics, penalties=penalties, prior=prior, root=root)
     if missing:
-        statistics, _ = _statistics(module, chunks, solution.weight.to(module.linear), levels)
+        statistics, _ = _statistics(module, chunks, solution.weight.to(module.linear))
         solution = solve_ridge(statistics, penalties=penalties, prior=prior, root=root)
     module.linear.copy_(solution.weight)
-    if homes:
-        module.get_buffer("pull").copy_(solution.pull)
-    _set_spread(module, _unseen_residuals(module, chunks, solution, levels))
+    _set_spread(module, _unseen_residuals(module, chunks, solution))
     return solution
 
 
@@ -206,30 +199,9 @@ def _lowest(losses: Sequence[float]) -> int:
     return min(range(len(losses)), key=losses.__getitem__)
 
 
-def _levels(module: DirectForecaster, chunks: Chunks) -> Tensor:
-    """Mean of the windows' levels by series, as each fold has seen it, and zero, which it is in the end; (n, 3)."""
-    sums, counts = torch.zeros(HOMES, 0, dtype=torch.float64), torch.zeros(HOMES, 0, dtype=torch.float64)
-    for segment, batch in chunks():
-        assert batch.series is not None
-        loc = module._normalise(batch.context, batch.mask).loc[:, 0].double()
-        more = max(int(batch.series.max()) + 1 - sums.shape[1], 0)
-        sums, counts = (torch.nn.functional.pad(total, (0, more)) for total in (sums, counts))
-        for fold in seen_by(segment):
-            sums[fold].index_add_(0, batch.series, loc)
-            counts[fold].index_add_(0, batch.series, torch.ones_like(loc))
-    return (sums / counts.clamp_min(1)).T
-
-
-def _home(batch: Batch, window: Normalised, levels: Tensor | None) -> Tensor | None:
-    """Normalised distance from each window's level to the mean of its series, (B, 3)."""
-    return None if levels is None else (levels[batch.series].to(window.loc) - window.loc) / window.scale
-
-
-def _statistics(
-    module: DirectForecaster, chunks: Chunks, guess: Tensor, levels: Tensor | None
-) -> tuple[RidgeStatistics, bool]:
+def _statistics(module: DirectForecaster, chunks: Chunks, guess: Tensor) -> tuple[RidgeStatistics, bool]:
     """Sum up all windows, missing targets filled by ``guess`` (L, H); tell whether there were any."""
-    statistics = RidgeStatistics(module.context, module.horizon, homes=levels is not None)
+    statistics = RidgeStatistics(module.context, module.horizon)
     any_missing = False
     for segment, batch in chunks():
         window, target = _normalised(module, batch)
@@ -238,8 +210,7 @@ def _statistics(
         missing = not bool(observed.all())
         if missing:
             target = torch.where(observed, target, window.z @ guess)
-        weight = _weight(batch, share if missing else None)
-        statistics.add(window.z, target, segment, weight, _home(batch, window, levels))
+        statistics.add(window.z, target, segment, _weight(batch, share if missing else None))
         any_missing |= missing
     return statistics, any_missing
 
@@ -261,24 +232,17 @@ def _normalised(module: DirectForecaster, batch: Batch) -> tuple[Normalised, Ten
     return window, (batch.target - window.loc) / window.scale
 
 
-def _unseen_residuals(module: DirectForecaster, chunks: Chunks, solution: RidgeMap, levels: Tensor | None) -> Tensor:
+def _unseen_residuals(module: DirectForecaster, chunks: Chunks, solution: RidgeMap) -> Tensor:
     """Residuals (n, H) of each fold's map on its held-out segments; of the map itself where there is no fold."""
-    folds: dict[int, int] = {}
-    for number, segments in enumerate(solution.fold_segments):
-        folds.update(dict.fromkeys(segments, number))
+    weights = {}
+    for segments, weight in zip(solution.fold_segments, solution.fold_weights, strict=True):
+        weights.update(dict.fromkeys(segments, weight))
     kept = []
     for segment, batch in chunks():
-        if folds and segment not in folds:
+        if weights and segment not in weights:
             continue
-        weight, pull, known = solution.weight, solution.pull, HOMES - 1
-        if folds:
-            number = folds[segment]
-            weight, pull, known = solution.fold_weights[number], solution.fold_pulls[number], solution.folds[number]
         window, target = _normalised(module, batch)
-        point = window.z @ weight.to(window.z)
-        home = _home(batch, window, levels)
-        if home is not None:
-            point = point + home[:, known, None] * pull.to(point)
+        point = window.z @ weights.get(segment, solution.weight).to(window.z)
         kept.append((target - point)[target.isfinite().any(1)])
     return _thinned(torch.cat(kept)) if kept else torch.zeros(0, module.horizon)
 

@@ -54,7 +54,8 @@ class DirectForecaster(nn.Module):
     Parameters
     ----------
     mixer : nn.Module or None
-        forward(x (B, T, D), state, mask) -> (y (B, T, D), state), causal, T = context // patch. None: no branch.
+        forward(x (B, T, D), state, mask, return_state=) -> (y (B, T, D), state), causal, T = context // patch. None: no
+        branch.
     context, horizon : int
         L and H, steps.
     d_model : int, default 16
@@ -335,7 +336,7 @@ class DirectForecaster(nn.Module):
         used = self.context // self.patch * self.patch
         patches = self.embedding(z[:, -used:].unflatten(1, (-1, self.patch)))
         seen = None if mask is None else mask[:, -used:].unflatten(1, (-1, self.patch)).any(-1)
-        return self.mixer(patches, None, seen)[0]
+        return self.mixer(patches, None, seen, return_state=False)[0]
 
 
 def _covariate_net(covariates: int, generator: torch.Generator) -> nn.Sequential:

@@ -3,15 +3,12 @@
 Windows are added once, segment by segment of time; every fold's training and validation sums are sums of segments, so
 choosing the penalty needs no further pass over the data. One eigendecomposition solves all penalties.
 
-A series may also be pulled home, to its own mean: one more feature of each window, the distance from its level to the
-mean of its series. A fold must not know that mean from rows it has not seen, so each has a distance of its own.
-
 Hoerl and Kennard (1970), Ridge Regression, Technometrics 12. Toner and Darlow (2024), An Analysis of Linear Time Series
 Forecasting Models, arXiv:2403.14587 (closed-form linear forecasters). Blocked validation: Bergmeir and Benitez (2012).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -23,15 +20,12 @@ PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, math.inf)
 # value must pay by 1 % of the error. The usual value goes with coefficients per independent window, as the noise of
 # least squares does; infinity stands where 100 would.
 # Where a root says which directions are cheap, a high penalty costs little, and is safer.
-_USUAL, _USUAL_SHAPED, _PER_DECADE, _INFINITE = 0.6, 3.0, 0.01, 100.0
+_USUAL, _USUAL_SHAPED, _PER_DECADE, _INFINITE = 0.6, 10.0, 0.01, 100.0
 _TINY = torch.finfo(torch.float64).tiny
 # Fold: segments to train on, segments to validate on. The targets of segment 1 straddle the first border, those of 3
 # the second, those of 5 both, which leaves 5 to the last solve.
 _FOLDS = (((0,), (2, 3)), ((0, 1, 2), (4,)))
 _BORDERS = (3 / 4, 7 / 8)
-HOMES = len(_FOLDS) + 1
-# The pull home is all but free to move, and is used where it lowers the error of the folds by more than this.
-_PULL_ROOT, _LEAST_PULL = 30.0, 0.005
 
 
 class RidgeMap(NamedTuple):
@@ -51,12 +45,6 @@ class RidgeMap(NamedTuple):
         Each usable fold's map at the chosen penalty, from its training segments only.
     fold_segments : list of tuple of int
         The segments each of them has not seen.
-    pull : Tensor of shape (H,), float32
-        Coefficient of the distance home, zero where the folds speak against it.
-    fold_pulls : list of Tensor of shape (H,)
-        Each usable fold's.
-    folds : list of int
-        Which of the distances home each usable fold has seen.
     """
 
     weight: Tensor
@@ -65,9 +53,6 @@ class RidgeMap(NamedTuple):
     errors: Tensor
     fold_weights: list[Tensor]
     fold_segments: list[tuple[int, ...]]
-    pull: Tensor
-    fold_pulls: list[Tensor]
-    folds: list[int]
 
 
 class RidgeStatistics:
@@ -77,21 +62,15 @@ class RidgeStatistics:
     ----------
     context, horizon : int
         L and H.
-    homes : bool, default False
-        Whether windows come with their distances home.
     """
 
-    def __init__(self, context: int, horizon: int, *, homes: bool = False):
-        self.context, self.homes = context, homes
-        features = context + HOMES * homes
-        self.gram = torch.zeros(N_SEGMENTS, features, features, dtype=torch.float64)
-        self.cross = torch.zeros(N_SEGMENTS, features, horizon, dtype=torch.float64)
+    def __init__(self, context: int, horizon: int):
+        self.gram = torch.zeros(N_SEGMENTS, context, context, dtype=torch.float64)
+        self.cross = torch.zeros(N_SEGMENTS, context, horizon, dtype=torch.float64)
         self.square = torch.zeros(N_SEGMENTS, dtype=torch.float64)
         self.weight = torch.zeros(N_SEGMENTS, dtype=torch.float64)
 
-    def add(
-        self, z: Tensor, target: Tensor, segment: int, weight: Tensor | None = None, home: Tensor | None = None
-    ) -> None:
+    def add(self, z: Tensor, target: Tensor, segment: int, weight: Tensor | None = None) -> None:
         """Add windows of one segment.
 
         Products are formed in the windows' own precision, a few thousand rows at a time at most, and summed in float64.
@@ -106,12 +85,7 @@ class RidgeStatistics:
             As given by :func:`time_segments`.
         weight : Tensor of shape (B,), optional
             Non-negative weight of each window.
-        home : Tensor of shape (B, 3), optional
-            Normalised distance from each window's level to the mean of its series, as known to the first fold, to the
-            second, and in the end.
         """
-        if home is not None:
-            z = torch.cat([z, home.to(z)], 1)
         if weight is not None:
             root = weight.sqrt()[:, None].to(z.dtype)
             z, target = z * root, target * root
@@ -169,17 +143,6 @@ def time_segments(times: Tensor, horizon: int, series: Tensor | None = None) -> 
     return segments
 
 
-def seen_by(segment: int) -> list[int]:
-    """Folds that train on a segment, so that their distances home may know of it.
-
-    Examples
-    --------
-    >>> seen_by(0), seen_by(2), seen_by(4)
-    ([0, 1], [1], [])
-    """
-    return [number for number, (trained, _) in enumerate(_FOLDS) if segment in trained]
-
-
 def _series_segments(series: Tensor) -> Tensor:
     """Hold out every eighth series, then another eighth; the order of series means nothing, so spread them."""
     rank = torch.unique(series, return_inverse=True)[1] % 8
@@ -201,8 +164,7 @@ def solve_ridge(
     The map minimises sum w |y - z W|^2 / sum w + penalty * m * |F^-1 (W - prior)|^2, where m is the mean square of a
     feature and F the root. The penalty has the lowest mean of log errors over the folds, plus (1 + r) % for each
     squared decade away from 0.6 r (with a root from 3, where that is more), where r = L / (n / H) are the coefficients
-    per independent window. Without any usable fold nothing speaks for more than the prior, and it is returned. The
-    pull home is tried at the penalty found.
+    per independent window. Without any usable fold nothing speaks for more than the prior, and it is returned.
 
     Parameters
     ----------
@@ -219,71 +181,29 @@ def solve_ridge(
     -------
     RidgeMap
     """
-    context, horizon = statistics.context, statistics.cross.shape[2]
+    context, horizon = statistics.cross.shape[1:]
     starts = _starts(prior, context, horizon)
-    plain = torch.arange(context)
     folds = []
-    for number, fold in enumerate(_FOLDS):
-        train, held_out = (_pooled(statistics, chosen, plain) for chosen in fold)
-        if train.weight > 0 and held_out.weight > 0:
-            folds.append((number, train, held_out))
-    numbers = [number for number, _, _ in folds]
+    for trained, held_out in _FOLDS:
+        sums = _pooled(statistics, trained), _pooled(statistics, held_out)
+        if all(part.weight > 0 for part in sums):
+            folds.append((*sums, held_out))
     errors = torch.zeros(0, len(starts), len(penalties), dtype=torch.float64)
     first, penalty = 0, math.inf
-    unseen: list[Tensor] = []
     if folds:
-        errors = torch.stack([_errors(train, held_out, penalties, starts, root) for _, train, held_out in folds])
+        errors = torch.stack([_errors(train, unseen, penalties, starts, root) for train, unseen, _ in folds])
         scarcity = context * horizon / float(statistics.weight.sum())
         usual = _USUAL * scarcity if root is None else max(_USUAL * scarcity, _USUAL_SHAPED)
         first, second = _choose(errors, penalties, scarcity, usual)
         penalty = penalties[second]
-        unseen = _unseen(statistics, folds, penalty, starts[first], root)
-    features = plain if not unseen or len(unseen[0]) == context else _with_home(context, len(_FOLDS))
-    weight = _solved(_pooled(statistics, range(N_SEGMENTS), features), penalty, starts[first], root)
     return RidgeMap(
-        weight[:context].float(),
+        _solved(_pooled(statistics, range(N_SEGMENTS)), penalty, starts[first], root).float(),
         penalty,
         first,
         errors[:, first],
-        [fold[:context].float() for fold in unseen],
-        [_FOLDS[number][1] for number in numbers],
-        _pull(weight, context),
-        [_pull(fold, context) for fold in unseen],
-        numbers,
+        [_solved(train, penalty, starts[first], root).float() for train, _, _ in folds],
+        [segments for _, _, segments in folds],
     )
-
-
-def _with_home(context: int, number: int) -> Tensor:
-    """The features of a map with a pull home: all lags, and one of the distances."""
-    return torch.cat([torch.arange(context), torch.tensor([context + number])])
-
-
-def _pull(weight: Tensor, context: int) -> Tensor:
-    """What stands below the lags, zeros where nothing does."""
-    return weight[context:].sum(0).float()
-
-
-def _unseen(
-    statistics: RidgeStatistics,
-    folds: Sequence[tuple[int, _Sums, _Sums]],
-    penalty: float,
-    start: Tensor,
-    root: Tensor | None,
-) -> list[Tensor]:
-    """Each fold's map (L, H), or (L + 1, H) where the folds are forecast better with a pull home."""
-    plain = [_solved(train, penalty, start, root) for _, train, _ in folds]
-    if not statistics.homes:
-        return plain
-    gain, pulled = 0.0, []
-    for weight, (number, _, held_out) in zip(plain, folds, strict=True):
-        features = _with_home(statistics.context, number)
-        train, wider = (_pooled(statistics, chosen, features) for chosen in _FOLDS[number])
-        pulled.append(_solved(train, penalty, start, root))
-        before, after = (
-            error.clamp_min(_TINY).log() for error in (_error(weight, held_out), _error(pulled[-1], wider))
-        )
-        gain += float(before - after) / len(folds)
-    return pulled if gain > _LEAST_PULL else plain
 
 
 def _starts(prior: Tensor | Sequence[Tensor] | None, context: int, horizon: int) -> list[Tensor]:
@@ -293,19 +213,19 @@ def _starts(prior: Tensor | Sequence[Tensor] | None, context: int, horizon: int)
     return [start.double().cpu() for start in ([prior] if isinstance(prior, Tensor) else prior)]
 
 
-def _pooled(statistics: RidgeStatistics, segments: Sequence[int], features: Tensor) -> _Sums:
+def _pooled(statistics: RidgeStatistics, segments: Iterable[int]) -> _Sums:
     chosen = list(segments)
     return _Sums(
-        statistics.gram[chosen].sum(0)[features][:, features],
-        statistics.cross[chosen].sum(0)[features],
+        statistics.gram[chosen].sum(0),
+        statistics.cross[chosen].sum(0),
         float(statistics.square[chosen].sum()),
         float(statistics.weight[chosen].sum()),
     )
 
 
-def _unit(sums: _Sums, context: int) -> float:
-    """Mean square of a lag. Windows that all lie at their level have none: any positive number then keeps the prior."""
-    return float(sums.gram.diagonal()[:context].mean()) / sums.weight or 1.0
+def _unit(sums: _Sums) -> float:
+    """Mean square of a feature. Windows that all lie at their level have none: any positive number then keeps the prior."""
+    return float(sums.gram.diagonal().mean()) / sums.weight or 1.0
 
 
 def _errors(
@@ -320,7 +240,7 @@ def _errors(
     values, vectors = torch.linalg.eigh(gram if root is None else root.T @ gram @ root)
     # Back from the space in which all directions are equally dear.
     vectors = vectors if root is None else root @ vectors
-    damping = [values.clamp_min(0) + penalty * _unit(train, len(gram)) for penalty in penalties]
+    damping = [values.clamp_min(0) + penalty * _unit(train) for penalty in penalties]
     seen = vectors.T @ held_out.gram @ vectors
     rows = []
     for start in starts:
@@ -334,18 +254,16 @@ def _errors(
 
 
 def _solved(sums: _Sums, penalty: float, start: Tensor, root: Tensor | None) -> Tensor:
-    """The map of one penalty, (L, H), or (L + 1, H) where the sums have a pull home; its prior is none."""
-    context, features = len(start), len(sums.gram)
-    start = torch.cat([start, start.new_zeros(features - context, start.shape[1])])
+    """The map of one penalty, (L, H)."""
     if sums.weight <= 0 or math.isinf(penalty):
         return start
-    factor = torch.diag(torch.full((features,), _PULL_ROOT, dtype=torch.float64))
-    factor[:context, :context] = torch.eye(context, dtype=torch.float64) if root is None else root
     gram = sums.gram / sums.weight
-    system = factor.T @ gram @ factor
-    system.diagonal().add_(penalty * _unit(sums, context))
-    remaining = factor.T @ (sums.cross / sums.weight - gram @ start)
-    return start + factor @ torch.cholesky_solve(remaining, torch.linalg.cholesky(system))
+    system = gram.clone() if root is None else root.T @ gram @ root
+    system.diagonal().add_(penalty * _unit(sums))
+    remaining = sums.cross / sums.weight - gram @ start
+    if root is None:
+        return start + torch.cholesky_solve(remaining, torch.linalg.cholesky(system))
+    return start + root @ torch.cholesky_solve(root.T @ remaining, torch.linalg.cholesky(system))
 
 
 def _error(weight: Tensor, held_out: _Sums) -> Tensor:
