@@ -7,8 +7,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 import tsrec
+from tsrec.layers.mlp import PointwiseMLP
+from tsrec.layers.residual import ResidualStack
+
+
+class WithoutMixing(tsrec.LSSLForecaster):
+    """`LSSLForecaster` with layers of the same shape that look at each patch by itself: what recurrence adds."""
+
+    def _mixer(self, generator: torch.Generator) -> torch.nn.Module:
+        layers = [PointwiseMLP(self.d_model, dropout=self.dropout_, generator=generator) for _ in range(self.n_layers)]
+        return ResidualStack(layers, dropout=self.dropout_)
+
 
 # name -> factory(horizon, season, seed); the season is that of the set's MASE.
 Factory = Callable[[int, int, int], Any]
@@ -17,6 +29,10 @@ MODELS: dict[str, Factory] = {
     "SeasonalMean": lambda horizon, *_: tsrec.SeasonalMeanForecaster(horizon=horizon),
     "LSSL linear map": lambda horizon, _, seed: tsrec.LSSLForecaster(horizon=horizon, max_epochs=0, random_state=seed),
     "LSSL": lambda horizon, _, seed: tsrec.LSSLForecaster(horizon=horizon, random_state=seed),
+    "LSSL without mixing": lambda horizon, _, seed: WithoutMixing(horizon=horizon, random_state=seed),
+    "MLP": lambda horizon, _, seed: tsrec.MLPForecaster(horizon=horizon, random_state=seed),
+    "Theta": lambda horizon, *_: tsrec.ThetaForecaster(horizon=horizon),
+    "Auto": lambda horizon, _, seed: tsrec.AutoForecaster(horizon=horizon, random_state=seed),
 }
 # Fitted attributes that tell nothing about the model, and the most entries of one that is written down.
 _BORING = ("horizon_", "targets_itself_", "n_features_", "n_features_in_")

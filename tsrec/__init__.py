@@ -17,6 +17,7 @@ _ROOMS = ("datasets", "estimators", "frames", "kernels", "layers", "metrics", "m
 __all__ = ["__version__", *sorted(_HOME), *_ROOMS]
 
 if TYPE_CHECKING:
+    from tsrec.estimators.auto import AutoForecaster as AutoForecaster
     from tsrec.estimators.baseline import SeasonalMeanForecaster as SeasonalMeanForecaster
     from tsrec.estimators.baseline import SeasonalNaiveForecaster as SeasonalNaiveForecaster
     from tsrec.estimators.lssl import LSSLForecaster as LSSLForecaster

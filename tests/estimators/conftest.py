@@ -2,7 +2,14 @@
 
 import pytest
 
-from tsrec import LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster, ThetaForecaster
+from tsrec import (
+    AutoForecaster,
+    LSSLForecaster,
+    MLPForecaster,
+    SeasonalMeanForecaster,
+    SeasonalNaiveForecaster,
+    ThetaForecaster,
+)
 
 FORECASTERS = {
     "naive": SeasonalNaiveForecaster(horizon=5, season=3),
@@ -12,6 +19,10 @@ FORECASTERS = {
         horizon=5, season=3, context=12, patch=4, d_model=4, d_state=4, max_epochs=1, random_state=0
     ),
     "ridge": LSSLForecaster(horizon=5, season=3, context=12, max_epochs=0, random_state=0),
+    "mlp": MLPForecaster(
+        horizon=5, season=3, context=12, d_model=4, max_epochs=1, linear=None, loss="owa", n_members=2, random_state=0
+    ),
+    "auto": AutoForecaster(horizon=5, season=3, random_state=0),
 }
 
 

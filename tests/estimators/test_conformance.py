@@ -3,7 +3,14 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from tsrec import LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster, ThetaForecaster
+from tsrec import (
+    AutoForecaster,
+    LSSLForecaster,
+    MLPForecaster,
+    SeasonalMeanForecaster,
+    SeasonalNaiveForecaster,
+    ThetaForecaster,
+)
 
 ORDER = "in a plain array row i can only be step i, so its order matters; on indexed frames both properties are tested"
 EXCEPTIONS = {"check_methods_sample_order_invariance": ORDER, "check_methods_subset_invariance": ORDER}
@@ -17,6 +24,9 @@ NETWORKS = [
     LSSLForecaster(horizon=5, context=8, patch=2, d_model=4, d_state=4, random_state=0),
     LSSLForecaster(horizon=5, context=8, linear="learned", random_state=0),
     LSSLForecaster(horizon=5, context=8, linear=None, random_state=0),
+    MLPForecaster(season=3),
+    AutoForecaster(horizon=5, random_state=0),
+    MLPForecaster(horizon=5, context=8, linear=None, loss="owa", n_members=2, d_model=4, random_state=0),
 ]
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsrec.frames import TimeGrid, read_panel, to_offset
+from tsrec.frames.frequency import pace_of
 from tsrec.frames.inference import infer_grid, plain_index
 
 FREQUENCIES = [
@@ -112,6 +113,73 @@ def test_timedelta_and_integer_indexes_round_trip():
 )
 def test_season_of_a_frequency(index, season):
     assert grid_of(index).season == season
+
+
+PACES = {
+    "sub-daily": ["s", "90s", "15min", "30min", "h", "6h", "12h", "23h"],
+    "daily": ["D", "2D", "B", "2B", "24h"],
+    "weekly": ["W-SUN", "W-WED", "7D", "10D", "2W-MON", "5B"],
+    "monthly": ["MS", "ME", "BMS", "BME", "4W-SUN", "30D"],
+    "quarterly": ["QS", "QE", "BQE-FEB", "3MS", "91D", "4ME"],
+    "yearly": ["YS", "YE", "BYE", "YE-JUN", "4QE", "12MS", "365D", "10YE"],
+}
+
+
+@pytest.mark.parametrize(("pace", "freq"), [(pace, freq) for pace, freqs in PACES.items() for freq in freqs])
+@pytest.mark.parametrize("tz", [None, "Europe/Berlin"])
+@pytest.mark.parametrize("unit", ["ns", "s"])
+def test_pace_of_time_stamps(pace, freq, tz, unit):
+    # From February on, the shortest month, and over both changes of the clocks.
+    index = pd.date_range("2023-02-01", periods=24, freq=freq, tz=tz, unit=unit)._with_freq(None)
+    assert grid_of(index).pace == pace
+
+
+@pytest.mark.parametrize(
+    ("freq", "pace"),
+    [
+        ("s", "sub-daily"),
+        ("30min", "sub-daily"),
+        ("h", "sub-daily"),
+        ("D", "daily"),
+        ("W-SUN", "weekly"),
+        ("2W-WED", "weekly"),
+        ("M", "monthly"),
+        ("3M", "quarterly"),
+        ("Q-DEC", "quarterly"),
+        ("Q-FEB", "quarterly"),
+        ("Y-DEC", "yearly"),
+        ("Y-MAR", "yearly"),
+    ],
+)
+def test_pace_of_periods(freq, pace):
+    assert grid_of(pd.period_range("2023-02-01", periods=9, freq=freq)).pace == pace
+
+
+@pytest.mark.parametrize(
+    ("index", "pace"),
+    [
+        (pd.timedelta_range("0s", periods=9, freq="250ms"), "sub-daily"),
+        (pd.timedelta_range("0s", periods=9, freq="h"), "sub-daily"),
+        (pd.timedelta_range("1h", periods=9, freq="D"), "daily"),
+        (pd.timedelta_range("0s", periods=9, freq="7D"), "weekly"),
+        (pd.RangeIndex(9), None),
+        (pd.RangeIndex(3, 30, 3), None),
+        (pd.Index([5, 10, 15]), None),
+    ],
+    ids=["250ms", "h", "D", "7D", "default", "range", "whole numbers"],
+)
+def test_pace_of_durations_and_numbers(index, pace):
+    assert grid_of(index).pace == pace
+
+
+def test_rows_without_an_index_have_no_pace():
+    assert read_panel(np.arange(9.0)).grid.pace is None
+
+
+@given(st.tuples(st.floats(1e-6, 1e4), st.floats(1e-6, 1e4)))
+def test_a_slower_pace_never_comes_of_closer_rows(days):
+    near, far = (list(PACES).index(pace_of(value)) for value in sorted(days))
+    assert near <= far
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,9 @@ import torch
 from torch.autograd import gradcheck
 
 from tsrec.layers.lssl import LSSL, LSSLBlock, LSSLStack
+from tsrec.layers.mlp import PointwiseMLP
+from tsrec.layers.parameter_groups import parameter_groups
+from tsrec.layers.random import Dropout
 from tsrec.layers.residual import ResidualStack
 from tsrec.layers.s4d import S4D
 
@@ -27,11 +30,17 @@ MIXERS = {
     "block": lambda: LSSLBlock(LSSL(D, d_state=8, generator=seeded()), prenorm=False),
     "stack": lambda: LSSLStack(D, 2, d_state=8, generator=seeded()),
     "post-norm stack": lambda: ResidualStack([S4D(D, d_state=4), LSSL(D, d_state=4)], prenorm=False),
+    "pointwise": lambda: PointwiseMLP(D, 2, generator=seeded()),
+    "stack with a pointwise layer": lambda: ResidualStack([S4D(D, d_state=4), PointwiseMLP(D, generator=seeded())]),
 }
+# What stands at their masked steps must be finite.
+WANT_FINITE_INPUT = (LSSLBlock, PointwiseMLP)
 LENGTHS = (1, 2, 63, 64, 65, 100)
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 
 every_mixer = pytest.mark.parametrize("make", MIXERS.values(), ids=MIXERS)
+REMEMBERING = {name: make for name, make in MIXERS.items() if "pointwise" not in name}
+every_mixer_with_a_state = pytest.mark.parametrize("make", REMEMBERING.values(), ids=REMEMBERING)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -48,7 +57,9 @@ def noise(*shape, seed=0, dtype=torch.float64):
 
 
 def leaves(state):
-    return [leaf for part in state for leaf in leaves(part)] if isinstance(state, tuple) else [state]
+    if isinstance(state, tuple):
+        return [leaf for part in state for leaf in leaves(part)]
+    return [] if state is None else [state]
 
 
 def gap(x, y):
@@ -102,8 +113,8 @@ def test_left_padding_changes_nothing(make):
     mixer = make().double()
     x = noise(2, 30, D)
     padded = torch.cat((torch.full((2, 40, D), torch.nan, dtype=x.dtype), x), 1)
-    if isinstance(mixer, LSSLBlock):
-        padded = padded.nan_to_num(7.0)  # a lone block wants finite input
+    if isinstance(mixer, WANT_FINITE_INPUT):
+        padded = padded.nan_to_num(7.0)
     mask = torch.arange(70).expand(2, -1) >= 40
     y, state = mixer(padded, mask=mask)
     assert gap((y[:, 40:], state), mixer(x)) < 1e-12
@@ -123,7 +134,7 @@ def test_right_padding_changes_no_earlier_output(make):
 def test_masked_steps_are_never_read_forwards_or_backwards(make):
     mixer = make().double()
     x, mask = noise(2, 70, D), torch.rand(2, 70, generator=seeded()) < 0.7
-    holes = x.masked_fill(~mask[..., None], 3.0 if isinstance(mixer, LSSLBlock) else torch.nan)
+    holes = x.masked_fill(~mask[..., None], 3.0 if isinstance(mixer, WANT_FINITE_INPUT) else torch.nan)
     filled = x.masked_fill(~mask[..., None], -5.0)
     observed = mask[..., None].expand(-1, -1, D)
     (y, state), (wanted, end) = mixer(holes, mask=mask), mixer(filled, mask=mask)
@@ -146,7 +157,7 @@ def test_gradients_are_right(make):
     assert gradcheck(call, (noise(1, 7, D).requires_grad_(), *values), fast_mode=True)
 
 
-@every_mixer
+@every_mixer_with_a_state
 def test_gradient_reaches_the_state_that_is_passed_in(make):
     mixer = make().double()
     state = mixer(noise(2, 5, D))[1]
@@ -179,7 +190,7 @@ def test_non_contiguous_input_gives_the_same(make):
 def test_the_state_can_be_left_out(make):
     mixer, x = make().double(), noise(2, 70, D)
     y, state = mixer(x, return_state=False)
-    assert state is None or not leaves(state) or all(leaf is None for leaf in leaves(state))
+    assert not leaves(state)
     assert torch.equal(y, mixer(x)[0])
 
 
@@ -199,7 +210,36 @@ def test_deep_copy_and_global_random_state(make):
 def test_groups_hold_every_trainable_parameter_once(make):
     mixer = make()
     next(iter(mixer.parameters())).requires_grad_(False)
-    groups = mixer.parameter_groups()
+    groups = mixer.parameter_groups() if hasattr(mixer, "parameter_groups") else parameter_groups(mixer)
     grouped = [id(p) for group in groups for p in group["params"]]
     assert sorted(grouped) == sorted(id(p) for p in mixer.parameters() if p.requires_grad)
     torch.optim.AdamW(groups, lr=1e-2, weight_decay=0.1)
+
+
+def test_a_pointwise_mixer_lets_no_step_reach_another():
+    mixer, x = MIXERS["pointwise"]().double(), noise(2, 9, D)
+    changed = x.clone()
+    changed[:, 4] += 1.0
+    y, after = mixer(x)[0], mixer(changed)[0]
+    others = torch.arange(9) != 4
+    assert torch.equal(after[:, others], y[:, others])
+    assert not torch.isclose(after[:, 4], y[:, 4]).any()
+    order = torch.randperm(9, generator=seeded())
+    torch.testing.assert_close(mixer(x[:, order])[0], y[:, order])
+
+
+def test_a_pointwise_mixer_is_linear_maps_between_gelus():
+    mixer, x = MIXERS["pointwise"]().double(), noise(2, 9, D)
+    first, second = (layer for layer in mixer.layers if isinstance(layer, torch.nn.Linear))
+    gelu = torch.nn.functional.gelu
+    expected = gelu(gelu(gelu(x) @ first.weight.T + first.bias) @ second.weight.T + second.bias)
+    torch.testing.assert_close(mixer(x)[0], expected)
+    assert mixer.init_state(2) is None
+    torch.testing.assert_close(PointwiseMLP(D, 0)(x)[0], gelu(x))
+
+
+def test_a_pointwise_mixer_drops_out_after_every_gelu():
+    mixer = PointwiseMLP(D, 2, dropout=0.4)
+    kinds = [torch.nn.GELU, Dropout] + 2 * [torch.nn.Linear, torch.nn.GELU, Dropout]
+    assert [isinstance(layer, kind) for layer, kind in zip(mixer.layers, kinds, strict=True)] == [True] * 8
+    assert {layer.p for layer in mixer.layers if isinstance(layer, Dropout)} == {0.4}

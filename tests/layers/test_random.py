@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tsrec.layers import random
 from tsrec.layers.random import Dropout, Linear, default_generator
 
 
@@ -66,6 +67,79 @@ def test_dropout_repeats_with_its_seed_and_leaves_the_global_state():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def masks(drop, times, size=40):
+    return torch.stack([drop(torch.ones(size)) for _ in range(times)])
+
+
+@pytest.fixture
+def small_pool(monkeypatch):
+    """Pools of 64 elements, so that a few calls use one up; the list counts those drawn."""
+    drawn, draw = [], Dropout._draw
+    monkeypatch.setattr(random, "_POOL", 64)
+    monkeypatch.setattr(Dropout, "_draw", lambda self, count, g: drawn.append(count) or draw(self, count, g))
+    return drawn
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
+def test_dropout_leaves_the_mean_of_every_element_over_many_calls(p):
+    x = torch.linspace(-2, 3, 40)
+    drop, calls = active(p), 2000
+    mean = torch.stack([drop(x) for _ in range(calls)]).mean(0)
+    assert ((mean - x).abs() <= 5 * x.abs() * math.sqrt(p / (1 - p) / calls) + 1e-6).all()
+
+
+def test_dropout_masks_of_neighbouring_calls_are_independent():
+    first, second = masks(active(0.5), 2, size=40_000)
+    assert torch.corrcoef(torch.stack((first, second)))[0, 1].abs() < 0.03
+
+
+def test_dropout_goes_on_as_its_seed_says():
+    one, same, other = masks(active(0.4), 20), masks(active(0.4), 20), masks(active(0.4, 1), 20)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert len(one.unique(dim=0)) == 20
+
+
+def test_dropout_in_an_epoch_depends_on_the_state_of_its_generator_alone():
+    drop = active(0.5)
+    masks(drop, 3)
+    state = drop.generator.get_state()
+    epoch = masks(drop.train(), 5)
+    drop.generator.set_state(state)
+    assert torch.equal(masks(drop.train(), 5), epoch)
+    resumed = active(0.5)
+    resumed.generator.set_state(state)
+    assert torch.equal(masks(resumed.train(), 5), epoch)
+
+
+def test_dropout_draws_a_new_pool_when_the_old_one_is_worn(small_pool):
+    drop = active(0.5)
+    masks(drop, 60, size=16)
+    assert small_pool == [64]
+    masks(drop, 60, size=16)
+    assert small_pool == [64, 64]
+
+
+@pytest.mark.parametrize("size", [17, 64, 65, 5000])
+def test_dropout_of_tensors_that_are_large_beside_the_pool(small_pool, size):
+    drop = active(0.25)
+    masks(drop, 2, size=16)
+    found = masks(drop, 40, size=size)
+    assert small_pool == [64, 4 * size] + [4 * size] * (len(small_pool) - 2)
+    assert len(found.unique(dim=0)) > 20
+    # What is read comes from a pool of 4 * size draws, not each of them equally often.
+    assert abs((found == 0).float().mean().item() - 0.25) < 5 * math.sqrt(0.25 * 0.75 / (2 * size))
+    assert masks(drop, 1, size=3).shape == (1, 3)
+
+
+def test_dropout_of_more_elements_than_the_usual_pool_has():
+    x = torch.ones(3, random._POOL // 2)
+    y = active(0.3)(x)
+    assert y.shape == x.shape
+    assert abs((y == 0).float().mean().item() - 0.3) < 0.002
+    assert active(0.3)(torch.ones(0, 4)).shape == (0, 4)
+
+
 def test_dropout_gradient_is_the_mask():
     x = torch.ones(100, requires_grad=True)
     y = active(0.5)(x)
@@ -93,15 +167,27 @@ def test_rates_outside_the_range_are_refused(p):
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["copy", "pickle"])
 def test_copies_leave_the_generator_behind(duplicate):
     drop = active(0.5)
+    drop(torch.ones(5))
     twin = duplicate(drop)
     assert twin.generator is None
     assert twin.p == 0.5
     assert drop.generator is not None
+    assert len(pickle.dumps(twin)) < 5000
+    twin.generator = seeded()
+    assert torch.equal(masks(twin, 3), masks(active(0.5), 3))
+
+
+def test_a_pickle_carries_no_pool():
+    drop = active(0.5)
+    drop(torch.ones(5))
+    assert len(pickle.dumps(drop)) < 5000
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
 def test_dropout_keeps_the_dtype(dtype):
-    assert active(0.5)(torch.ones(9, dtype=dtype)).dtype == dtype
+    drop = active(0.5)
+    assert drop(torch.ones(9)).dtype == torch.float32
+    assert drop(torch.ones(9, dtype=dtype)).dtype == dtype
 
 
 def test_the_default_generator_is_seeded_and_new():

@@ -8,7 +8,7 @@ import pandas as pd
 import tsrec
 from tsrec.cli import _show
 from tsrec.cli._errors import listing, note
-from tsrec.cli._flags import HORIZON, MODELS
+from tsrec.cli._flags import HORIZON, MODELS, NETWORKS
 from tsrec.cli._read import Data, history, read_data, read_for_info, split
 
 
@@ -71,10 +71,8 @@ def info(arguments: argparse.Namespace) -> None:
 
 
 def _forecaster(arguments: argparse.Namespace, data: Data, horizon: int) -> Any:
-    settings: dict[str, Any] = {"horizon": horizon, "freq": _freq(arguments, data)}
-    if arguments.model == "lssl":
-        settings["random_state"] = arguments.seed
-    return getattr(tsrec, MODELS[arguments.model])(**settings)
+    forecaster = getattr(tsrec, MODELS[arguments.model])(horizon=horizon, freq=_freq(arguments, data))
+    return forecaster.set_params(random_state=arguments.seed) if arguments.model in NETWORKS else forecaster
 
 
 def _freq(arguments: argparse.Namespace, data: Data) -> str | None:
@@ -93,7 +91,7 @@ def _longest(future: pd.DataFrame) -> int:
 
 
 def _say_unused(arguments: argparse.Namespace) -> None:
-    if arguments.model != "lssl":
+    if arguments.model not in NETWORKS:
         note(f"note: {arguments.model} makes no use of {listing(arguments.known)}")
 
 

@@ -10,11 +10,15 @@ from typing import Any, NoReturn
 from tsrec.cli._errors import CommandError, did_you_mean
 
 MODELS = {
+    "auto": "AutoForecaster",
     "lssl": "LSSLForecaster",
+    "mlp": "MLPForecaster",
     "seasonal-mean": "SeasonalMeanForecaster",
     "seasonal-naive": "SeasonalNaiveForecaster",
     "theta": "ThetaForecaster",
 }
+# Those that draw random numbers and make use of covariates.
+NETWORKS = ("auto", "lssl", "mlp")
 HORIZON = 24
 
 
@@ -61,7 +65,7 @@ def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
         "the file, with this column filled in and the target empty",
     )
     command.add_argument("--horizon", type=int, help=f"steps to forecast ({HORIZON}; with --known the rows at the end)")
-    command.add_argument("--model", choices=sorted(MODELS), default="lssl", help="model (lssl)")
+    command.add_argument("--model", choices=sorted(MODELS), default="auto", help="model (auto)")
     command.add_argument("--seed", type=int, default=0, help="random seed (0)")
     command.add_argument("--fill-gaps", action="store_true", help="treat missing rows as unknown values")
     _reading(command)

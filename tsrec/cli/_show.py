@@ -32,7 +32,12 @@ def understood(data: Data) -> str:
 
 
 def chosen(forecaster: Any) -> str | None:
-    """One line: what a fitted LSSLForecaster chose; None for other models."""
+    """One line: what a fitted forecaster chose; None where there was nothing to choose."""
+    members = list(getattr(forecaster, "members_", {}).values())
+    if len(members) == 1:
+        return chosen(members[0])
+    if members:
+        return f"season {forecaster.season_}, {forecaster.recipe_}: mean of {listing(forecaster.members_)}"
     if not hasattr(forecaster, "share_"):
         return None
     share = forecaster.share_

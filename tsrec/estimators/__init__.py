@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOME = {
+    "AutoForecaster": "tsrec.estimators.auto",
     "LSSLForecaster": "tsrec.estimators.lssl",
     "MLPForecaster": "tsrec.estimators.mlp",
     "SeasonalMeanForecaster": "tsrec.estimators.baseline",
@@ -11,9 +12,17 @@ _HOME = {
     "ThetaForecaster": "tsrec.estimators.theta",
 }
 
-__all__ = ["LSSLForecaster", "MLPForecaster", "SeasonalMeanForecaster", "SeasonalNaiveForecaster", "ThetaForecaster"]
+__all__ = [
+    "AutoForecaster",
+    "LSSLForecaster",
+    "MLPForecaster",
+    "SeasonalMeanForecaster",
+    "SeasonalNaiveForecaster",
+    "ThetaForecaster",
+]
 
 if TYPE_CHECKING:
+    from tsrec.estimators.auto import AutoForecaster
     from tsrec.estimators.baseline import SeasonalMeanForecaster, SeasonalNaiveForecaster
     from tsrec.estimators.lssl import LSSLForecaster
     from tsrec.estimators.mlp import MLPForecaster

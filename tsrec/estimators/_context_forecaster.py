@@ -32,6 +32,10 @@ class ContextForecaster(BaseForecaster):
         """Forecasts (n, horizon, n_channels) of windows (n, length, n_channels) in which NaN is missing."""
         raise NotImplementedError
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether the spread of past errors is known."""
+        return hasattr(self, "error_quantiles_")
+
     def _fit_panel(self, panel: Panel) -> None:
         self.level_ = np.nan_to_num(mean_over(panel.values, axis=0))
         self.spread_ = np.nan_to_num(mean_over(np.abs(panel.values - self.level_), axis=0))

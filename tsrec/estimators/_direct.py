@@ -5,7 +5,7 @@ from numbers import Real
 import torch
 from torch import nn
 
-from tsrec.estimators._recipe import recipe_for
+from tsrec.estimators._recipe import kind_of, recipe_for
 from tsrec.estimators._torch_forecaster import TorchForecaster
 from tsrec.estimators._window_weights import MEASURES
 from tsrec.frames import Panel
@@ -45,11 +45,10 @@ class DirectFamily(TorchForecaster):
 
     def _choose(self, panel: Panel) -> None:
         recipe = recipe_for(panel, self.season_, self.horizon_)
-        self.recipe_ = recipe.name
+        self.recipe_ = kind_of(panel, self.season_).name
         for name, value in recipe._asdict().items():
-            if name != "name":
-                given = getattr(self, name)
-                setattr(self, f"{name}_", value if isinstance(given, str) and given == "auto" else given)
+            given = getattr(self, name)
+            setattr(self, f"{name}_", value if isinstance(given, str) and given == "auto" else given)
         # A longer context would only be padded.
         self.context_ = min(int(self.context_), int(panel.lengths.max()))
         self.patch_ = self._patch()

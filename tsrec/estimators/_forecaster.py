@@ -62,6 +62,10 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
     def _forecast(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is something to forecast with."""
+        return hasattr(self, "panel_")
+
     def fit(self, X: Any, y: Any = None, *, past: Any = None, static: Any = None) -> Self:
         """Learn from a history.
 
@@ -94,9 +98,14 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         for name, given in (("past", past), ("static", static)):
             if given is not None:
                 warn_user(f"{name}: checked and kept, but {type(self).__name__} does not use it yet.")
+        self._learn(panel, form, levels, targets_itself=y is None)
+        return self
+
+    def _learn(self, panel: Panel, form: Form, levels: np.ndarray, *, targets_itself: bool) -> None:
+        """Fit to what has been read and checked."""
         for name in [name for name in vars(self) if name.endswith("_") and name not in _KEPT]:
             delattr(self, name)
-        self.targets_itself_ = y is None
+        self.targets_itself_ = targets_itself
         self.form_ = form
         self.panel_ = panel
         self.horizon_ = int(self.horizon)
@@ -105,7 +114,6 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         self.season_ = choose_season(panel) if self.season == "auto" else int(self.season)
         self.trained_ends_ = panel.ends
         self._fit_panel(panel)
-        return self
 
     def predict(self, X: Any = None, *, history: Any = None, history_X: Any = None) -> Any:
         """Forecast.

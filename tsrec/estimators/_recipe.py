@@ -11,12 +11,39 @@ from tsrec.frames import Panel
 from tsrec.frames.season import choose_context
 
 _MANY = 8
+# Steps from which the series of a panel count as long, where that decides: a year of days, four of weeks.
+_LONG = {"daily": 365, "weekly": 208}
+
+
+class Kind(NamedTuple):
+    """What decides about recipes.
+
+    Attributes
+    ----------
+    pace : str
+        "sub-daily", "daily", "weekly", "monthly", "quarterly" or "yearly".
+    many : bool
+        Whether there are so many series and variables that networks learn from them together what none shows alone.
+    long : bool
+        Whether the typical series shows its season several times.
+    """
+
+    pace: str
+    many: bool
+    long: bool
+
+    @property
+    def name(self) -> str:
+        """For people to read."""
+        if not self.many:
+            return f"{self.pace} series"
+        length = (" of long series" if self.long else " of short series") if self.pace in _LONG else ""
+        return f"{self.pace} panel{length}"
 
 
 class Recipe(NamedTuple):
     """Parameters of a direct forecaster; see `LSSLForecaster` for their meaning."""
 
-    name: str
     context: int
     linear: str | None
     normalisation: str
@@ -27,20 +54,34 @@ class Recipe(NamedTuple):
     recent: int | None
 
 
-def recipe_for(panel: Panel, season: int, horizon: int) -> Recipe:
-    """Choose by pace and size."""
+def kind_of(panel: Panel, season: int) -> Kind:
+    """What kind of data a panel is."""
     pace = pace_of(panel, season)
     many = panel.n_series * panel.n_channels >= _MANY
-    longest = int(panel.lengths.max())
+    return Kind(pace, many, float(np.median(panel.lengths)) >= _LONG.get(pace, 0))
+
+
+def recipe_for(panel: Panel, season: int, horizon: int) -> Recipe:
+    """Choose the parameters of a direct forecaster by the kind of data.
+
+    Where series are long or few, a linear map that is solved for says most, and a branch is trained beside it for a
+    short while. Networks for panels are trained alone, three times from different seeds.
+    """
+    kind = kind_of(panel, season)
     context = choose_context(panel, season, horizon)
-    if pace == "sub-daily" or not many:
-        return Recipe(f"{pace}, long series", context, "ridge", "last", "mae" if many else "mse", 0.0, 3, 1, None)
-    if pace == "daily":
-        return Recipe("daily panel", context, "ridge", "last", "mae", 0.0, 3, 1, None)
-    usual = {"weekly": 4 * horizon, "monthly": 2 * season, "quarterly": 3 * season, "yearly": horizon + 2}[pace]
-    context = min(max(usual, season), max((longest - horizon) // 2, 1))
-    dropout, recent = (0.0, 300) if pace == "weekly" else (0.1, None)
-    return Recipe(f"{pace} panel", context, None, "last", "owa", dropout, 4, 3, recent)
+    room = max((int(panel.lengths.max()) - horizon) // 2, 1)
+    if kind.pace == "weekly" and not kind.many:
+        context = min(2 * max(season, horizon), room)
+    if kind.pace == "sub-daily" or not kind.many or (kind.pace == "daily" and not kind.long):
+        return Recipe(context, "ridge", "last", "mae" if kind.many else "mse", 0.0, 3, 1, None)
+    if kind.pace == "daily":
+        return Recipe(context, None, "mean", "mae", 0.1, 4, 3, None)
+    usual = {"weekly": max(4 * horizon, season), "monthly": 2 * season, "quarterly": 4 * season, "yearly": horizon}
+    least = max(usual[kind.pace], season)
+    if kind.pace == "weekly":
+        return Recipe(min(least, room), None, "last", "owa", 0.0, 4, 3, 300)
+    longer = int(np.clip(np.median(panel.lengths) // 4, least, 5 * least // 2))
+    return Recipe(min(longer, room), None, "last", "owa", 0.1, 4, 3, None)
 
 
 def pace_of(panel: Panel, season: int) -> str:

@@ -16,6 +16,7 @@ _LONGEST_SEASON = 12
 # Levels near zero would make one window outweigh a panel.
 _FLOOR = 0.1
 _MOST = 20.0
+_ROUNDING = 1 + 1e-9
 
 
 def window_weights(panel: Panel, measure: str, rows: np.ndarray, *, season: int, horizon: int) -> np.ndarray:
@@ -42,7 +43,7 @@ def window_weights(panel: Panel, measure: str, rows: np.ndarray, *, season: int,
     moves = np.abs(_ahead(panel.values, owner, max(horizon // 2, 1)) - panel.values)
     per_level, per_scale = (_per_unit(unit, moves)[rows] for unit in (level, scale))
     weight = {"smape": per_level, "mase": per_scale, "owa": (per_level + per_scale) / 2}[measure]
-    return _with_mean_one(np.minimum(_with_mean_one(weight), _MOST))
+    return _with_mean_one(np.minimum(weight, _cap(weight)))
 
 
 def _latest(panel: Panel, owner: np.ndarray) -> np.ndarray:
@@ -80,3 +81,18 @@ def _per_unit(unit: np.ndarray, moves: np.ndarray) -> np.ndarray:
 def _with_mean_one(weight: np.ndarray) -> np.ndarray:
     mean = weight.mean() if weight.size else 0.0
     return weight / mean if mean > 0 else np.ones_like(weight)
+
+
+def _cap(weight: np.ndarray) -> float:
+    """The value to cut weights at so that none is more than `_MOST` times the mean of what is left.
+
+    With the k largest cut at c, the mean is (k c + rest) / n: the least k counts whose c lets the others stand.
+    """
+    ordered = np.sort(weight, axis=None)[::-1]
+    n = len(ordered)
+    if not n:
+        return 0.0
+    k = np.arange(-(-n // int(_MOST)))
+    rest = np.append(ordered[::-1].cumsum()[::-1], 0.0)[k]
+    caps = _MOST * rest / (n - _MOST * k)
+    return float(caps[(ordered[k] <= caps * _ROUNDING).argmax()])

@@ -7,10 +7,12 @@ import torch
 from torch import nn
 
 from tsrec.estimators._direct import DirectFamily
+from tsrec.estimators._recipe import pace_of
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
 from tsrec.layers.lssl import LSSLStack
 
-_TOKENS = 7
+# Few tokens are fast and were no worse, but on sub-daily data, where the days of weeks are hundreds of steps.
+_TOKENS, _LONGEST_PATCH = 7, 28
 
 
 class LSSLForecaster(DirectFamily):
@@ -156,6 +158,8 @@ class LSSLForecaster(DirectFamily):
         if self.patch != "auto":
             return min(int(self.patch), self.context_)
         patch = max(self.context_ // _TOKENS, 1)
+        if pace_of(self.panel_, self.season_) == "sub-daily":
+            patch = min(patch, _LONGEST_PATCH)
         return patch // self.season_ * self.season_ if patch >= self.season_ else patch
 
     def _mixer(self, generator: torch.Generator) -> nn.Module:

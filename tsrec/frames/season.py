@@ -6,7 +6,8 @@ from tsrec.frames.panel import Panel
 
 _DAY = 86_400_000_000_000
 _MAX_ROWS = 1_000_000
-_USUAL_CONTEXT = 512
+_USUAL_CONTEXT, _LONGEST_CONTEXT = 512, 1344
+_USUAL_SEASONS = 21
 
 
 def seasonal_scale(panel: Panel, season: int) -> np.ndarray:
@@ -56,12 +57,15 @@ def choose_season(panel: Panel) -> int:
 def choose_context(panel: Panel, season: int, horizon: int) -> int:
     """Rows to look back on: a quarter of the longest series, four horizons or three seasons, but at most 512.
 
+    Where the day has so many steps that 21 of them are more than 512, those are the limit, and at most 1,344. (On folds
+    of hourly, half-hourly and 15-minute series, contexts of two and of four weeks were worse or no better.)
     It is a whole number of seasons where that costs less than a quarter of it, and at most half of what the longest
     series leaves beside the horizon, so that there is something to learn from.
     """
     longest = int(panel.lengths.max())
     room = max((longest - horizon) // 2, 1)
-    wanted = min(max(4 * horizon, 3 * season, longest // 4), _USUAL_CONTEXT)
+    most = min(max(_USUAL_CONTEXT, _USUAL_SEASONS * (panel.grid.season or season)), _LONGEST_CONTEXT)
+    wanted = min(max(4 * horizon, 3 * season, longest // 4), most)
     context = min(wanted, room)
     whole = context // season * season
     return whole if whole > 0.75 * context else context

@@ -26,6 +26,7 @@ class Writer:
 
     def __init__(self, kinds: Sequence[tuple[Callable[[Any], bool], Encoder]]) -> None:
         self.arrays: Arrays = {}
+        self._names: dict[int, str] = {}
         self._kinds = kinds
 
     def encode(self, value: Any, at: str) -> Any:
@@ -48,8 +49,8 @@ class Writer:
         return [self.encode(value, f"{at}.{i}") for i, value in enumerate(values)]
 
     def store(self, array: np.ndarray) -> str:
-        """Set an array of numbers aside and return its name."""
-        name = str(len(self.arrays))
+        """Set an array of numbers aside and return its name; one that several hold is kept once."""
+        name = self._names.setdefault(id(array), str(len(self.arrays)))
         self.arrays[name] = array
         return name
 

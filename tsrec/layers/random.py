@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-
 # Elements of a pool of dropout masks, at least, and how often each is read before it is drawn anew.
 _POOL = 1 << 20
 _READINGS = 16
@@ -141,7 +140,7 @@ class Dropout(nn.Module):
     def _draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Return factors, 0 where an element is dropped, on the generator's device."""
         levels = 1 << 16
-        dropped = round(self.p * levels)
+        dropped = min(round(self.p * levels), levels - 1)
         words = torch.empty(-(-count // 4), dtype=torch.int64, device=generator.device)
         words.random_(-(2**63), None, generator=generator)
         keep = words.view(torch.int16)[:count] >= dropped - levels // 2

@@ -20,7 +20,7 @@ PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, math.inf)
 # value must pay by 1 % of the error. The usual value goes with coefficients per independent window, as the noise of
 # least squares does; infinity stands where 100 would.
 # Where a root says which directions are cheap, a high penalty costs little, and is safer.
-_USUAL, _USUAL_SHAPED, _PER_DECADE, _INFINITE = 0.6, 10.0, 0.01, 100.0
+_USUAL, _USUAL_SHAPED, _LEAST_SHAPED, _PER_DECADE, _INFINITE = 0.6, 4.0, 3.0, 0.01, 100.0
 _TINY = torch.finfo(torch.float64).tiny
 # Fold: segments to train on, segments to validate on. The targets of segment 1 straddle the first border, those of 3
 # the second, those of 5 both, which leaves 5 to the last solve.
@@ -163,8 +163,9 @@ def solve_ridge(
 
     The map minimises sum w |y - z W|^2 / sum w + penalty * m * |F^-1 (W - prior)|^2, where m is the mean square of a
     feature and F the root. The penalty has the lowest mean of log errors over the folds, plus (1 + r) % for each
-    squared decade away from 0.6 r (with a root from 3, where that is more), where r = L / (n / H) are the coefficients
-    per independent window. Without any usable fold nothing speaks for more than the prior, and it is returned.
+    squared decade away from 0.6 r (with a root from 4 r, or from 3 where that is more), where r = L / (n / H) are the
+    coefficients per independent window. Without any usable fold nothing speaks for more than the prior, and it is
+    returned.
 
     Parameters
     ----------
@@ -193,7 +194,7 @@ def solve_ridge(
     if folds:
         errors = torch.stack([_errors(train, unseen, penalties, starts, root) for train, unseen, _ in folds])
         scarcity = context * horizon / float(statistics.weight.sum())
-        usual = _USUAL * scarcity if root is None else max(_USUAL * scarcity, _USUAL_SHAPED)
+        usual = _USUAL * scarcity if root is None else max(_USUAL_SHAPED * scarcity, _LEAST_SHAPED)
         first, second = _choose(errors, penalties, scarcity, usual)
         penalty = penalties[second]
     return RidgeMap(
@@ -224,7 +225,7 @@ def _pooled(statistics: RidgeStatistics, segments: Iterable[int]) -> _Sums:
 
 
 def _unit(sums: _Sums) -> float:
-    """Mean square of a feature. Windows that all lie at their level have none: any positive number then keeps the prior."""
+    """Mean square of a feature. Windows that all lie at their level have none: any positive number keeps the prior."""
     return float(sums.gram.diagonal().mean()) / sums.weight or 1.0
 
 

@@ -1,0 +1,178 @@
+"""The default forecaster: the models that did best on data of this kind, averaged."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from tsrec.estimators._forecaster import BaseForecaster
+from tsrec.estimators._recipe import Kind, kind_of
+from tsrec.estimators.baseline import DEFAULT_QUANTILES
+from tsrec.estimators.lssl import LSSLForecaster
+from tsrec.estimators.mlp import MLPForecaster
+from tsrec.estimators.theta import ThetaForecaster
+from tsrec.frames import Panel
+
+# What every member is given, if it has such a parameter.
+_SHARED = ("horizon", "quantiles", "device", "random_state", "verbose")
+
+
+def members_for(kind: Kind, season: int, horizon: int) -> dict[str, tuple[BaseForecaster, float]]:
+    """The forecasters that did best together on folds of such data, and their weights."""
+    theta = ThetaForecaster()
+    if kind.pace == "sub-daily" or (kind.pace == "daily" and not kind.many):
+        return {"LSSL": (LSSLForecaster(), 1.0)}
+    if kind.pace == "daily" and kind.long:
+        return {"LSSL": (LSSLForecaster(), 1.0), "MLP": (MLPForecaster(context=2 * horizon), 1.0)}
+    if (kind.pace in ("daily", "weekly") and not kind.many) or kind.pace == "daily":
+        return {"LSSL": (LSSLForecaster(), 1.0), "Theta": (theta, 1.0)}
+    if not kind.many:
+        return {"LSSL": (LSSLForecaster(), 1.0), "Theta": (theta, 2.0)}
+    members: dict[str, tuple[BaseForecaster, float]] = {"MLP": (MLPForecaster(), 1.0), "Theta": (theta, 1.0)}
+    if kind.pace == "weekly" and kind.long:
+        members["MLP, longer context"] = (MLPForecaster(context=2 * max(season, 4 * horizon)), 1.0)
+    elif kind.pace == "weekly":
+        members["linear map"] = (LSSLForecaster(linear="ridge", max_epochs=0), 1.0)
+    return members
+
+
+class AutoForecaster(BaseForecaster):
+    """Forecast with the mean of the models that did best on data of this kind.
+
+    Which models, and how they look back, follows from how often the data comes (hourly to yearly), how long the series
+    are and how many there are. Long hourly series get a linear map with a recurrent branch; thousands of short ones get
+    networks trained on all of them together, from several seeds, beside the theta method. The benchmarks say what each
+    choice rests on. With covariates the theta method, which has no use for them, stays out.
+
+    Parameters
+    ----------
+    horizon : int
+        Steps forecast at once; further steps roll forward in blocks.
+    season : int or "auto"
+        Steps per season; from the frequency and the data when "auto".
+    freq : str or offset, optional
+        Frequency of the index, where it cannot be read from it.
+    quantiles : sequence of float
+        Levels that are trained; others are interpolated.
+    device : str
+        "auto", "cpu", "cuda", "cuda:1" or "mps", for the models that are networks.
+    random_state : int, RandomState or None
+        Seed; with an int, fits on the same machine are equal bit for bit.
+    verbose : int
+        1 shows the progress of the epochs.
+
+    Attributes
+    ----------
+    recipe_ : str
+        The kind of data that the members were chosen for.
+    members_ : dict of str to forecaster
+        The fitted members; each can forecast on its own, and tells what it chose.
+    weights_ : dict of str to float
+        How much each counts in the mean.
+    season_ : int
+        The season in use.
+    freq_ : str or None
+        The frequency in use.
+    panel_ : Panel
+        The history.
+
+    Notes
+    -----
+    Quantiles are the means of the members' quantiles at each level (Vincent averaging). A fit that is stopped keeps the
+    members it has.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> sales = rng.gamma(9.0, 1.0, (40, 48)) * (1 + 0.5 * np.sin(np.arange(48) / 12 * 2 * np.pi))
+    >>> months = pd.date_range("2020-01-01", periods=48, freq="MS")
+    >>> forecaster = AutoForecaster(horizon=6, random_state=0).fit(pd.DataFrame(sales.T, months))
+    >>> forecaster.recipe_, list(forecaster.members_)
+    ('monthly panel', ['MLP', 'Theta'])
+    """
+
+    members_: dict[str, BaseForecaster]
+    weights_: dict[str, float]
+
+    def __init__(
+        self,
+        *,
+        horizon: int = 24,
+        season: int | str = "auto",
+        freq: Any = None,
+        quantiles: Sequence[float] = DEFAULT_QUANTILES,
+        device: str = "cpu",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.horizon = horizon
+        self.season = season
+        self.freq = freq
+        self.quantiles = quantiles
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a member to ask."""
+        return bool(getattr(self, "members_", None))
+
+    def _fit_panel(self, panel: Panel) -> None:
+        kind = kind_of(panel, self.season_)
+        self.recipe_, self.members_, self.weights_ = kind.name, {}, {}
+        for name, (member, weight) in members_for(kind, self.season_, self.horizon_).items():
+            if panel.n_covariates and isinstance(member, ThetaForecaster):
+                # It would be deaf to them.
+                continue
+            self._prepare(member)
+            try:
+                member._learn(panel, self.form_, self.levels_, targets_itself=self.targets_itself_)
+            finally:
+                # Of a fit that is stopped, what can forecast already is kept.
+                if member.__sklearn_is_fitted__():
+                    self.members_[name], self.weights_[name] = member, weight
+
+    def _prepare(self, member: BaseForecaster) -> None:
+        """Give a member what it has in common with all."""
+        shared = {name: getattr(self, name) for name in _SHARED if name in member.get_params()}
+        member.set_params(season=self.season_, freq=self.freq, **shared)
+        member._check_parameters()
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(member, name, getattr(self, name))
+
+    def update(self, X: Any, y: Any = None, *, past: Any = None) -> Self:
+        """Append observed rows to the history without learning from them.
+
+        Parameters
+        ----------
+        X, y, past
+            As in `fit`: the rows that follow the history, for all series or some of them.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the rows do not begin where the history ends.
+        """
+        super().update(X, y, past=past)
+        for member in self.members_.values():
+            member.panel_ = self.panel_
+        return self
+
+    def _forecast(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
+        parts = [share * member._forecast(panel, cutoffs) for share, member in self._shares()]
+        return np.sum(parts, axis=0)
+
+    def _components(self, panel: Panel, cutoffs: np.ndarray) -> dict[str, np.ndarray]:
+        parts = (share * member._forecast(panel, cutoffs)[..., 0] for share, member in self._shares())
+        return dict(zip(self.members_, parts, strict=True))
+
+    def _shares(self) -> list[tuple[float, BaseForecaster]]:
+        """Each member with its share in the mean."""
+        total = sum(self.weights_.values())
+        return [(self.weights_[name] / total, member) for name, member in self.members_.items()]
