@@ -62,7 +62,7 @@ def neural(job: dict[str, Any], data: Any) -> tuple[np.ndarray, dict[str, Any]]:
     settings = {
         "input_size": int(np.clip(shortest - horizon, 2 * horizon, wanted)),
         "max_steps": _STEPS[job["model"]],
-        "learning_rate": 1e-3,
+        "learning_rate": 1e-2 if job["model"] == "DLinear" else 1e-3,
         "num_lr_decays": 3 if job["model"] == "NHITS" else -1,
         "batch_size": 32,
         "windows_batch_size": 256,
