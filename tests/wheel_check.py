@@ -10,7 +10,7 @@ def main() -> None:
     if "site-packages" not in tsrec.__file__:
         sys.exit(f"tsrec was imported from {tsrec.__file__}, not from the installed wheel")
     y = tsrec.datasets.load_nyc_taxi()
-    answer = tsrec.LSSLForecaster(horizon=48, random_state=0).fit(y).predict()
+    answer = tsrec.AutoForecaster(horizon=48, random_state=0).fit(y).predict()
     assert len(answer) == 48
     assert answer.index[0] == y.index[-1] + y.index.freq
     assert answer.between(0, 60_000).all()
