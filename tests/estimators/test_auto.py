@@ -48,7 +48,8 @@ def fitted(months):
 def test_the_kind_of_data_decides_who_is_a_member(freq, n_series, length, recipe, members):
     forecaster = AutoForecaster(horizon=4, random_state=0).fit(panel(freq, n_series, length, 12))
     assert forecaster.recipe_ == recipe
-    assert forecaster.weights_ == members
+    total = sum(members.values())
+    assert forecaster.weights_ == pytest.approx({name: weight / total for name, weight in members.items()})
     assert list(forecaster.members_) == list(members)
     assert np.isfinite(forecaster.predict()).all()
 
@@ -82,6 +83,10 @@ def test_components_sum_to_the_forecast(fitted):
     parts = fitted.predict_components(9)
     assert parts.columns.get_level_values("component").unique().tolist() == ["MLP", "Theta"]
     np.testing.assert_allclose(parts.sum(axis=1), fitted.predict(9), rtol=1e-12)
+
+
+def test_the_embedding_is_that_of_the_first_network(fitted):
+    pd.testing.assert_frame_equal(fitted.transform(), fitted.members_["MLP"].transform())
 
 
 def test_saved_and_loaded_it_forecasts_the_same(months, fitted, tmp_path):
@@ -140,3 +145,21 @@ def test_another_seed_is_another_forecast_and_the_same_seed_the_same(months, fit
 def test_bad_parameters_are_named(months, given, message):
     with pytest.raises(ValueError, match=message):
         AutoForecaster(**given).fit(months)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e5])
+@pytest.mark.parametrize("freq", ["MS", "W"])
+def test_the_unit_of_the_data_does_not_matter(freq, unit):
+    y = panel(freq, 9, 60, 12)
+    one = AutoForecaster(horizon=4, random_state=0).fit(y).predict()
+    other = AutoForecaster(horizon=4, random_state=0).fit(unit * y).predict() / unit
+    np.testing.assert_allclose(other, one, rtol=2e-3)
+
+
+def test_a_long_series_does_not_spoil_the_short_ones():
+    short = panel("D", 20, 42, 7)
+    long = pd.concat({"long": panel("D", 1, 2000, 7)}, names=["id", "time"])
+    together = AutoForecaster(horizon=7, random_state=0).fit(pd.concat([short, long]))
+    assert together.members_["LSSL"].context_ <= 21
+    alone = AutoForecaster(horizon=7, random_state=0).fit(short)
+    assert abs(together.predict().loc["s0"] - alone.predict().loc["s0"]).max() < 0.5

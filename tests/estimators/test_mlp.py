@@ -300,7 +300,7 @@ def interrupted_at(monkeypatch, number, *, at_once):
 @pytest.mark.parametrize("at_once", [True, False], ids=["before an epoch", "after an epoch"])
 @pytest.mark.parametrize(
     ("name", "number", "members"),
-    [("beside a map", 1, 1), ("beside a map", 2, 2), ("alone", 1, 1), ("alone", 2, 1), ("alone", 3, 1)],
+    [("beside a map", 1, 1), ("beside a map", 2, 1), ("alone", 1, 1), ("alone", 2, 1), ("alone", 3, 1)],
 )
 def test_interruption_leaves_the_members_there_are(months, monkeypatch, tmp_path, name, number, members, at_once):
     stopped = clone(BOTH[name]).set_params(n_members=2)
@@ -318,21 +318,25 @@ def test_interruption_leaves_the_members_there_are(months, monkeypatch, tmp_path
     assert ("epoch" in stopped.history_.columns) == (number > 1 or not at_once)
 
 
-def test_a_second_member_that_was_stopped_leaves_the_first_as_it_would_be_alone(months, monkeypatch):
-    stopped = clone(ALONE).set_params(n_members=2)
+@pytest.mark.parametrize(("name", "number"), [("alone", 3), ("beside a map", 2)])
+def test_a_second_member_that_was_stopped_leaves_the_first_as_it_would_be_alone(months, monkeypatch, name, number):
+    stopped = clone(BOTH[name]).set_params(n_members=2)
     with monkeypatch.context() as patch:
-        interrupted_at(patch, 3, at_once=False)
+        interrupted_at(patch, number, at_once=False)
         with pytest.raises(KeyboardInterrupt):
             stopped.fit(months)
-    alone = clone(ALONE).set_params(n_members=1).fit(months)
+    alone = clone(BOTH[name]).set_params(n_members=1).fit(months)
+    assert getattr(stopped, "share_", None) == getattr(alone, "share_", None)
+    assert stopped.n_epochs_ == alone.n_epochs_
     pd.testing.assert_frame_equal(stopped.predict_quantiles(), alone.predict_quantiles(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(("epochs", "rows"), [(0, 48), (2, 4)], ids=["no epochs", "too few rows"])
 @both
-def test_where_nothing_can_be_held_out_there_is_one_member(model, months, epochs, rows, tmp_path):
+def test_where_nothing_can_be_held_out_networks_are_trained_on_all_rows(model, months, epochs, rows, tmp_path):
     fitted = clone(model).set_params(n_members=2, max_epochs=epochs).fit(months.loc["s5"].iloc[:rows])
-    assert fitted.n_members_ == 1
-    assert isinstance(fitted.module_, DirectForecaster)
+    trained = model.linear is None and epochs > 0
+    assert fitted.n_members_ == 1 + trained
+    assert isinstance(fitted.module_, DirectForecaster) != trained
     tsrec.save(fitted, tmp_path / "model.tsrec")
     pd.testing.assert_series_equal(tsrec.load(tmp_path / "model.tsrec").predict(), fitted.predict(), rtol=0, atol=0)

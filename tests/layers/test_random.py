@@ -73,9 +73,9 @@ def masks(drop, times, size=40):
 
 @pytest.fixture
 def small_pool(monkeypatch):
-    """Pools of 64 elements, so that a few calls use one up; the list counts those drawn."""
+    """Pools of 128 elements, so that a few calls use one up; the list counts those drawn."""
     drawn, draw = [], Dropout._draw
-    monkeypatch.setattr(random, "_POOL", 64)
+    monkeypatch.setattr(random, "_POOL", 128)
     monkeypatch.setattr(Dropout, "_draw", lambda self, count, g: drawn.append(count) or draw(self, count, g))
     return drawn
 
@@ -114,10 +114,10 @@ def test_dropout_in_an_epoch_depends_on_the_state_of_its_generator_alone():
 
 def test_dropout_draws_a_new_pool_when_the_old_one_is_worn(small_pool):
     drop = active(0.5)
-    masks(drop, 60, size=16)
-    assert small_pool == [64]
-    masks(drop, 60, size=16)
-    assert small_pool == [64, 64]
+    masks(drop, 120, size=16)
+    assert small_pool == [128]
+    masks(drop, 120, size=16)
+    assert small_pool == [128, 128]
 
 
 @pytest.mark.parametrize("size", [17, 64, 65, 5000])
@@ -125,15 +125,15 @@ def test_dropout_of_tensors_that_are_large_beside_the_pool(small_pool, size):
     drop = active(0.25)
     masks(drop, 2, size=16)
     found = masks(drop, 40, size=size)
-    assert small_pool == [64, 4 * size] + [4 * size] * (len(small_pool) - 2)
+    assert small_pool == [128, 8 * size] + [8 * size] * (len(small_pool) - 2)
     assert len(found.unique(dim=0)) > 20
-    # What is read comes from a pool of 4 * size draws, not each of them equally often.
+    # What is read comes from a pool of 8 * size draws, not each of them equally often.
     assert abs((found == 0).float().mean().item() - 0.25) < 5 * math.sqrt(0.25 * 0.75 / (2 * size))
     assert masks(drop, 1, size=3).shape == (1, 3)
 
 
 def test_dropout_of_more_elements_than_the_usual_pool_has():
-    x = torch.ones(3, random._POOL // 2)
+    x = torch.ones(30, random._POOL)
     y = active(0.3)(x)
     assert y.shape == x.shape
     assert abs((y == 0).float().mean().item() - 0.3) < 0.002

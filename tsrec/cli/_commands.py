@@ -28,12 +28,12 @@ def forecast(arguments: argparse.Namespace) -> None:
     coverage = sorted(set(arguments.coverage or [0.9]))
     bounds = forecaster.predict_interval(future, coverage=coverage)
     _show.write(_show.flat(forecaster.predict(future), bounds), arguments.out)
-    if arguments.plot is not None:
-        _show.draw(forecaster, future, arguments.plot, coverage)
     if arguments.save is not None:
         arguments.save.parent.mkdir(parents=True, exist_ok=True)
         tsrec.save(forecaster, arguments.save)
         print(f"saved the model to {arguments.save}")
+    if arguments.plot is not None:
+        _show.draw(forecaster, future, arguments.plot, coverage)
 
 
 def backtest(arguments: argparse.Namespace) -> None:

@@ -35,15 +35,16 @@ def chosen(forecaster: Any) -> str | None:
     """One line: what a fitted forecaster chose; None where there was nothing to choose."""
     members = list(getattr(forecaster, "members_", {}).values())
     if len(members) == 1:
-        return chosen(members[0])
+        return f"{forecaster.recipe_}: {next(iter(forecaster.members_))}, {chosen(members[0])}"
     if members:
-        return f"season {forecaster.season_}, {forecaster.recipe_}: mean of {listing(forecaster.members_)}"
+        return f"{forecaster.recipe_}: mean of {listing(forecaster.members_)}, season {forecaster.season_}"
     if not hasattr(forecaster, "share_"):
         return None
     share = forecaster.share_
     why = "it gained nothing on the held-out tail" if forecaster.n_epochs_ else "too few rows to train it"
     branch = f"{share:.0%}".replace("%", " %") if share > 0 else f"off, {why}"
-    return f"season {forecaster.season_}, context {forecaster.context_}, recurrent branch: {branch}"
+    kind = type(forecaster).BRANCH
+    return f"season {forecaster.season_}, context {forecaster.context_}, {kind} branch: {branch}"
 
 
 def flat(answer: pd.DataFrame, bounds: pd.DataFrame) -> pd.DataFrame:

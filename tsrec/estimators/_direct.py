@@ -24,6 +24,8 @@ class DirectFamily(TorchForecaster):
     loss: str
     dropout: float | str
     d_model: int
+    # What the branch is called among the components of a forecast.
+    BRANCH = "recurrent"
 
     def _mixer(self, generator: torch.Generator) -> nn.Module:
         """The mixer, of width `d_model`, over ``context_ // patch_`` tokens."""
@@ -68,6 +70,7 @@ class DirectFamily(TorchForecaster):
             levels=self.levels_.tolist(),
             normalisation=self.normalisation_,
             linear=self.linear_,
+            branch=self.BRANCH,
             loss="absolute" if self._weighing() else self.loss_,
             dropout=self.dropout_,
             generator=generator,

@@ -109,13 +109,16 @@ class Learner:
 
     def _priors(self) -> tuple[list[Tensor], Tensor | None]:
         """Maps to shrink to, and how dear departures from them are: within days, where these are many steps long."""
-        shape, panel = (self.windows.context, self.windows.horizon), self.forecaster.panel_
-        season = panel.grid.season or self.forecaster.season_
-        if pace_of(panel, season) == "sub-daily":
-            seasons = [s for s in dict.fromkeys([season, self.forecaster.season_]) if 1 < s <= shape[0]]
-            if seasons:
-                return [seasonal_mean_map(*shape, s) for s in seasons], seasonal_root(shape[0], season)
-        season = self.forecaster.season_
+        shape, panel, season = (
+            (self.windows.context, self.windows.horizon),
+            self.forecaster.panel_,
+            self.forecaster.season_,
+        )
+        day = panel.grid.season or season if self.forecaster.season == "auto" else season
+        if pace_of(panel, season) == "sub-daily" and 1 < day <= shape[0]:
+            seasons = [s for s in dict.fromkeys([day, season]) if s <= shape[0]]
+            root = seasonal_root(shape[0], day) if 2 * day <= shape[0] else None
+            return [seasonal_mean_map(*shape, s) for s in seasons], root
         nothing = torch.zeros(shape, dtype=torch.float64)
         return [seasonal_map(*shape, season), nothing] if 1 < season <= shape[0] else [nothing], None
 
@@ -128,24 +131,34 @@ class Learner:
                 getattr(module, name).zero_()
             forecaster.share_ = 0.0
             return
+        everything = torch.arange(len(self.windows.origins))
         try:
-            if trains and len(self.windows.origins):
+            if trains and len(everything):
                 self._train("refit", module, self.windows, None, forecaster.max_epochs_)
                 forecaster.n_epochs_ = forecaster.max_epochs_
         finally:
-            self._spread(module, torch.arange(len(self.windows.origins)))
+            self._spread(module, everything)
+        if forecaster.n_epochs_:
+            self._train_members([module], module)
 
     def _beside(self, solution: RidgeMap, module: nn.Module, front: Tensor, tail: Tensor) -> None:
         """Train branches beside the map of the front, from one seed after the other."""
+        forecaster = self.forecaster
         solved = {name: buffer.clone() for name, buffer in module.named_buffers() if name in _SOLVED}
-        members, shares = [module], []
-        for number in range(self.wanted):
-            if number:
-                members.append(self._module())
-                members[-1].load_state_dict(solved, strict=False)
-                self._keep(members)
-            shares.append(self._branch(solution, members[-1], front, tail, number))
-            self.forecaster.share_ = sum(shares) / len(shares)
+        try:
+            shares = [self._branch(solution, module, front, tail, 0)]
+        finally:
+            assert isinstance(module, DirectForecaster)
+            forecaster.n_epochs_ = self._epochs("select")
+            forecaster.share_ = float(module.shrink)
+        members: list[nn.Module] = [module]
+        for number in range(1, self.wanted):
+            another = self._module()
+            another.load_state_dict(solved, strict=False)
+            shares.append(self._branch(solution, another, front, tail, number))
+            members.append(another)
+            self._keep(members)
+            forecaster.share_ = sum(shares) / len(shares)
 
     def _branch(self, solution: RidgeMap, module: nn.Module, front: Tensor, tail: Tensor, number: int) -> float:
         """Train one branch; give it its share also when training is interrupted."""
@@ -154,15 +167,14 @@ class Learner:
         final = module.linear.clone()
         if solution.fold_weights:
             module.linear.copy_(solution.fold_weights[-1])
-        share = self.forecaster.share_ = 0.0
-        phase = _numbered("select", number)
         try:
             try:
-                self._train(phase, module, self.windows.subset(front), None, self.forecaster.max_epochs_)
+                self._train(
+                    _numbered("select", number), module, self.windows.subset(front), None, self.forecaster.max_epochs_
+                )
             finally:
-                self.forecaster.n_epochs_ = self._epochs(phase)
                 batches = self.windows.subset(tail).resized(_INFERENCE_BATCH).epoch(self.generator)
-                share = self.forecaster.share_ = fit_shrink(module, (batch.to(self.device) for batch in batches))
+                share = fit_shrink(module.eval(), (batch.to(self.device) for batch in batches))
         finally:
             module.linear.copy_(final)
         return share
@@ -175,13 +187,16 @@ class Learner:
         finally:
             forecaster.n_epochs_ = self._epochs("select", best=True)
             self._spread(module, tail)
-        members: list[nn.Module] = []
-        for number in range(self.wanted):
+        self._train_members([], module)
+
+    def _train_members(self, members: list[nn.Module], measured: nn.Module) -> None:
+        """Train on all windows until there are enough; each takes over the spread that was measured of one network."""
+        for number in range(len(members), self.wanted):
             again = self._module()
-            self._train(_numbered("refit", number), again, self.windows, None, forecaster.n_epochs_)
-            if isinstance(again, DirectForecaster) and isinstance(module, DirectForecaster):
+            self._train(_numbered("refit", number), again, self.windows, None, self.forecaster.n_epochs_)
+            if isinstance(again, DirectForecaster) and isinstance(measured, DirectForecaster):
                 for name in ("offsets", "spread_share"):
-                    getattr(again, name).copy_(getattr(module, name))
+                    getattr(again, name).copy_(getattr(measured, name))
             members.append(again)
             self._keep(members)
 

@@ -8,9 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tsrec.frames import Panel
-from tsrec.frames.season import choose_context
+from tsrec.frames.season import choose_context, typical_length
 
 _MANY = 8
+# Seasons that tell the pace where the index does not.
+_PACES = {4: "quarterly", 5: "daily", 7: "daily", 12: "monthly", 52: "weekly", 365: "daily"}
 # Steps from which the series of a panel count as long, where that decides: a year of days, four of weeks.
 _LONG = {"daily": 365, "weekly": 208}
 
@@ -23,9 +25,9 @@ class Kind(NamedTuple):
     pace : str
         "sub-daily", "daily", "weekly", "monthly", "quarterly" or "yearly".
     many : bool
-        Whether there are so many series and variables that networks learn from them together what none shows alone.
+        Whether there are eight series and variables or more: networks learn from them together what none shows alone.
     long : bool
-        Whether the typical series shows its season several times.
+        Whether half of the series have a year of days, or four years of weeks; of other paces, True.
     """
 
     pace: str
@@ -69,7 +71,7 @@ def recipe_for(panel: Panel, season: int, horizon: int) -> Recipe:
     """
     kind = kind_of(panel, season)
     context = choose_context(panel, season, horizon)
-    room = max((int(panel.lengths.max()) - horizon) // 2, 1)
+    room = max((typical_length(panel) - horizon) // 2, 1)
     if kind.pace == "weekly" and not kind.many:
         context = min(2 * max(season, horizon), room)
     if kind.pace == "sub-daily" or not kind.many or (kind.pace == "daily" and not kind.long):
@@ -88,6 +90,6 @@ def pace_of(panel: Panel, season: int) -> str:
     """ "sub-daily" to "yearly"; of a whole-number index, what its season and length are most like."""
     if panel.grid.pace is not None:
         return panel.grid.pace
-    if np.median(panel.lengths) >= 1000 or (season >= 24 and season != 52):
-        return "sub-daily"
-    return {4: "quarterly", 12: "monthly", 52: "weekly", 7: "daily", 5: "daily"}.get(season, "yearly")
+    if season in _PACES:
+        return _PACES[season]
+    return "sub-daily" if season >= 24 or np.median(panel.lengths) >= 1000 else "yearly"

@@ -24,7 +24,7 @@ from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._learning import Learner
 from tsrec.estimators._training_windows import window_table
 from tsrec.estimators._units import SeriesUnits, measure
-from tsrec.estimators._window_weights import window_weights
+from tsrec.estimators._window_weights import window_weights, with_mean_one
 from tsrec.frames import Panel, contexts, origins, variable_names, window_rows
 from tsrec.layers.ensemble import mean_of
 from tsrec.training import make_generator, resolve_device, single_thread
@@ -118,10 +118,10 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
 
     def _weights(self, panel: Panel, rows: np.ndarray) -> np.ndarray:
         """What an error in units of a series costs, for windows that end at these rows, (n, n_channels)."""
-        measure = self._weighing()
-        assert measure is not None
-        weight = window_weights(panel, measure, rows, season=self.season_, horizon=self.horizon_)
-        return weight * self.units_.spread[np.searchsorted(panel.offsets, rows, side="right") - 1]
+        judged_by = self._weighing()
+        assert judged_by is not None
+        weight = window_weights(panel, judged_by, rows, season=self.season_, horizon=self.horizon_)
+        return with_mean_one(weight * self.units_.spread[np.searchsorted(panel.offsets, rows, side="right") - 1])
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

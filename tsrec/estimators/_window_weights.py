@@ -43,7 +43,7 @@ def window_weights(panel: Panel, measure: str, rows: np.ndarray, *, season: int,
     moves = np.abs(_ahead(panel.values, owner, max(horizon // 2, 1)) - panel.values)
     per_level, per_scale = (_per_unit(unit, moves)[rows] for unit in (level, scale))
     weight = {"smape": per_level, "mase": per_scale, "owa": (per_level + per_scale) / 2}[measure]
-    return _with_mean_one(np.minimum(weight, _cap(weight)))
+    return with_mean_one(np.minimum(weight, _cap(weight)))
 
 
 def _latest(panel: Panel, owner: np.ndarray) -> np.ndarray:
@@ -78,7 +78,8 @@ def _per_unit(unit: np.ndarray, moves: np.ndarray) -> np.ndarray:
     return share / mean if mean > 0 else share
 
 
-def _with_mean_one(weight: np.ndarray) -> np.ndarray:
+def with_mean_one(weight: np.ndarray) -> np.ndarray:
+    """Weights in relation to their mean; ones where all are zero."""
     mean = weight.mean() if weight.size else 0.0
     return weight / mean if mean > 0 else np.ones_like(weight)
 

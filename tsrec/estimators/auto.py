@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._recipe import Kind, kind_of
@@ -34,6 +37,16 @@ def members_for(kind: Kind, season: int, horizon: int) -> dict[str, tuple[BaseFo
     elif kind.pace == "weekly":
         members["linear map"] = (LSSLForecaster(linear="ridge", max_epochs=0), 1.0)
     return members
+
+
+def _network(forecaster: "AutoForecaster") -> Any:
+    """The first member that is a network; None where none is."""
+    return next((member for member in forecaster.members_.values() if hasattr(member, "module_")), None)
+
+
+def _has_network(forecaster: "AutoForecaster") -> bool:
+    check_is_fitted(forecaster)
+    return _network(forecaster) is not None
 
 
 class AutoForecaster(BaseForecaster):
@@ -68,7 +81,7 @@ class AutoForecaster(BaseForecaster):
     members_ : dict of str to forecaster
         The fitted members; each can forecast on its own, and tells what it chose.
     weights_ : dict of str to float
-        How much each counts in the mean.
+        How much each counts in the mean; they sum to 1.
     season_ : int
         The season in use.
     freq_ : str or None
@@ -78,8 +91,22 @@ class AutoForecaster(BaseForecaster):
 
     Notes
     -----
-    Quantiles are the means of the members' quantiles at each level (Vincent averaging). A fit that is stopped keeps the
-    members it has.
+    ========================================== ==============================================================
+    kind of data                               members
+    ========================================== ==============================================================
+    sub-daily; one to seven daily series       LSSL (linear map and recurrent branch)
+    eight and more daily series of a year      LSSL, and MLP on half its context
+    eight and more shorter daily series        LSSL, Theta
+    one to seven weekly series                 LSSL, Theta
+    one to seven monthly and slower series     LSSL, and Theta with twice its weight
+    eight and more weekly series of four years MLP on one season and on two, Theta
+    eight and more shorter weekly series       MLP, linear map, Theta
+    eight and more monthly and slower series   MLP, Theta
+    ========================================== ==============================================================
+
+    Columns of a wide frame count as series. Quantiles are the means of the members' quantiles at each level (Vincent
+    averaging). Where forecasts have always been too low, as on a trend, the quantiles tell, and the point forecast may
+    lie outside a narrow interval. A fit that is stopped keeps the members it has.
 
     Examples
     --------
@@ -121,6 +148,7 @@ class AutoForecaster(BaseForecaster):
     def _fit_panel(self, panel: Panel) -> None:
         kind = kind_of(panel, self.season_)
         self.recipe_, self.members_, self.weights_ = kind.name, {}, {}
+        given: dict[str, float] = {}
         for name, (member, weight) in members_for(kind, self.season_, self.horizon_).items():
             if panel.n_covariates and isinstance(member, ThetaForecaster):
                 # It would be deaf to them.
@@ -131,12 +159,13 @@ class AutoForecaster(BaseForecaster):
             finally:
                 # Of a fit that is stopped, what can forecast already is kept.
                 if member.__sklearn_is_fitted__():
-                    self.members_[name], self.weights_[name] = member, weight
+                    self.members_[name], given[name] = member, weight
+                    self.weights_ = {key: part / sum(given.values()) for key, part in given.items()}
 
     def _prepare(self, member: BaseForecaster) -> None:
         """Give a member what it has in common with all."""
         shared = {name: getattr(self, name) for name in _SHARED if name in member.get_params()}
-        member.set_params(season=self.season_, freq=self.freq, **shared)
+        member.set_params(season=self.season, freq=self.freq, **shared)
         member._check_parameters()
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self, name):
@@ -164,15 +193,30 @@ class AutoForecaster(BaseForecaster):
             member.panel_ = self.panel_
         return self
 
+    @available_if(_has_network)
+    def transform(self, X: Any = None, *, history: Any = None, history_X: Any = None) -> pd.DataFrame:
+        """Embed the latest context of each series with the first member that is a network: a row per series.
+
+        Parameters
+        ----------
+        X : ignored
+            As in `LSSLForecaster.transform`.
+        history, history_X
+            As in `predict`.
+
+        Returns
+        -------
+        DataFrame of shape (n_series, n_channels * d)
+            Indexed by the names of the series; columns (variable, dimension).
+        """
+        return _network(self).transform(X, history=history, history_X=history_X)
+
     def _forecast(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
-        parts = [share * member._forecast(panel, cutoffs) for share, member in self._shares()]
+        parts = [self.weights_[name] * member._forecast(panel, cutoffs) for name, member in self.members_.items()]
         return np.sum(parts, axis=0)
 
     def _components(self, panel: Panel, cutoffs: np.ndarray) -> dict[str, np.ndarray]:
-        parts = (share * member._forecast(panel, cutoffs)[..., 0] for share, member in self._shares())
-        return dict(zip(self.members_, parts, strict=True))
-
-    def _shares(self) -> list[tuple[float, BaseForecaster]]:
-        """Each member with its share in the mean."""
-        total = sum(self.weights_.values())
-        return [(self.weights_[name] / total, member) for name, member in self.members_.items()]
+        return {
+            name: self.weights_[name] * member._forecast(panel, cutoffs)[..., 0]
+            for name, member in self.members_.items()
+        }

@@ -38,6 +38,8 @@ class MLPForecaster(DirectFamily):
         The kind of data that "auto" parameters were chosen for.
     season_, context_, linear_, normalisation_, dropout_, loss_, max_epochs_, n_members_, recent_
         What "auto" became.
+    penalty_, share_
+        With a map that is solved for, as in `LSSLForecaster`.
     history_ : DataFrame
         Losses by epoch.
     module_ : nn.Module
@@ -54,6 +56,8 @@ class MLPForecaster(DirectFamily):
     >>> bool(abs(forecaster.predict() - day[:24]).max() < 0.05)
     True
     """
+
+    BRANCH = "network"
 
     def __init__(
         self,

@@ -55,20 +55,27 @@ def choose_season(panel: Panel) -> int:
 
 
 def choose_context(panel: Panel, season: int, horizon: int) -> int:
-    """Rows to look back on: a quarter of the longest series, four horizons or three seasons, but at most 512.
+    """Rows to look back on: a quarter of a long series, four horizons or three seasons, but at most 512.
 
-    Where the day has so many steps that 21 of them are more than 512, those are the limit, and at most 1,344. (On folds
-    of hourly, half-hourly and 15-minute series, contexts of two and of four weeks were worse or no better.)
-    It is a whole number of seasons where that costs less than a quarter of it, and at most half of what the longest
-    series leaves beside the horizon, so that there is something to learn from.
+    A long series is one that a quarter of the panel's are as long as; a few that are much longer than the rest say
+    nothing of what the rest can tell. Where the day has so many steps that 21 of them are more than 512, those are the
+    limit, and at most 1,344. (On folds of hourly, half-hourly and 15-minute series, contexts of two and of four weeks
+    were worse or no better.)
+    It is a whole number of seasons where that costs less than a quarter of it, and at most half of what such a series
+    leaves beside the horizon, so that there is something to learn from.
     """
-    longest = int(panel.lengths.max())
-    room = max((longest - horizon) // 2, 1)
+    long = typical_length(panel)
+    room = max((long - horizon) // 2, 1)
     most = min(max(_USUAL_CONTEXT, _USUAL_SEASONS * (panel.grid.season or season)), _LONGEST_CONTEXT)
-    wanted = min(max(4 * horizon, 3 * season, longest // 4), most)
+    wanted = min(max(4 * horizon, 3 * season, long // 4), most)
     context = min(wanted, room)
     whole = context // season * season
     return whole if whole > 0.75 * context else context
+
+
+def typical_length(panel: Panel) -> int:
+    """Rows that a quarter of the series reach."""
+    return int(np.quantile(panel.lengths, 0.75))
 
 
 def _autocorrelation_peak(panel: Panel, *, least: float = 0.3) -> int:

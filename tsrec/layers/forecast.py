@@ -76,6 +76,8 @@ class DirectForecaster(nn.Module):
     loss : {"mse", "mae", "huber", "absolute"}, default "mse"
         Of the point forecast, in normalised units; "absolute" is the absolute error in the units of the context, for
         windows whose weights say what an error of theirs costs.
+    branch : str, default "recurrent"
+        What the branch is called among the components.
     dropout : float, default 0.3
         Before the heads.
     generator : torch.Generator, optional
@@ -131,6 +133,7 @@ class DirectForecaster(nn.Module):
         floor: float = 0.1,
         linear: str | None = "ridge",
         loss: str = "mse",
+        branch: str = "recurrent",
         dropout: float = 0.3,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -139,7 +142,7 @@ class DirectForecaster(nn.Module):
         generator = default_generator(generator)
         self.context, self.horizon, self.patch = context, horizon, min(patch, context)
         self.normalisation, self.floor, self.loss, self.levels = normalisation, floor, loss, tuple(levels)
-        self.mixer = mixer
+        self.mixer, self.branch = mixer, branch
         if mixer is not None:
             features = context // self.patch * d_model
             self.embedding = Linear(self.patch, d_model, generator=generator)
@@ -242,13 +245,13 @@ class DirectForecaster(nn.Module):
         Returns
         -------
         dict of Tensor of shape (B, H)
-            "linear" (with the level of the window), and "recurrent" and "covariates" where the module has them.
+            "linear" (with the level of the window), and the branch and "covariates" where the module has them.
         """
         parts = self.parts(context, mask, future)
         _, loc, scale = parts.window
         found = {"linear": loc + scale * parts.linear}
         if self.mixer is not None:
-            found["recurrent"] = scale * self.shrink * parts.branch
+            found[self.branch] = scale * self.shrink * parts.branch
         if self.covariate_net is not None:
             found["covariates"] = scale * self.covariate_share * parts.covariates
         return found

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# Elements of a pool of dropout masks, at least, and how often each is read before it is drawn anew.
-_POOL = 1 << 20
+# Elements of a pool at least, masks in it at least, and how often it is read through before it is drawn anew.
+_POOL, _MASKS = 1 << 14, 8
 _READINGS = 16
 
 
@@ -118,8 +118,8 @@ class Dropout(nn.Module):
             )
         count = x.numel()
         pool = self._pool
-        if pool is None or len(pool) < 4 * count or pool.dtype != x.dtype or self._read > _READINGS * len(pool):
-            pool = self._pool = self._draw(max(_POOL, 4 * count), self.generator).to(x.device, x.dtype)
+        if pool is None or len(pool) < _MASKS * count or pool.dtype != x.dtype or self._read > _READINGS * len(pool):
+            pool = self._pool = self._draw(max(_POOL, _MASKS * count), self.generator).to(x.device, x.dtype)
             self._read = 0
         self._read += count
         place = torch.randint(len(pool) - count + 1, (1,), generator=self.generator, device=self.generator.device)
