@@ -56,11 +56,11 @@ def neural(job: dict[str, Any], data: Any) -> tuple[np.ndarray, dict[str, Any]]:
     """Fit once on the rows before the first cut-off of each series, and forecast from each cut-off."""
     from neuralforecast import NeuralForecast
 
-    shortest = int(data["first"].min())
+    typical = int(np.median(data["first"]))
     horizon = job["horizon"]
     wanted = max(4 * horizon, max(job["seasons"]) if horizon >= 24 else 0)
     settings = {
-        "input_size": int(np.clip(shortest - horizon, 2 * horizon, wanted)),
+        "input_size": int(np.clip(typical - horizon, 2 * horizon, wanted)),
         "max_steps": _STEPS[job["model"]],
         "learning_rate": 1e-2 if job["model"] == "DLinear" else 1e-3,
         "num_lr_decays": 3 if job["model"] == "NHITS" else -1,

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import platform
+import subprocess
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 import tsrec
 
 Record = dict[str, Any]
+_FOLDS = 2
 
 
 def surroundings(peers: dict[str, str] | None, threads: int) -> Record:
@@ -32,7 +34,7 @@ def surroundings(peers: dict[str, str] | None, threads: int) -> Record:
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
         "machine": {"processor": processor, "cores": os.cpu_count(), "threads": threads},
         "versions": {
-            "tsrec": tsrec.__version__,
+            "tsrec": f"{tsrec.__version__} ({_revision()})",
             "python": platform.python_version(),
             "torch": torch.__version__,
             "pandas": pd.__version__,
@@ -40,6 +42,13 @@ def surroundings(peers: dict[str, str] | None, threads: int) -> Record:
         },
         **({"peers": peers} if peers else {}),
     }
+
+
+def _revision() -> str:
+    """The commit that was measured, and whether it was changed."""
+    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
+    answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or "revision unknown"
 
 
 def read(path: Path) -> list[Record]:
@@ -54,16 +63,23 @@ def append(path: Path, record: Record) -> None:
     path.write_text("[\n" + ",\n".join(lines) + "\n]\n")
 
 
+def latest(records: list[Record]) -> list[Record]:
+    """The last record of every measurement: what older code or settings gave is kept on file, not averaged in."""
+    keys = ("kind", "set", "part", "fitted_on", "horizon", "stride", "model", "seed")
+    return list({tuple(one.get(key) for key in keys): one for one in records}.values())
+
+
 def tables(records: list[Record]) -> str:
     """All tables, in Markdown."""
+    records = latest(records)
     parts = [_long_tables(records), _holdout_tables(records), _m4_table(records), _failures(records)]
     return "\n\n".join(part for part in parts if part)
 
 
 def _long_tables(records: list[Record]) -> str:
-    found = _grouped([one for one in records if one["kind"] == "long"], ("set", "part", "fitted_on"))
+    found = _grouped([one for one in records if one["kind"] == "long"], ("set", "part", "fitted_on", "stride"))
     shown = []
-    for (name, part, fitted_on), group in found.items():
+    for (name, part, fitted_on, stride), group in found.items():
         horizons = sorted({one["horizon"] for one in group})
         rows = []
         for (model,), of_model in _grouped(group, ("model",)).items():
@@ -82,14 +98,17 @@ def _long_tables(records: list[Record]) -> str:
             mean = f"{np.mean(all_mse):.4f}/{np.mean(all_mae):.4f}" if complete else "-"
             rows.append([model, *cells, mean, f"{seconds:.1f}", _seeds(of_model)])
         head = ["model", *[f"H={horizon}" for horizon in horizons], "mean", "seconds", "seeds"]
-        shown.append(f"### {name}, {part}, fitted on {fitted_on} (MSE/MAE)\n\n" + _markdown(head, rows))
+        windows = "every window" if stride == 1 else f"every {stride}th window"
+        shown.append(f"### {name}, {part}, fitted on {fitted_on}, {windows} (MSE/MAE)\n\n" + _markdown(head, rows))
     return "\n\n".join(shown)
 
 
 def _holdout_tables(records: list[Record]) -> str:
     shown = []
     measured = [one for one in records if one["kind"] == "hold-out"]
-    pooled = [{**one, "part": "mean of the folds"} for one in measured if one["part"].startswith("fold")]
+    of_folds = [one for one in measured if one["part"].startswith("fold") and "mase" in one]
+    both = [group for group in _grouped(of_folds, ("set", "model", "seed")).values() if len(group) == _FOLDS]
+    pooled = [{**one, "part": "mean of the folds"} for group in both for one in group]
     for (part,), group in _grouped(measured + pooled, ("part",)).items():
         sets = list(dict.fromkeys(one["set"] for one in group))
         by_model = _grouped(group, ("model",))

@@ -38,14 +38,14 @@ class Rivals(NamedTuple):
         task = split.task
         if name == "MSTL" and max(task.natural) == 1:
             return {"failed": "needs a season"}
-        longest = int(np.median(split.first))
+        typical = int(np.median(split.first))
         job = {
             "kind": "hold-out",
             "model": name,
             "seed": seed,
             "horizon": task.horizon,
             "season": task.season,
-            "seasons": [season for season in task.natural if 2 * season <= longest] or [1],
+            "seasons": [season for season in task.natural if 2 * season <= typical] or [1],
             "history": self.history,
         }
         data = {"values": filled(split), "offsets": split.offsets, "cutoffs": split.cutoffs, "first": split.first}
