@@ -30,7 +30,8 @@ class LSSLForecaster(DirectFamily):
     context : int or "auto"
         Steps looked back on, at most as many as the longest series has; from the length of the history when "auto".
     season : int or "auto"
-        Steps per season, to which the linear map is shrunk; from the frequency and the data when "auto".
+        Steps per season, to whose mean the linear map is shrunk; from the frequency and the data when "auto" (on
+        sub-daily data the day and the week, of which held-out rows choose).
     freq : str or offset, optional
         Frequency of the index, where it cannot be read from it.
     linear : {"auto", "ridge", "learned"} or None
@@ -50,13 +51,14 @@ class LSSLForecaster(DirectFamily):
         Rate in the branch.
     loss : {"auto", "mse", "mae", "huber", "smape", "mase", "owa"}
         Of the point forecast, in units of each window. The last three are absolute errors in relation to the level of
-        the window, to the usual step of the series, or to both, as panels are judged.
+        the window, to the usual step of the series, or to both, as panels are judged; the windows then weigh so also
+        in a map that is solved for, which always minimises squares.
     max_epochs : int or "auto"
         Epochs of training, of at most 150 steps each; 0 leaves the linear map alone.
     learning_rate : float
         Peak of the one-cycle schedule.
     n_members : int or "auto"
-        Networks trained from different seeds, whose mean is the forecast.
+        Networks trained from different seeds, whose mean is the forecast; one where nothing is trained.
     recent : int, "auto" or None
         Training windows of each series and variable, the latest ones; None for all.
     quantiles : sequence of float
