@@ -21,7 +21,7 @@ _ENOUGH_RESIDUALS = 200
 _MAX_PRODUCTS = 1.5e10
 _MAX_RESIDUALS = 8192
 _SHARES = 21
-_LEAST_GAIN = 0.001
+_LEAST_GAIN = 0.01
 _SPREAD_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -102,7 +102,7 @@ def fit_shrink(module: DirectForecaster, batches: Iterable[Batch]) -> float:
     """Set how much of the branch and of the covariates' net is used to what was best on windows they have not seen.
 
     Shares from 0 to 1 are compared by the module's own point loss, then shares of the spread by the pinball loss. What
-    lowers the loss by less than a thousandth is switched off: that is within the noise from season to season.
+    lowers the loss by less than a hundredth is switched off: that is within the noise from season to season.
     Offsets shrink as the root mean square error does.
 
     Parameters
