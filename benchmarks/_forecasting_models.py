@@ -27,7 +27,9 @@ Factory = Callable[[int, int, int], Any]
 MODELS: dict[str, Factory] = {
     "SeasonalNaive": lambda horizon, season, _: tsrec.SeasonalNaiveForecaster(horizon=horizon, season=season),
     "SeasonalMean": lambda horizon, *_: tsrec.SeasonalMeanForecaster(horizon=horizon),
-    "LSSL linear map": lambda horizon, _, seed: tsrec.LSSLForecaster(horizon=horizon, max_epochs=0, random_state=seed),
+    "LSSL linear map": lambda horizon, _, seed: tsrec.LSSLForecaster(
+        horizon=horizon, linear="ridge", max_epochs=0, random_state=seed
+    ),
     "LSSL": lambda horizon, _, seed: tsrec.LSSLForecaster(horizon=horizon, random_state=seed),
     "LSSL without mixing": lambda horizon, _, seed: WithoutMixing(horizon=horizon, random_state=seed),
     "MLP": lambda horizon, _, seed: tsrec.MLPForecaster(horizon=horizon, random_state=seed),

@@ -36,7 +36,7 @@ def fitted(months):
 @pytest.mark.parametrize(
     ("freq", "n_series", "length", "recipe", "members"),
     [
-        ("h", 1, 300, "sub-daily series", {"LSSL": 1}),
+        ("h", 1, 300, "sub-daily series", {"LSSL": 1, "MLP": 1}),
         ("D", 1, 100, "daily series", {"LSSL": 1}),
         ("D", 9, 100, "daily panel of short series", {"LSSL": 1, "Theta": 1}),
         ("W", 1, 120, "weekly series", {"LSSL": 1, "Theta": 1}),

@@ -33,18 +33,23 @@ def understood(data: Data) -> str:
 
 def chosen(forecaster: Any) -> str | None:
     """One line: what a fitted forecaster chose; None where there was nothing to choose."""
-    members = list(getattr(forecaster, "members_", {}).values())
-    if len(members) == 1:
-        return f"{forecaster.recipe_}: {next(iter(forecaster.members_))}, {chosen(members[0])}"
-    if members:
-        return f"{forecaster.recipe_}: mean of {listing(forecaster.members_)}, season {forecaster.season_}"
+    members = getattr(forecaster, "members_", None)
+    if members is None:
+        detail = _detail(forecaster)
+        return detail and f"season {forecaster.season_}, {detail}"
+    details = {name: _detail(member) for name, member in members.items()}
+    shown = listing(f"{name} ({detail})" if detail else name for name, detail in details.items())
+    return f"season {forecaster.season_}, {forecaster.recipe_}: {'mean of ' if len(details) > 1 else ''}{shown}"
+
+
+def _detail(forecaster: Any) -> str | None:
+    """Context and share of the branch, of those that have one."""
     if not hasattr(forecaster, "share_"):
         return None
     share = forecaster.share_
-    why = "it gained nothing on the held-out tail" if forecaster.n_epochs_ else "too few rows to train it"
+    why = "it gained too little on the held-out tail" if forecaster.n_epochs_ else "too few rows to train it"
     branch = f"{share:.0%}".replace("%", " %") if share > 0 else f"off, {why}"
-    kind = type(forecaster).BRANCH
-    return f"season {forecaster.season_}, context {forecaster.context_}, {kind} branch: {branch}"
+    return f"context {forecaster.context_}, {type(forecaster).BRANCH} branch: {branch}"
 
 
 def flat(answer: pd.DataFrame, bounds: pd.DataFrame) -> pd.DataFrame:

@@ -23,7 +23,9 @@ _SHARED = ("horizon", "quantiles", "device", "random_state", "verbose")
 def members_for(kind: Kind, season: int, horizon: int) -> dict[str, tuple[BaseForecaster, float]]:
     """The forecasters that did best together on folds of such data, and their weights."""
     theta = ThetaForecaster()
-    if kind.pace == "sub-daily" or (kind.pace == "daily" and not kind.many):
+    if kind.pace == "sub-daily":
+        return {"LSSL": (LSSLForecaster(), 1.0), "MLP": (MLPForecaster(), 1.0)}
+    if kind.pace == "daily" and not kind.many:
         return {"LSSL": (LSSLForecaster(), 1.0)}
     if kind.pace == "daily" and kind.long:
         return {"LSSL": (LSSLForecaster(), 1.0), "MLP": (MLPForecaster(context=2 * horizon), 1.0)}
@@ -94,7 +96,8 @@ class AutoForecaster(BaseForecaster):
     ========================================== ==============================================================
     kind of data                               members
     ========================================== ==============================================================
-    sub-daily; one to seven daily series       LSSL (linear map and recurrent branch)
+    sub-daily series                           LSSL, MLP (beside a linear map, both)
+    one to seven daily series                  LSSL (linear map and recurrent branch)
     eight and more daily series of a year      LSSL, and MLP on half its context
     eight and more shorter daily series        LSSL, Theta
     one to seven weekly series                 LSSL, Theta
