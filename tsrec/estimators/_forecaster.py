@@ -313,8 +313,12 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             blocks["covariates"] = to_numbers(covariates, where="X")
         if self.panel_.past.shape[1] and past is not None:
             blocks["past"] = to_numbers(past, where="past")
-        self.panel_ = appended(self.panel_, request, blocks, where=where)
+        self._remember(appended(self.panel_, request, blocks, where=where))
         return self
+
+    def _remember(self, panel: Panel) -> None:
+        """Take a longer history for the known one."""
+        self.panel_ = panel
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Coefficient of determination R^2 of the forecasts of X over the observed values.

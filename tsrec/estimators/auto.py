@@ -1,7 +1,7 @@
 """The default forecaster: the models that did best on data of this kind, averaged."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -174,27 +174,10 @@ class AutoForecaster(BaseForecaster):
             if hasattr(self, name):
                 setattr(member, name, getattr(self, name))
 
-    def update(self, X: Any, y: Any = None, *, past: Any = None) -> Self:
-        """Append observed rows to the history without learning from them.
-
-        Parameters
-        ----------
-        X, y, past
-            As in `fit`: the rows that follow the history, for all series or some of them.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If the rows do not begin where the history ends.
-        """
-        super().update(X, y, past=past)
+    def _remember(self, panel: Panel) -> None:
+        super()._remember(panel)
         for member in self.members_.values():
-            member.panel_ = self.panel_
-        return self
+            member._remember(panel)
 
     @available_if(_has_network)
     def transform(self, X: Any = None, *, history: Any = None, history_X: Any = None) -> pd.DataFrame:
