@@ -1,5 +1,7 @@
 """scikit-learn's callbacks (from 1.9 on), where the installed version has them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 try:
@@ -47,4 +49,18 @@ class EpochHook:
         return bool(stop)
 
 
-__all__ = ["CallbackSupportMixin", "EpochHook", "with_callbacks"]
+@contextmanager
+def lent_callbacks(owner: Any, member: Any) -> Iterator[None]:
+    """Let the callbacks of an estimator see the epochs of a member, if it has epochs, while that is fitted."""
+    callbacks = getattr(owner, "_skl_callbacks", [])
+    lent = bool(callbacks) and hasattr(member, "set_callbacks")
+    if lent:
+        member.set_callbacks(*callbacks)
+    try:
+        yield
+    finally:
+        if lent:
+            member.set_callbacks()
+
+
+__all__ = ["CallbackSupportMixin", "EpochHook", "lent_callbacks", "with_callbacks"]

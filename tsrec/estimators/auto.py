@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from tsrec.estimators._callbacks import CallbackSupportMixin, lent_callbacks
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._recipe import Kind, kind_of
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
@@ -51,7 +52,7 @@ def _has_network(forecaster: "AutoForecaster") -> bool:
     return _network(forecaster) is not None
 
 
-class AutoForecaster(BaseForecaster):
+class AutoForecaster(CallbackSupportMixin, BaseForecaster):
     """Forecast with the mean of the models that did best on data of this kind.
 
     Which models, and how they look back, follows from how often the data comes (hourly to yearly), how long the series
@@ -158,7 +159,8 @@ class AutoForecaster(BaseForecaster):
                 continue
             self._prepare(member)
             try:
-                member._learn(panel, self.form_, self.levels_, targets_itself=self.targets_itself_)
+                with lent_callbacks(self, member):
+                    member._learn(panel, self.form_, self.levels_, targets_itself=self.targets_itself_)
             finally:
                 # Of a fit that is stopped, what can forecast already is kept.
                 if member.__sklearn_is_fitted__():
