@@ -31,3 +31,31 @@ def forecaster(request):
     from sklearn.base import clone
 
     return clone(FORECASTERS[request.param])
+
+
+class EpochCounter:
+    """A callback of scikit-learn that counts epochs, and asks to stop after so many."""
+
+    def __init__(self, most=None):
+        self.seen, self.most = 0, most
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        self.seen += context.task_name == "epoch"
+        return self.most is not None and self.seen >= self.most
+
+
+@pytest.fixture
+def epoch_counter():
+    """The class, where scikit-learn has callbacks."""
+    callback = pytest.importorskip("sklearn.callback")
+    assert isinstance(EpochCounter(), callback.FitCallback)
+    return EpochCounter

@@ -134,26 +134,8 @@ def test_a_fit_that_is_stopped_keeps_the_members_it_has(months, monkeypatch):
     pd.testing.assert_series_equal(forecaster.predict(), forecaster.members_["MLP"].predict())
 
 
-def test_callbacks_see_the_epochs_of_the_members(months):
-    callback = pytest.importorskip("sklearn.callback")
-
-    class Watch:
-        seen = 0
-
-        def setup(self, estimator, context):
-            pass
-
-        def teardown(self, estimator, context):
-            pass
-
-        def on_fit_task_begin(self, estimator, context):
-            pass
-
-        def on_fit_task_end(self, estimator, context):
-            self.seen += context.task_name == "epoch"
-
-    assert isinstance(Watch(), callback.FitCallback)
-    watch = Watch()
+def test_callbacks_see_the_epochs_of_the_members(months, epoch_counter):
+    watch = epoch_counter()
     forecaster = AutoForecaster(horizon=6, random_state=0).set_callbacks(watch).fit(months)
     assert watch.seen == len(forecaster.members_["MLP"].history_)
     assert not getattr(forecaster.members_["MLP"], "_skl_callbacks", None)

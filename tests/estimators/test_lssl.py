@@ -154,27 +154,8 @@ def test_fits_in_two_threads_equal_fits_alone(hourly):
         pd.testing.assert_series_equal(answer, alone, rtol=0, atol=0)
 
 
-def test_scikit_learn_callbacks_see_the_epochs_and_may_stop(hourly):
-    callback = pytest.importorskip("sklearn.callback")
-
-    class StopEarly:
-        seen = 0
-
-        def setup(self, estimator, context):
-            pass
-
-        def teardown(self, estimator, context):
-            pass
-
-        def on_fit_task_begin(self, estimator, context):
-            pass
-
-        def on_fit_task_end(self, estimator, context):
-            self.seen += context.task_name == "epoch"
-            return self.seen >= 2
-
-    assert isinstance(StopEarly(), callback.FitCallback)
-    stop = StopEarly()
+def test_scikit_learn_callbacks_see_the_epochs_and_may_stop(hourly, epoch_counter):
+    stop = epoch_counter(most=2)
     fitted = clone(SMALL).set_params(max_epochs=6).set_callbacks(stop).fit(hourly)
     assert stop.seen == 2
     assert fitted.n_epochs_ == 2

@@ -109,11 +109,8 @@ class Learner:
 
     def _priors(self) -> tuple[list[Tensor], Tensor | None]:
         """Maps to shrink to, and how dear departures from them are: within days, where these are many steps long."""
-        shape, panel, season = (
-            (self.windows.context, self.windows.horizon),
-            self.forecaster.panel_,
-            self.forecaster.season_,
-        )
+        shape = (self.windows.context, self.windows.horizon)
+        panel, season = self.forecaster.panel_, self.forecaster.season_
         day = panel.grid.season or season if self.forecaster.season == "auto" else season
         if pace_of(panel, season) == "sub-daily" and 1 < day <= shape[0]:
             seasons = [s for s in dict.fromkeys([day, season]) if s <= shape[0]]

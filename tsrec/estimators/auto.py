@@ -30,7 +30,7 @@ def members_for(kind: Kind, season: int, horizon: int) -> dict[str, tuple[BaseFo
         return {"LSSL": (LSSLForecaster(), 1.0)}
     if kind.pace == "daily" and kind.long:
         return {"LSSL": (LSSLForecaster(), 1.0), "MLP": (MLPForecaster(context=2 * horizon), 1.0)}
-    if (kind.pace in ("daily", "weekly") and not kind.many) or kind.pace == "daily":
+    if kind.pace == "daily" or (kind.pace == "weekly" and not kind.many):
         return {"LSSL": (LSSLForecaster(), 1.0), "Theta": (theta, 1.0)}
     if not kind.many:
         return {"LSSL": (LSSLForecaster(), 1.0), "Theta": (theta, 2.0)}
