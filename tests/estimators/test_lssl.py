@@ -9,6 +9,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+import tsrec
 from tsrec import LSSLForecaster, SeasonalMeanForecaster
 from tsrec.datasets import make_seasonal
 from tsrec.estimators import _learning
@@ -287,3 +288,53 @@ class TestCovariates:
         y = pd.Series(self.walk(0), self.INDEX)
         X = pd.DataFrame({"x": self.walk(1) * 1e200}, index=self.INDEX)
         assert np.isfinite(clone(self.MODEL).fit(X[:1200], y[:1200]).predict(X[1200:])).all()
+
+
+def _unlike(n=1200):
+    """An hourly wave that repeats itself, and one that turns over from step to step."""
+    rng = np.random.default_rng(0)
+    wave = np.sin(np.arange(n) / 24 * 2 * np.pi) + 0.1 * rng.normal(size=n)
+    noise = rng.normal(size=n)
+    jagged = np.zeros(n)
+    for step in range(1, n):
+        jagged[step] = -0.95 * jagged[step - 1] + 0.3 * noise[step]
+    return pd.DataFrame({"wave": wave, "jagged": jagged}, pd.date_range("2024-01-01", periods=n, freq="h"))
+
+
+def test_variables_with_nothing_in_common_are_forecast_as_well_together_as_apart(tmp_path):
+    frame = _unlike()
+    settings = {"horizon": 3, "context": 48, "season": 24, "max_epochs": 0}
+    together = LSSLForecaster(**settings).fit(frame.iloc[:1000])
+    assert together.maps_ == 2
+    errors = {}
+    for name in frame:
+        alone = LSSLForecaster(**settings).fit(frame[[name]].iloc[:1000])
+        assert alone.maps_ == 1
+        for model, told in (("together", together), ("alone", alone)):
+            given = frame if model == "together" else frame[[name]]
+            cutoffs = np.stack([np.zeros(190, int), np.arange(1000, 1190)], axis=1)
+            point = told.predict_cutoffs(given, cutoffs)[:, :, list(given).index(name), 0]
+            truth = frame[name].to_numpy()[cutoffs[:, 1, None] + np.arange(3)]
+            errors[model, name] = ((point - truth) ** 2).mean()
+    for name in frame:
+        assert errors["together", name] < 1.1 * errors["alone", name]
+    tsrec.save(together, tmp_path / "model.npz")
+    pd.testing.assert_frame_equal(tsrec.load(tmp_path / "model.npz").predict(), together.predict())
+
+
+def test_maps_of_their_own_stand_beside_a_branch(tmp_path):
+    fitted = LSSLForecaster(
+        horizon=3, context=48, season=24, d_model=4, max_epochs=1, n_members=2, linear="ridge", random_state=0
+    ).fit(_unlike(600))
+    assert fitted.maps_ == 2
+    first, second = fitted.module_.members
+    assert first.linear.shape == (2, 48, 3)
+    assert torch.equal(first.linear, second.linear)
+    summed = fitted.predict_components().T.groupby(level=0, sort=False).sum().T
+    pd.testing.assert_frame_equal(summed, fitted.predict(), rtol=1e-5, check_names=False)
+    assert np.isfinite(fitted.transform()).all(axis=None)
+
+
+def test_eight_columns_share_their_map():
+    frame = pd.concat([_unlike(300).add_suffix(str(number)) for number in range(4)], axis=1)
+    assert LSSLForecaster(horizon=3, context=48, season=24, max_epochs=0).fit(frame).maps_ == 1

@@ -163,7 +163,7 @@ def test_components_of_two_members_sum_to_the_forecast(pairs, name):
 def test_auto_becomes_the_recipe_of_the_kind_of_data(freq, season, n_series, kind):
     length = {"W-SUN": 130, "YS": 30}.get(freq, 48)
     fitted = MLPForecaster(horizon=4, d_model=4, random_state=0).fit(panel(freq, n_series, length, season))
-    recipe = recipe_for(fitted.panel_, fitted.season_, 4)
+    recipe = recipe_for(kind_of(fitted.panel_, fitted.season_), fitted.panel_, fitted.season_, 4)
     assert fitted.recipe_ == kind_of(fitted.panel_, fitted.season_).name == kind
     assert fitted.season_ == season
     for name in RECIPE:

@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from tsrec.layers.ridge import PENALTIES, RidgeStatistics, seasonal_map, solve_ridge, time_segments
+from tsrec.layers.ridge import PENALTIES, RidgeStatistics, mapped, solve_own, solve_ridge, time_segments
+from tsrec.layers.seasonal import seasonal_map
 
 L, H = 6, 3
 
@@ -131,6 +132,66 @@ def test_no_fold_trains_on_what_it_validates(n, horizon):
 @pytest.mark.parametrize("n", [0, 1, 2, 3])
 def test_segments_of_hardly_any_windows_exist(n):
     assert time_segments(torch.arange(n), 5).shape == (n,)
+
+
+def apart(truths, n=400, noise=0.5):
+    """Windows of several variables, a map of their own each, and the statistics of each and of all."""
+    segments = torch.arange(n) // (n // 5)
+    drawn = [draw(n, seed=number + 1, noise=noise) for number in range(len(truths))]
+    answers = [y + z @ (truth - own) for (z, y, own), truth in zip(drawn, truths, strict=True)]
+    windows = [(z, y) for (z, _, _), y in zip(drawn, answers, strict=True)]
+    every = summed(torch.cat([z for z, _ in windows]), torch.cat(answers), segments.repeat(len(truths)))
+    return windows, [summed(z, y, segments) for z, y in windows], solve_ridge(every)
+
+
+def test_variables_with_nothing_in_common_get_maps_of_their_own():
+    truths = [draw(1, seed=seed)[2] for seed in (1, 2)]
+    _, statistics, shared = apart(truths)
+    found = solve_own(statistics, shared)
+    assert found.weight.shape == (2, L, H)
+    for weight, truth in zip(found.weight, truths, strict=True):
+        assert (weight - truth).norm() < 0.1 * (shared.weight - truth).norm()
+    assert [one.shape for one in found.fold_weights] == [(2, L, H)] * 2
+
+
+def test_variables_of_one_kind_share_their_map():
+    truth = draw(1, seed=1)[2]
+    _, statistics, shared = apart([truth, truth], n=60, noise=20.0)
+    found = solve_own(statistics, shared)
+    assert found is shared or (found.weight - shared.weight).norm() < 0.02 * shared.weight.norm()
+
+
+def test_a_map_of_its_own_is_the_textbook_one_with_that_of_all_as_prior(monkeypatch):
+    monkeypatch.setattr("tsrec.layers.ridge._DEPARTURES", (0.01,))
+    windows, statistics, shared = apart([draw(1, seed=seed)[2] for seed in (1, 2)])
+    found = solve_own(statistics, shared)
+    usual = 0.6 * L * H / len(windows[0][0])
+    expected = [ridge(z, y, 0.01 * usual, shared.weight.double()) for z, y in windows]
+    torch.testing.assert_close(found.weight.double(), torch.stack(expected), rtol=1e-5, atol=1e-6)
+
+
+def test_a_variable_without_windows_keeps_the_map_of_all():
+    truths = [draw(1, seed=seed)[2] for seed in (1, 2)]
+    _, statistics, shared = apart(truths)
+    found = solve_own([*statistics, RidgeStatistics(L, H)], shared)
+    torch.testing.assert_close(found.weight[2], shared.weight)
+
+
+def test_without_folds_nothing_speaks_for_maps_of_their_own():
+    z, y, truth = draw(2)
+    statistics = summed(z, y, torch.full((2,), 4))
+    shared = solve_ridge(statistics, prior=truth)
+    assert solve_own([statistics, statistics], shared) is shared
+
+
+def test_each_window_goes_through_the_map_of_its_variable():
+    z, weight = draw(5)[0], torch.stack([draw(1, seed=seed)[2] for seed in (1, 2)])
+    variable = torch.tensor([0, 1, 1, 0, 1])
+    expected = torch.stack([row @ weight[number] for row, number in zip(z, variable, strict=True)])
+    torch.testing.assert_close(mapped(z, weight, variable), expected)
+    torch.testing.assert_close(mapped(z, weight[0]), z @ weight[0])
+    with pytest.raises(ValueError, match="variable: found None"):
+        mapped(z, weight)
 
 
 def test_the_seasonal_map_averages_equal_phases():

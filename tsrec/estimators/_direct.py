@@ -13,6 +13,8 @@ from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.normalise import MODES
 
 LOSSES = ("mse", "mae", "huber", *MEASURES)
+# Variables that may each have a linear map of their own; more are a panel, and share one.
+_MOST_MAPS = 7
 _CHOICES = {"linear": ("ridge", "learned", None), "loss": LOSSES, "normalisation": MODES}
 
 
@@ -24,6 +26,7 @@ class DirectFamily(TorchForecaster):
     loss: str
     dropout: float | str
     d_model: int
+    maps_: int
     # What the branch is called among the components of a forecast.
     BRANCH = "recurrent"
 
@@ -46,14 +49,16 @@ class DirectFamily(TorchForecaster):
             raise ValueError(f"dropout: found {self.dropout!r}. Give a share of at least 0 and below 1, or 'auto'.")
 
     def _choose(self, panel: Panel) -> None:
-        recipe = recipe_for(panel, self.season_, self.horizon_)
-        self.recipe_ = kind_of(panel, self.season_).name
+        kind = kind_of(panel, self.season_)
+        recipe = recipe_for(kind, panel, self.season_, self.horizon_)
+        self.recipe_ = kind.name
         for name, value in recipe._asdict().items():
             given = getattr(self, name)
             setattr(self, f"{name}_", value if isinstance(given, str) and given == "auto" else given)
         # A longer context would only be padded.
         self.context_ = min(int(self.context_), int(panel.lengths.max()))
         self.patch_ = self._patch()
+        self.maps_ = panel.n_channels if self.linear_ == "ridge" and panel.n_channels <= _MOST_MAPS else 1
 
     def _weighing(self) -> str | None:
         return self.loss_ if self.loss_ in MEASURES else None
@@ -70,6 +75,7 @@ class DirectFamily(TorchForecaster):
             levels=self.levels_.tolist(),
             normalisation=self.normalisation_,
             linear=self.linear_,
+            maps=self.maps_,
             branch=self.BRANCH,
             loss="absolute" if self._weighing() else self.loss_,
             dropout=self.dropout_,

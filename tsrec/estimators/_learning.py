@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from tsrec.estimators._callbacks import EpochHook
-from tsrec.estimators._recipe import pace_of
+from tsrec.estimators._recipe import kind_of
 from tsrec.estimators._training_windows import WindowTable
 from tsrec.layers.closed_form import fit_closed_form, fit_shrink, fit_spread, thinned_chunks
 from tsrec.layers.ensemble import mean_of
 from tsrec.layers.forecast import DirectForecaster
-from tsrec.layers.ridge import RidgeMap, seasonal_map, time_segments
-from tsrec.layers.seasonal import seasonal_mean_map, seasonal_root
+from tsrec.layers.ridge import RidgeMap, time_segments
+from tsrec.layers.seasonal import seasonal_map, seasonal_mean_map, seasonal_root
 from tsrec.training import Progress, TrainingState, WindowBatches, train
 
 # Segments of `time_segments`: up to the front's last, and the tail, which no target of the front reaches.
@@ -104,7 +104,7 @@ class Learner:
         module.cpu()
         solution = fit_closed_form(module, thinned_chunks(self.windows, self.segments), prior=priors, root=root)
         module.to(self.device)
-        self.forecaster.penalty_ = solution.penalty
+        self.forecaster.penalty_, self.forecaster.maps_ = solution.penalty, module.maps
         return solution
 
     def _priors(self) -> tuple[list[Tensor], Tensor | None]:
@@ -112,7 +112,7 @@ class Learner:
         shape = (self.windows.context, self.windows.horizon)
         panel, season = self.forecaster.panel_, self.forecaster.season_
         day = panel.grid.season or season if self.forecaster.season == "auto" else season
-        if pace_of(panel, season) == "sub-daily" and 1 < day <= shape[0]:
+        if kind_of(panel, season).pace == "sub-daily" and 1 < day <= shape[0]:
             seasons = [s for s in dict.fromkeys([day, season]) if s <= shape[0]]
             root = seasonal_root(shape[0], day) if 2 * day <= shape[0] else None
             return [seasonal_mean_map(*shape, s) for s in seasons], root

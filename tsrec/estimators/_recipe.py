@@ -58,18 +58,17 @@ class Recipe(NamedTuple):
 
 def kind_of(panel: Panel, season: int) -> Kind:
     """What kind of data a panel is."""
-    pace = pace_of(panel, season)
+    pace = _pace(panel, season)
     many = panel.n_series * panel.n_channels >= _MANY
     return Kind(pace, many, float(np.median(panel.lengths)) >= _LONG.get(pace, 0))
 
 
-def recipe_for(panel: Panel, season: int, horizon: int) -> Recipe:
+def recipe_for(kind: Kind, panel: Panel, season: int, horizon: int) -> Recipe:
     """Choose the parameters of a direct forecaster by the kind of data.
 
     Where series are long or few, a linear map that is solved for says most, and a branch is trained beside it for a
     short while. Networks for panels are trained alone, three times from different seeds.
     """
-    kind = kind_of(panel, season)
     context = choose_context(panel, season, horizon)
     room = max((typical_length(panel) - horizon) // 2, 1)
     if kind.pace == "weekly" and not kind.many:
@@ -86,7 +85,7 @@ def recipe_for(panel: Panel, season: int, horizon: int) -> Recipe:
     return Recipe(min(longer, room), None, "last", "owa", 0.1, 4, 3, None)
 
 
-def pace_of(panel: Panel, season: int) -> str:
+def _pace(panel: Panel, season: int) -> str:
     """ "sub-daily" to "yearly"; of a whole-number index, what its season and length are most like."""
     if panel.grid.pace is not None:
         return panel.grid.pace

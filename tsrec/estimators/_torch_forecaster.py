@@ -2,8 +2,8 @@
 
 A family gives ``_build(n_features, generator)``, a module with the seam of `tsrec.training.train` and
 
-- ``forward(context (B, L), mask, future) -> (point (B, H), quantiles (B, H, Q))``;
-- ``embed(context, mask) -> (B, d)`` and ``components(context, mask, future) -> {name: (B, H)}``.
+- ``forward(context (B, L), mask, future, variable) -> (point (B, H), quantiles (B, H, Q))``;
+- ``components`` of the same arguments ``-> {name: (B, H)}``, and ``embed(context, mask, variable) -> (B, d)``.
 """
 
 from collections.abc import Callable, Iterator
@@ -47,9 +47,15 @@ class _Windows(NamedTuple):
     context: Tensor
     mask: Tensor
     future: Tensor | None
+    variable: Tensor
     center: np.ndarray
     spread: np.ndarray
     effect: np.ndarray | float
+
+    @property
+    def inputs(self) -> tuple[Tensor | None, ...]:
+        """What the module is given."""
+        return self.context, self.mask, self.future, self.variable
 
 
 class TorchForecaster(CallbackSupportMixin, BaseForecaster):
@@ -141,7 +147,7 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
 
     def _forecast(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
         def answer(windows: _Windows) -> Tensor:
-            point, quantiles = self.module_(windows.context, windows.mask, windows.future)
+            point, quantiles = self.module_(*windows.inputs)
             return torch.cat([point[..., None], quantiles], dim=-1)
 
         return self._in_data_units(panel, cutoffs, answer)
@@ -150,7 +156,7 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         names: list[str] = []
 
         def answer(windows: _Windows) -> Tensor:
-            parts = self.module_.components(windows.context, windows.mask, windows.future)  # type: ignore[operator]
+            parts = self.module_.components(*windows.inputs)  # type: ignore[operator]
             names[:] = parts
             return torch.stack(list(parts.values()), dim=-1)
 
@@ -184,7 +190,7 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         panel = self._known(history, history_X) if X is None else self._asked(X, history, history_X)[0]
         cutoffs = np.stack([np.arange(panel.n_series), panel.lengths], axis=1)
         pieces = []
-        for _, values in self._run(panel, cutoffs, lambda w: self.module_.embed(w.context, w.mask)):  # type: ignore[operator]
+        for _, values in self._run(panel, cutoffs, lambda w: self.module_.embed(w.context, w.mask, w.variable)):  # type: ignore[operator]
             pieces.append(np.moveaxis(values, 1, 2))
         rows = np.concatenate(pieces)
         names = pd.MultiIndex.from_product(
@@ -214,6 +220,7 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
                     context=windows.context.to(device),
                     mask=windows.mask.to(device),
                     future=None if windows.future is None else windows.future.to(device),
+                    variable=windows.variable.to(device),
                 )
                 found = answer(moved).cpu().double().numpy()
                 by_channel = found.reshape(size, panel.n_channels, *found.shape[1:])[: windows.n_cutoffs]
@@ -241,4 +248,5 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
             future = torch.from_numpy(features).float().repeat_interleave(panel.n_channels, dim=0)
         rows_of = torch.from_numpy(np.swapaxes(window, 1, 2).reshape(-1, self.context_)).float()
         mask = ~rows_of.isnan()
-        return _Windows(count, rows_of.nan_to_num(0.0), mask, future, center[:count], spread[:count], effect)
+        variable = torch.arange(panel.n_channels).repeat(size)
+        return _Windows(count, rows_of.nan_to_num(0.0), mask, future, variable, center[:count], spread[:count], effect)

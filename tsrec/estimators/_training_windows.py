@@ -90,6 +90,7 @@ def window_table(
         context=context,
         horizon=horizon,
         starts=None if whole else torch.from_numpy(starts),
+        variable=torch.from_numpy(channel),
         future=None if features is None else torch.from_numpy(features.astype(np.float32)),
         weight=weight,
         masked=not whole,

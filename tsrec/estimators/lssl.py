@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tsrec.estimators._direct import DirectFamily
-from tsrec.estimators._recipe import pace_of
+from tsrec.estimators._recipe import kind_of
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
 from tsrec.layers.lssl import LSSLStack
 
@@ -21,7 +21,8 @@ class LSSLForecaster(DirectFamily):
     Each window of the last `context` steps is brought to its own level (the last value) and scale. A ridge regression
     maps it to all `horizon` steps at once; the recurrent branch (patches, LSSL layers, a head that starts at zero)
     learns the rest, and has the share in the forecast that does best on a held-out tail, which may be none. One set of
-    weights serves all variables and all series.
+    weights serves all series and all variables, but that up to seven variables have linear maps of their own, shrunk to
+    that of all, where held-out rows are better for it.
 
     Parameters
     ----------
@@ -78,6 +79,8 @@ class LSSLForecaster(DirectFamily):
         What "auto" became.
     freq_ : str or None
         The frequency in use.
+    maps_ : int
+        Number of linear maps; 1 where the variables share one.
     penalty_ : float
         Ridge penalty chosen by blocked validation, relative to the mean square of a feature (linear="ridge").
     share_ : float
@@ -160,7 +163,7 @@ class LSSLForecaster(DirectFamily):
         if self.patch != "auto":
             return min(int(self.patch), self.context_)
         patch = max(self.context_ // _TOKENS, 1)
-        if pace_of(self.panel_, self.season_) == "sub-daily":
+        if kind_of(self.panel_, self.season_).pace == "sub-daily":
             patch = min(patch, _LONGEST_PATCH)
         return patch // self.season_ * self.season_ if patch >= self.season_ else patch
 

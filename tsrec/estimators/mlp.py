@@ -38,7 +38,7 @@ class MLPForecaster(DirectFamily):
         The kind of data that "auto" parameters were chosen for.
     season_, context_, linear_, normalisation_, dropout_, loss_, max_epochs_, n_members_, recent_
         What "auto" became.
-    penalty_, share_
+    maps_, penalty_, share_
         With a map that is solved for, as in `LSSLForecaster`.
     history_ : DataFrame
         Losses by epoch.

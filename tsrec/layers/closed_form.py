@@ -1,7 +1,7 @@
 """Fit the closed-form parts of a direct forecaster: linear map, spread of the residuals, share of the branch."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.normalise import Normalised
-from tsrec.layers.ridge import PENALTIES, RidgeMap, RidgeStatistics, solve_ridge
+from tsrec.layers.ridge import PENALTIES, RidgeMap, RidgeStatistics, mapped, solve_own, solve_ridge
 from tsrec.training.batch import Batch
 from tsrec.training.windows import WindowBatches
 
@@ -60,7 +60,8 @@ def fit_closed_form(
     """Solve W on all windows, penalty by blocked validation, and set the spread from residuals of unseen segments.
 
     Missing target steps are filled with the prior's forecast, then once with the map's own, which leaves them no say;
-    windows count by the share of steps that were observed.
+    windows count by the share of steps that were observed. With ``module.maps`` above 1, each variable then gets a map
+    of its own, shrunk to that of all, if that is better on the folds; else the module has one map from then on.
 
     Parameters
     ----------
@@ -86,13 +87,18 @@ def fit_closed_form(
     if module.linear is None or isinstance(module.linear, torch.nn.Parameter):
         raise ValueError("fit_closed_form needs a DirectForecaster with linear='ridge'.")
     first = prior if prior is None or isinstance(prior, Tensor) else prior[0]
-    guess = torch.zeros_like(module.linear) if first is None else first.to(module.linear)
+    guess = module.linear.new_zeros(module.context, module.horizon) if first is None else first.to(module.linear)
     statistics, missing = _statistics(module, chunks, guess)
     solution = solve_ridge(statistics, penalties=penalties, prior=prior, root=root)
     if missing:
-        statistics, _ = _statistics(module, chunks, solution.weight.to(module.linear))
+        guess = solution.weight.to(module.linear)
+        statistics, _ = _statistics(module, chunks, guess)
         solution = solve_ridge(statistics, penalties=penalties, prior=prior, root=root)
-    module.linear.copy_(solution.weight)
+    if module.maps > 1:
+        # One after the other: sums of a long context take memory.
+        apart = (_statistics(module, _only(chunks, variable), guess)[0] for variable in range(module.maps))
+        solution = solve_own(apart, solution, root=root)
+    module.linear = solution.weight.to(module.linear)
     _set_spread(module, _unseen_residuals(module, chunks, solution))
     return solution
 
@@ -153,7 +159,7 @@ def fit_spread(module: DirectForecaster, batches: Iterable[Batch]) -> None:
     kept = []
     for batch in batches:
         assert batch.target is not None
-        parts = module.parts(batch.context, batch.mask, batch.future)
+        parts = module.parts(batch.context, batch.mask, batch.future, batch.variable)
         target = (batch.target - parts.window.loc) / parts.window.scale
         kept.append((target - module.point(parts))[target.isfinite().any(1)])
     if kept:
@@ -190,7 +196,7 @@ class _Seen(NamedTuple):
 
 
 def _seen(module: DirectForecaster, batch: Batch) -> _Seen:
-    parts = module.parts(batch.context, batch.mask, batch.future)
+    parts = module.parts(batch.context, batch.mask, batch.future, batch.variable)
     return _Seen(parts.linear, parts.branch, parts.covariates, parts.log_spread, *module.targets(batch, parts.window))
 
 
@@ -213,6 +219,19 @@ def _statistics(module: DirectForecaster, chunks: Chunks, guess: Tensor) -> tupl
         statistics.add(window.z, target, segment, _weight(batch, share if missing else None))
         any_missing |= missing
     return statistics, any_missing
+
+
+def _only(chunks: Chunks, variable: int) -> Chunks:
+    """The windows of one variable."""
+
+    def chosen() -> Iterator[tuple[int, Batch]]:
+        for segment, batch in chunks():
+            assert batch.variable is not None
+            rows = batch.variable == variable
+            if bool(rows.any()):
+                yield segment, Batch._make([None if field is None else field[rows] for field in batch])
+
+    return chosen
 
 
 def _weight(batch: Batch, share: Tensor | None) -> Tensor | None:
@@ -242,7 +261,7 @@ def _unseen_residuals(module: DirectForecaster, chunks: Chunks, solution: RidgeM
         if weights and segment not in weights:
             continue
         window, target = _normalised(module, batch)
-        point = window.z @ weights.get(segment, solution.weight).to(window.z)
+        point = mapped(window.z, weights.get(segment, solution.weight).to(window.z), batch.variable)
         kept.append((target - point)[target.isfinite().any(1)])
     return _thinned(torch.cat(kept)) if kept else torch.zeros(0, module.horizon)
 

@@ -23,26 +23,34 @@ class MeanForecaster(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(
-        self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None
+        self,
+        context: Tensor,
+        mask: Tensor | None = None,
+        future: Tensor | None = None,
+        variable: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return point (B, H) and quantiles (B, H, Q) in data units."""
-        points, quantiles = zip(*(member(context, mask, future) for member in self.members), strict=True)
+        points, quantiles = zip(*(member(context, mask, future, variable) for member in self.members), strict=True)
         return torch.stack(points).mean(0), torch.stack(quantiles).mean(0)
 
     def components(
-        self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None
+        self,
+        context: Tensor,
+        mask: Tensor | None = None,
+        future: Tensor | None = None,
+        variable: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Return the mean of each component (B, H)."""
         found: list[dict[str, Tensor]] = [
-            member.components(context, mask, future)  # type: ignore[operator]
+            member.components(context, mask, future, variable)  # type: ignore[operator]
             for member in self.members
         ]
         return {name: torch.stack([parts[name] for parts in found]).mean(0) for name in found[0]}
 
-    def embed(self, context: Tensor, mask: Tensor | None = None) -> Tensor:
+    def embed(self, context: Tensor, mask: Tensor | None = None, variable: Tensor | None = None) -> Tensor:
         """Return the first member's embedding: those of different seeds have nothing in common."""
         first: Any = self.members[0]
-        return first.embed(context, mask)
+        return first.embed(context, mask, variable)
 
 
 def mean_of(members: Sequence[nn.Module]) -> nn.Module:

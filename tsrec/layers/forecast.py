@@ -15,6 +15,7 @@ from torch.nn.functional import huber_loss
 from tsrec.layers.normalise import MODES, Normalised, normalise
 from tsrec.layers.parameter_groups import parameter_groups
 from tsrec.layers.random import Dropout, Linear, default_generator
+from tsrec.layers.ridge import mapped
 from tsrec.training.batch import Batch
 
 LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
@@ -48,7 +49,8 @@ class Parts(NamedTuple):
 class DirectForecaster(nn.Module):
     """Forecast H steps of one channel from L, all at once, with quantiles.
 
-    With z the window in its own units, point = z W + shrink * head(mixer(patches(z))) + covariates, and
+    With z the window in its own units and W the map of its variable,
+    point = z W + shrink * head(mixer(patches(z))) + covariates, and
     quantile_q = point + offset_q * exp(spread_share * spread), with one spread per side from the branch.
 
     Parameters
@@ -73,6 +75,8 @@ class DirectForecaster(nn.Module):
     linear : {"ridge", "learned"} or None, default "ridge"
         W is a buffer (set by :func:`tsrec.layers.closed_form.fit_closed_form`), a parameter that starts at zero, or
         absent.
+    maps : int, default 1
+        Number V of variables that have a W of their own, with linear="ridge"; 1: all share one.
     loss : {"mse", "mae", "huber", "absolute"}, default "mse"
         Of the point forecast, in normalised units; "absolute" is the absolute error in the units of the context, for
         windows whose weights say what an error of theirs costs.
@@ -85,7 +89,7 @@ class DirectForecaster(nn.Module):
 
     Attributes
     ----------
-    linear : Tensor of shape (L, H) or None
+    linear : Tensor of shape (L, H) or (V, L, H), or None
     shrink : Tensor, scalar
         Share of the branch that is used, 1 until set.
     covariate_share : Tensor, scalar
@@ -132,6 +136,7 @@ class DirectForecaster(nn.Module):
         normalisation: str = "last",
         floor: float = 0.1,
         linear: str | None = "ridge",
+        maps: int = 1,
         loss: str = "mse",
         branch: str = "recurrent",
         dropout: float = 0.3,
@@ -150,11 +155,11 @@ class DirectForecaster(nn.Module):
             self.head = _zeroed(Linear(features, horizon, generator=generator))
             self.spread = _zeroed(Linear(features, 2, generator=generator))
         self.covariate_net = _covariate_net(covariates, generator) if covariates else None
-        self._make_closed_form(linear)
+        self._make_closed_form(linear, maps)
 
-    def _make_closed_form(self, linear: str | None) -> None:
+    def _make_closed_form(self, linear: str | None, maps: int) -> None:
         """Register what is solved for, not trained (but for a learned W)."""
-        start = torch.zeros(self.context, self.horizon)
+        start = torch.zeros((maps,) * (maps > 1) + (self.context, self.horizon))
         if linear == "learned":
             self.linear = nn.Parameter(start)
         else:
@@ -168,8 +173,17 @@ class DirectForecaster(nn.Module):
         self.register_buffer("fallback_loc", torch.zeros(()))
         self.register_buffer("fallback_scale", torch.ones(()))
 
+    @property
+    def maps(self) -> int:
+        """Number V of variables that have a map of their own; 1 where all share one, or none has any."""
+        return 1 if self.linear is None or self.linear.ndim == 2 else len(self.linear)
+
     def forward(
-        self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None
+        self,
+        context: Tensor,
+        mask: Tensor | None = None,
+        future: Tensor | None = None,
+        variable: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Forecast in data units.
 
@@ -181,6 +195,8 @@ class DirectForecaster(nn.Module):
             True where observed.
         future : Tensor of shape (B, H, C), optional
             Covariates of the steps ahead; NaN counts as 0.
+        variable : Tensor of int64, shape (B,), optional
+            Which variable each window is of, where these have maps of their own.
 
         Returns
         -------
@@ -188,7 +204,7 @@ class DirectForecaster(nn.Module):
         quantiles : Tensor of shape (B, H, Q)
             Increasing along the last axis.
         """
-        parts = self.parts(context, mask, future)
+        parts = self.parts(context, mask, future, variable)
         _, loc, scale = parts.window
         point = self.point(parts)
         quantiles = self.quantiles(point, parts.log_spread * self.spread_share)
@@ -199,7 +215,7 @@ class DirectForecaster(nn.Module):
 
         Missing target steps (NaN) do not count, windows count by ``batch.weight``.
         """
-        parts = self.parts(batch.context, batch.mask, batch.future)
+        parts = self.parts(batch.context, batch.mask, batch.future, batch.variable)
         point = self.point(parts)
         target, counted = self.targets(batch, parts.window)
         total = counted.sum().clamp_min(1e-12)
@@ -211,13 +227,13 @@ class DirectForecaster(nn.Module):
         return losses
 
     @torch.no_grad()
-    def embed(self, context: Tensor, mask: Tensor | None = None) -> Tensor:
+    def embed(self, context: Tensor, mask: Tensor | None = None, variable: Tensor | None = None) -> Tensor:
         """Summarise windows: the mean over patches of the mixer's output, or the linear forecast without a mixer.
 
         Parameters
         ----------
-        context : Tensor of shape (B, L)
-        mask : Tensor of bool, shape (B, L), optional
+        context, mask, variable
+            As in :meth:`forward`.
 
         Returns
         -------
@@ -225,7 +241,7 @@ class DirectForecaster(nn.Module):
         """
         z = self._normalise(context, mask).z
         if self.mixer is None:
-            return z if self.linear is None else z @ self.linear
+            return z if self.linear is None else mapped(z, self.linear, variable)
         return self._mixed(z, mask).mean(1)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -233,13 +249,17 @@ class DirectForecaster(nn.Module):
         return parameter_groups(self)
 
     def components(
-        self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None
+        self,
+        context: Tensor,
+        mask: Tensor | None = None,
+        future: Tensor | None = None,
+        variable: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Split the point forecast; the parts (B, H) sum to it, in data units.
 
         Parameters
         ----------
-        context, mask, future
+        context, mask, future, variable
             As in :meth:`forward`.
 
         Returns
@@ -247,7 +267,7 @@ class DirectForecaster(nn.Module):
         dict of Tensor of shape (B, H)
             "linear" (with the level of the window), and the branch and "covariates" where the module has them.
         """
-        parts = self.parts(context, mask, future)
+        parts = self.parts(context, mask, future, variable)
         _, loc, scale = parts.window
         found = {"linear": loc + scale * parts.linear}
         if self.mixer is not None:
@@ -256,11 +276,17 @@ class DirectForecaster(nn.Module):
             found["covariates"] = scale * self.covariate_share * parts.covariates
         return found
 
-    def parts(self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None) -> Parts:
+    def parts(
+        self,
+        context: Tensor,
+        mask: Tensor | None = None,
+        future: Tensor | None = None,
+        variable: Tensor | None = None,
+    ) -> Parts:
         """Compute what a forecast is made of; arguments as in :meth:`forward`."""
         window = self._normalise(context, mask)
         nothing = window.z.new_zeros(len(context), self.horizon)
-        linear = nothing if self.linear is None else window.z @ self.linear
+        linear = nothing if self.linear is None else mapped(window.z, self.linear, variable)
         branch, log_spread = nothing, nothing.new_zeros(len(context), 2)
         if self.mixer is not None:
             features = self.dropout(self._mixed(window.z, mask).flatten(1))

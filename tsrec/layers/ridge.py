@@ -21,6 +21,9 @@ PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, math.inf)
 # least squares does; infinity stands where 100 would.
 # Where a root says which directions are cheap, a high penalty costs little, and is safer.
 _USUAL, _USUAL_SHAPED, _LEAST_SHAPED, _PER_DECADE, _INFINITE = 0.6, 4.0, 3.0, 0.01, 100.0
+# How dear it may be to depart from the map of all variables, relative to departing from the prior: 100 for variables
+# of a kind, 0.01 for those that have nothing in common.
+_DEPARTURES = (0.01, 1.0, 100.0)
 _TINY = torch.finfo(torch.float64).tiny
 # Fold: segments to train on, segments to validate on. The targets of segment 1 straddle the first border, those of 3
 # the second, those of 5 both, which leaves 5 to the last solve.
@@ -33,15 +36,15 @@ class RidgeMap(NamedTuple):
 
     Attributes
     ----------
-    weight : Tensor of shape (L, H), float32
-        Map from all windows.
+    weight : Tensor of shape (L, H) or (V, L, H), float32
+        Map from all windows; of each variable where these have their own.
     penalty : float
         As chosen, relative to the mean square of a feature; infinity means the prior map itself.
     prior : int
         Which of the priors it is shrunk towards.
     errors : Tensor of shape (F, P), float64
         Mean square error of each usable fold at each penalty with that prior, normalised units.
-    fold_weights : list of Tensor of shape (L, H)
+    fold_weights : list of Tensor of the shape of ``weight``
         Each usable fold's map at the chosen penalty, from its training segments only.
     fold_segments : list of tuple of int
         The segments each of them has not seen.
@@ -193,18 +196,103 @@ def solve_ridge(
     first, penalty = 0, math.inf
     if folds:
         errors = torch.stack([_errors(train, unseen, penalties, starts, root) for train, unseen, _ in folds])
-        scarcity = context * horizon / float(statistics.weight.sum())
-        usual = _USUAL * scarcity if root is None else max(_USUAL_SHAPED * scarcity, _LEAST_SHAPED)
+        scarcity = _scarcity(statistics)
+        usual = _usual(scarcity, shaped=root is not None)
         first, second = _choose(errors, penalties, scarcity, usual)
         penalty = penalties[second]
     return RidgeMap(
-        _solved(_pooled(statistics, range(N_SEGMENTS)), penalty, starts[first], root).float(),
+        _solved(_pooled(statistics, range(N_SEGMENTS)), [penalty], starts[first], root)[0].float(),
         penalty,
         first,
         errors[:, first],
-        [_solved(train, penalty, starts[first], root).float() for train, _, _ in folds],
+        [_solved(train, [penalty], starts[first], root)[0].float() for train, _, _ in folds],
         [segments for _, _, segments in folds],
     )
+
+
+def solve_own(apart: Iterable[RidgeStatistics], shared: RidgeMap, *, root: Tensor | None = None) -> RidgeMap:
+    """Give each variable a map of its own, shrunk to that of all, if that is better on the folds.
+
+    Candidates for the penalty are the usual one for as many windows times 0.01, 1 and 100. That with the lowest mean
+    log error over folds and variables, plus 1 % for each decade below the dearest, counts for all variables: for each
+    alone the folds are too few.
+
+    Parameters
+    ----------
+    apart : iterable of RidgeStatistics
+        Of each variable alone, units and segments as those of ``shared``.
+    shared : RidgeMap
+        From all of them.
+    root : Tensor of shape (L, L), optional
+        As given for ``shared``.
+
+    Returns
+    -------
+    RidgeMap
+        With maps (V, L, H), or ``shared`` itself. ``penalty``, ``prior`` and ``errors`` are those of ``shared``.
+    """
+    folds = [fold for fold in _FOLDS if fold[1] in shared.fold_segments]
+    starts = [weight.double() for weight in shared.fold_weights]
+    gains, everything, usual, candidates = [], [], [], []
+    for statistics in apart if folds else ():
+        usual.append(_usual(_scarcity(statistics), shaped=root is not None))
+        penalties = [factor * usual[-1] for factor in _DEPARTURES]
+        everything.append(_pooled(statistics, range(N_SEGMENTS)))
+        for (trained, held_out), start in zip(folds, starts, strict=True):
+            maps, unseen = _solved(_pooled(statistics, trained), penalties, start, root), _pooled(statistics, held_out)
+            squares = torch.stack([_square(weight, unseen) for weight in (start, *maps)]).clamp_min(_TINY).log()
+            gains.append(squares - squares[0])
+            candidates.append([weight.float() for weight in maps])
+    handicap = torch.tensor([0.0, *(_PER_DECADE * math.log10(_DEPARTURES[-1] / factor) for factor in _DEPARTURES)])
+    best = int((torch.stack(gains).mean(0) + handicap).argmin()) - 1 if gains else -1
+    if best < 0:
+        return shared
+    start = shared.weight.double()
+    own = [_solved(sums, [_DEPARTURES[best] * u], start, root)[0] for sums, u in zip(everything, usual, strict=True)]
+    fold_weights = [
+        torch.stack([maps[best] for maps in candidates[number :: len(folds)]]) for number in range(len(folds))
+    ]
+    return shared._replace(weight=torch.stack(own).float(), fold_weights=fold_weights)
+
+
+def mapped(z: Tensor, weight: Tensor, variable: Tensor | None = None) -> Tensor:
+    """Map each window, by the map of its variable where there are several.
+
+    Parameters
+    ----------
+    z : Tensor of shape (B, L)
+    weight : Tensor of shape (L, H) or (V, L, H)
+    variable : Tensor of int64, shape (B,), optional
+        In [0, V); needed with several maps.
+
+    Returns
+    -------
+    Tensor of shape (B, H)
+
+    Raises
+    ------
+    ValueError
+        If there are several maps and no variables.
+    """
+    if weight.ndim == 2:
+        return z @ weight
+    if variable is None:
+        raise ValueError("variable: found None. Each variable has a map of its own; say which one each window is of.")
+    answer = z.new_empty(len(z), weight.shape[2])
+    for number, own in enumerate(weight):
+        rows = variable == number
+        answer[rows] = z[rows] @ own
+    return answer
+
+
+def _scarcity(statistics: RidgeStatistics) -> float:
+    """Coefficients per independent window; 0 windows count as one."""
+    context, horizon = statistics.cross.shape[1:]
+    return context * horizon / max(float(statistics.weight.sum()), 1.0)
+
+
+def _usual(scarcity: float, *, shaped: bool) -> float:
+    return max(_USUAL_SHAPED * scarcity, _LEAST_SHAPED) if shaped else _USUAL * scarcity
 
 
 def _starts(prior: Tensor | Sequence[Tensor] | None, context: int, horizon: int) -> list[Tensor]:
@@ -249,28 +337,34 @@ def _errors(
         linear = (remaining * (vectors.T @ (held_out.cross - held_out.gram @ start))).sum(1)
         square = seen * (remaining @ remaining.T)
         gains = torch.stack([(d @ square @ d - 2 * linear @ d) for d in (1 / damp for damp in damping)])
-        total = _error(start, held_out) + gains / (held_out.weight * start.shape[1])
+        total = (_square(start, held_out) + gains) / (held_out.weight * start.shape[1])
         rows.append(total.clamp_min(0))
     return torch.stack(rows)
 
 
-def _solved(sums: _Sums, penalty: float, start: Tensor, root: Tensor | None) -> Tensor:
-    """The map of one penalty, (L, H)."""
-    if sums.weight <= 0 or math.isinf(penalty):
-        return start
+def _solved(sums: _Sums, penalties: Sequence[float], start: Tensor, root: Tensor | None) -> list[Tensor]:
+    """The map of each penalty, (L, H)."""
+    if sums.weight <= 0:
+        return [start for _ in penalties]
     gram = sums.gram / sums.weight
-    system = gram.clone() if root is None else root.T @ gram @ root
-    system.diagonal().add_(penalty * _unit(sums))
     remaining = sums.cross / sums.weight - gram @ start
-    if root is None:
-        return start + torch.cholesky_solve(remaining, torch.linalg.cholesky(system))
-    return start + root @ torch.cholesky_solve(root.T @ remaining, torch.linalg.cholesky(system))
+    if root is not None:
+        gram, remaining = root.T @ gram @ root, root.T @ remaining
+    found = []
+    for penalty in penalties:
+        if math.isinf(penalty):
+            found.append(start)
+            continue
+        system = gram.clone()
+        system.diagonal().add_(penalty * _unit(sums))
+        change = torch.cholesky_solve(remaining, torch.linalg.cholesky(system))
+        found.append(start + (change if root is None else root @ change))
+    return found
 
 
-def _error(weight: Tensor, held_out: _Sums) -> Tensor:
-    """Mean square error from the sums alone: |y|^2 - 2 <W, Z'y> + <W, Z'Z W>."""
-    fitted = (weight * (held_out.gram @ weight - 2 * held_out.cross)).sum()
-    return (held_out.square + fitted).clamp_min(0) / (held_out.weight * weight.shape[1])
+def _square(weight: Tensor, held_out: _Sums) -> Tensor:
+    """Sum of square errors from the sums alone: |y|^2 - 2 <W, Z'y> + <W, Z'Z W>."""
+    return (held_out.square + (weight * (held_out.gram @ weight - 2 * held_out.cross)).sum()).clamp_min(0)
 
 
 def _choose(errors: Tensor, penalties: Sequence[float], scarcity: float, usual: float) -> tuple[int, int]:
@@ -279,34 +373,3 @@ def _choose(errors: Tensor, penalties: Sequence[float], scarcity: float, usual: 
     decades = (tried / usual).log10()
     score = errors.clamp_min(_TINY).log().mean(0) + _PER_DECADE * (1 + scarcity) * decades.square()
     return divmod(int(score.argmin()), len(penalties))
-
-
-def seasonal_map(context: int, horizon: int, season: int, *, cycles: int | None = None) -> Tensor:
-    """The seasonal mean as a map: each step ahead is the mean of the context's steps of the same phase.
-
-    Parameters
-    ----------
-    context, horizon : int
-        L and H.
-    season : int
-        Period in steps; with 1, or a period longer than the context, the map is zero: it repeats the level.
-    cycles : int, optional
-        How many of the latest periods to average, all that fit when omitted. With 1: seasonal naive.
-
-    Returns
-    -------
-    Tensor of shape (L, H), float64
-        For normalised windows; its columns sum to 1, so it means the same in data units.
-
-    Examples
-    --------
-    >>> (torch.arange(6.0, dtype=torch.float64) @ seasonal_map(6, 3, 2)).tolist()
-    [2.0, 3.0, 2.0]
-    """
-    weight = torch.zeros(context, horizon, dtype=torch.float64)
-    fitting = context // season if season > 1 else 0
-    used = fitting if cycles is None else min(cycles, fitting)
-    steps = torch.arange(horizon)
-    for cycle in range(1, used + 1):
-        weight[context - cycle * season + steps % season, steps] = 1 / used
-    return weight

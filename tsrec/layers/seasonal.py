@@ -10,12 +10,41 @@ import math
 import torch
 from torch import Tensor
 
-from tsrec.layers.ridge import seasonal_map
-
 # Measured on blocked folds of hourly and 15-minute series: lags lose half of their prior variance in some ten days,
 # and a mean over one phase of the day may move ten times as far as single lags.
 _MEMORY = 14
 _PHASES = 100.0
+
+
+def seasonal_map(context: int, horizon: int, season: int, *, cycles: int | None = None) -> Tensor:
+    """The seasonal mean as a map: each step ahead is the mean of the context's steps of the same phase.
+
+    Parameters
+    ----------
+    context, horizon : int
+        L and H.
+    season : int
+        Period in steps; with 1, or a period longer than the context, the map is zero: it repeats the level.
+    cycles : int, optional
+        How many of the latest periods to average, all that fit when omitted. With 1: seasonal naive.
+
+    Returns
+    -------
+    Tensor of shape (L, H), float64
+        For normalised windows; its columns sum to 1, so it means the same in data units.
+
+    Examples
+    --------
+    >>> (torch.arange(6.0, dtype=torch.float64) @ seasonal_map(6, 3, 2)).tolist()
+    [2.0, 3.0, 2.0]
+    """
+    weight = torch.zeros(context, horizon, dtype=torch.float64)
+    fitting = context // season if season > 1 else 0
+    used = fitting if cycles is None else min(cycles, fitting)
+    steps = torch.arange(horizon)
+    for cycle in range(1, used + 1):
+        weight[context - cycle * season + steps % season, steps] = 1 / used
+    return weight
 
 
 def seasonal_mean_map(context: int, horizon: int, season: int) -> Tensor:
@@ -24,7 +53,7 @@ def seasonal_mean_map(context: int, horizon: int, season: int) -> Tensor:
     Parameters
     ----------
     context, horizon, season : int
-        As for :func:`tsrec.layers.ridge.seasonal_map`.
+        As for :func:`seasonal_map`.
 
     Returns
     -------

@@ -23,6 +23,8 @@ class Batch(NamedTuple):
         What does not change within a series.
     series : Tensor of int64, shape (B,), optional
         Which series a row was cut from.
+    variable : Tensor of int64, shape (B,), optional
+        Which variable (column) of it.
     weight : Tensor of shape (B,), optional
         How much a row counts in the loss.
     target : Tensor, optional
@@ -35,6 +37,7 @@ class Batch(NamedTuple):
     future: Tensor | None = None
     static: Tensor | None = None
     series: Tensor | None = None
+    variable: Tensor | None = None
     weight: Tensor | None = None
     target: Tensor | None = None
 

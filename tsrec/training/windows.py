@@ -29,6 +29,8 @@ class WindowBatches:
         Position where each window's series begins; context positions before it count as missing.
     series : Tensor of int64, shape (n,), optional
         Passed on as ``Batch.series``.
+    variable : Tensor of int64, shape (n,), optional
+        Passed on as ``Batch.variable``.
     future : Tensor of shape (M, C), optional
         Covariates known over the horizon, aligned with ``values``; M divides N, and they repeat every M positions, so
         that channels which lie one after the other share them.
@@ -59,6 +61,7 @@ class WindowBatches:
         shuffle: bool = True,
         starts: Tensor | None = None,
         series: Tensor | None = None,
+        variable: Tensor | None = None,
         future: Tensor | None = None,
         weight: Tensor | None = None,
         max_batches: int | None = None,
@@ -70,7 +73,7 @@ class WindowBatches:
         padded = torch.cat([ends[0], values, ends[1]])
         self._windows = padded.unfold(0, context + horizon, 1)
         self.context, self.horizon, self.batch_size, self.shuffle = context, horizon, batch_size, shuffle
-        self.starts, self.series, self.future, self.weight = starts, series, future, weight
+        self.starts, self.series, self.variable, self.future, self.weight = starts, series, variable, future, weight
         self.max_batches = max_batches
         if masked is None:
             masked = starts is not None or bool((origins < context).any()) or bool(values.isnan().any())
@@ -116,7 +119,7 @@ class WindowBatches:
             Their numbers.
         """
         other = copy(self)
-        for name in ("origins", "starts", "series", "weight"):
+        for name in ("origins", "starts", "series", "variable", "weight"):
             rows = getattr(self, name)
             setattr(other, name, None if rows is None else rows[chosen])
         return other
@@ -156,6 +159,7 @@ class WindowBatches:
             mask=mask,
             future=self._future(origins),
             series=None if self.series is None else self.series[chosen],
+            variable=None if self.variable is None else self.variable[chosen],
             weight=None if self.weight is None else self.weight[chosen],
             target=target,
         )
