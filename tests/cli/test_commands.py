@@ -59,6 +59,15 @@ def test_the_naive_model_is_exactly_as_good_as_the_naive_forecast(flags, shops, 
     assert figures[-1] == 1
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_series_too_short_is_said_once_and_left_out(shops, write, tsrec_):
+    path = write(pd.concat([shops, shops.head(2).assign(shop="corner")]))
+    answer = tsrec_("backtest", path, "--id", "shop", "--time", "day", "--target", "sold", *FAST)
+    assert answer.status == 0, answer.err
+    assert answer.err.count("too short") == 1
+    assert "each of 2 series" in answer.err
+
+
 def promotions(rows=80, ahead=6):
     """Sales that follow a promotion; the last rows are to be forecast."""
     days = pd.date_range("2024-01-01", periods=rows, freq="D").astype(str)

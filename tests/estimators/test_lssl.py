@@ -247,7 +247,7 @@ class TestCovariates:
         return np.random.default_rng(seed).normal(size=1224).cumsum() * 0.3
 
     def errors(self, X, y):
-        table = backtest(self.MODEL, y, X, n_windows=6)
+        table = backtest(self.MODEL, y, X=X, n_windows=6)
         return float((table[0, "forecast"] - table[0, "y"]).abs().mean())
 
     @pytest.mark.parametrize("missing", [0.0, 0.1, 0.3])

@@ -77,7 +77,7 @@ def test_panels_of_unequal_series(refit):
 def test_covariates_are_used():
     X = pd.DataFrame({"promo": RNG.normal(size=120)}, index=INDEX)
     y = Y["b"] * 0.1 + 5 * X["promo"]
-    with_X, without = (backtest(LSSL, y, part, n_windows=6) for part in (X, None))
+    with_X, without = (backtest(LSSL, y, X=part, n_windows=6) for part in (X, None))
     errors = [(table[0, "forecast"] - table[0, "y"]).abs().mean() for table in (with_X, without)]
     assert errors[0] < 0.3 * errors[1]
 
@@ -153,3 +153,45 @@ def test_series_named_by_several_levels():
     assert table.index.names == ["region", "id", "cutoff", "time"]
     alone = backtest(NAIVE, Y["b"], n_windows=2)
     np.testing.assert_array_equal(table.loc[("south", "x")].iloc[:, :2], alone.iloc[:, :2])
+
+
+@pytest.mark.parametrize("refit", [False, True])
+@pytest.mark.parametrize("calendar", [True, False])
+def test_series_too_short_for_all_cutoffs_do_not_end_the_backtest(refit, calendar):
+    y = Y["a"] if calendar else Y["a"].reset_index(drop=True)
+    panel = pd.concat({"tiny": y.iloc[:3], "long": y, "middle": y.iloc[-9:]}, names=["id", "t"])
+    with pytest.warns(UserWarning, match="2 of 3 series are too short for 3 cut-offs; 1 get fewer, 1 none.*'tiny'"):
+        table = backtest(NAIVE, panel, n_windows=3, refit=refit)
+    assert (table.groupby(level=0).size() // 5).to_dict() == {"long": 3, "middle": 1}
+    expected = backtest(NAIVE, panel.loc[["long"]], n_windows=3, refit=refit)
+    pd.testing.assert_frame_equal(table.loc["long"].iloc[:, :2], expected.loc["long"].iloc[:, :2])
+
+
+def test_rows_of_a_series_that_ended_long_ago_do_not_shorten_the_training():
+    panel = pd.concat({"long": Y["b"].iloc[5:], "tiny": Y["b"].iloc[:2]}, names=["id", "t"])
+    seen = []
+
+    class Spy(SeasonalNaiveForecaster):
+        def _fit_panel(self, panel):
+            seen.append(panel.lengths.tolist())
+            super()._fit_panel(panel)
+
+    with pytest.warns(UserWarning, match="too short"):
+        backtest(Spy(horizon=5, season=3), panel, n_windows=2)
+    assert seen == [[105, 2]]
+
+
+def test_default_windows_do_not_hang_on_a_series_without_room():
+    panel = pd.concat({"long": Y["a"], "tiny": Y["a"].iloc[-2:]}, names=["id", "t"])
+    with pytest.warns(UserWarning, match="'tiny'"):
+        table = backtest(NAIVE, panel)
+    assert len(table) == 4 * 5
+
+
+def test_covariates_that_were_learned_are_asked_for():
+    X = pd.DataFrame({"promo": RNG.normal(size=120)}, index=INDEX)
+    fitted = clone(LSSL).fit(X, Y["b"])
+    with pytest.raises(ValueError, match="X: found None, but the forecaster was fitted with 1 covariate"):
+        backtest(fitted, Y["b"])
+    with pytest.raises(TypeError, match="positional"):
+        backtest(fitted, X, Y["b"])

@@ -1,6 +1,7 @@
 """The three commands."""
 
 import argparse
+import warnings
 from typing import Any
 
 import pandas as pd
@@ -47,15 +48,18 @@ def backtest(arguments: argparse.Namespace) -> None:
         _say_empty_end(data)
     horizon = arguments.horizon or HORIZON
     run = tsrec.model_selection.backtest
-    table = run(
-        _forecaster(arguments, data, horizon), data.values, data.known, step=arguments.step, n_windows=arguments.windows
-    )
+    forecaster = _forecaster(arguments, data, horizon)
+    table = run(forecaster, data.values, X=data.known, step=arguments.step, n_windows=arguments.windows)
     n_series = len(data.layout.lengths)
-    n_windows = len(table) // (n_series * horizon)
-    each = "" if n_series == 1 else f" for each of {n_series} series"
+    of_series = [len(table)] if n_series == 1 else table.groupby(level=0).size()
+    n_windows = max(of_series) // horizon
+    each = "" if n_series == 1 else f" for each of {len(of_series)} series"
     note(f"{n_windows} cut-offs{each}, {arguments.step or horizon} steps apart, {horizon} steps forecast from each")
     naive = tsrec.SeasonalNaiveForecaster(horizon=horizon, freq=_freq(arguments, data))
-    compared = run(naive, data.values, step=arguments.step, n_windows=n_windows)
+    with warnings.catch_warnings():
+        # What there is to say about the series was said above.
+        warnings.simplefilter("ignore")
+        compared = run(naive, data.values, step=arguments.step, n_windows=n_windows)
     print(_show.errors(table, compared).to_string(float_format="%.4g"))
     if arguments.out is not None:
         table.columns = [f"{variable}_{value}" for variable, value in table.columns]

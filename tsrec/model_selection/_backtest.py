@@ -1,5 +1,6 @@
 """Backtests: forecasts from many cut-offs of a known history, laid beside what then happened."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from tsrec.frames import Panel, read_panel, stacked_index, variable_names
 def backtest(
     forecaster: Any,
     y: Any,
-    X: Any = None,
     *,
+    X: Any = None,
     horizon: int | None = None,
     step: int | None = None,
     n_windows: int | None = None,
@@ -39,7 +40,8 @@ def backtest(
         Steps from one cut-off to the next; `horizon` (no step forecast twice) when omitted.
     n_windows : int, optional
         Number of cut-offs per series, counted back from the last one whose steps all lie in y. When omitted, as many as
-        fit into the last fifth of the shortest series, at least one.
+        fit into the last fifth of the shortest series that has room for one, at least one. Series of a panel that are
+        too short for it get fewer, or none, with a warning.
     refit : bool
         Whether to fit a clone anew on the rows before each cut-off. Without it all cut-offs are forecast in batches.
 
@@ -52,7 +54,8 @@ def backtest(
     Raises
     ------
     ValueError
-        If no series is long enough for the cut-offs and one row before them.
+        If no series is long enough for the cut-offs and one row before them, or the covariates that the forecaster was
+        fitted with are not given.
 
     Examples
     --------
@@ -73,6 +76,11 @@ def backtest(
     cutoffs = _cutoffs(panel, horizon, horizon if step is None else int(step), n_windows)
     if X is not None:
         check_consistent_length(y, X)
+    elif hasattr(forecaster, "panel_") and forecaster.panel_.n_covariates:
+        raise ValueError(
+            f"X: found None, but the forecaster was fitted with {forecaster.panel_.n_covariates} covariate(s). Give "
+            "them with the rows of y, or a forecaster that is not fitted."
+        )
     if refit:
         answers, levels = _with_refits(forecaster, panel, y, X, cutoffs)
     else:
@@ -86,50 +94,70 @@ def _cutoffs(panel: Panel, horizon: int, step: int, n_windows: int | None) -> np
     if step < 1 or (n_windows is not None and n_windows < 1):
         raise ValueError(f"step, n_windows: found {step} and {n_windows}. Both must be at least 1.")
     last = panel.lengths - horizon
+    fitting = np.maximum((last - 1) // step + 1, 0)
     if n_windows is None:
-        n_windows = max(int((panel.lengths.min() // 5 - horizon) // step) + 1, 1)
-    short = (last - (n_windows - 1) * step) < 1
-    if short.any():
-        first = int(np.flatnonzero(short)[0])
-        name = "y" if panel.ids is None else f"y: series {panel.ids[first]!r}"
+        shortest = panel.lengths[fitting > 0].min(initial=panel.lengths.max())
+        n_windows = max(int((shortest // 5 - horizon) // step) + 1, 1)
+    short = fitting < n_windows
+    if short.all():
+        longest = int(panel.lengths.argmax())
+        name = "y" if panel.ids is None else f"y: series {panel.ids[longest]!r}, the longest,"
         raise ValueError(
-            f"{name} has {panel.lengths[first]} rows, but {n_windows} cut-offs {step} steps apart with a horizon of "
+            f"{name} has {panel.lengths[longest]} rows, but {n_windows} cut-offs {step} steps apart with a horizon of "
             f"{horizon} need {horizon + (n_windows - 1) * step + 1}. Lower n_windows, step or horizon."
         )
-    series = np.repeat(np.arange(panel.n_series), n_windows)
-    back = np.tile(np.arange(n_windows)[::-1], panel.n_series)
+    if short.any():
+        _warn_of_short(panel, fitting, n_windows)
+    counts = np.minimum(fitting, n_windows)
+    series = np.repeat(np.arange(panel.n_series), counts)
+    back = np.repeat(np.cumsum(counts), counts) - np.arange(counts.sum()) - 1
     return np.stack([series, last[series] - back * step], axis=1)
 
 
+def _warn_of_short(panel: Panel, fitting: np.ndarray, n_windows: int) -> None:
+    assert panel.ids is not None
+    fewer, none = ((fitting > 0) & (fitting < n_windows)).sum(), (fitting == 0).sum()
+    first = panel.ids[int(fitting.argmin())]
+    warnings.warn(
+        f"y: {fewer + none} of {panel.n_series} series are too short for {n_windows} cut-offs; {fewer} get fewer, "
+        f"{none} none. The shortest is {first!r}.",
+        stacklevel=4,
+    )
+
+
+def _earliest(panel: Panel, cutoffs: np.ndarray) -> int:
+    """Step of the grid at which the first cut-off stands."""
+    return int((panel.starts[cutoffs[:, 0]] + cutoffs[:, 1] * panel.grid.step).min())
+
+
 def _fitted_before(forecaster: Any, panel: Panel, y: Any, X: Any, cutoffs: np.ndarray) -> Any:
-    firsts = cutoffs.reshape(panel.n_series, -1, 2)[:, 0, 1]
-    if _trained_before(forecaster, panel, firsts):
+    if _trained_before(forecaster, panel, cutoffs):
         return forecaster
-    return _fit_before(clone(forecaster), panel, y, X, firsts)
+    return _fit_before(clone(forecaster), panel, y, X, cutoffs)
 
 
-def _trained_before(forecaster: Any, panel: Panel, firsts: np.ndarray) -> bool:
-    """Whether a forecaster is fitted, on rows that all lie before the first cut-off of every series."""
+def _trained_before(forecaster: Any, panel: Panel, cutoffs: np.ndarray) -> bool:
+    """Whether a forecaster is fitted, on rows that all lie before the first cut-off."""
     if not hasattr(forecaster, "trained_ends_"):
         return False
     check_is_fitted(forecaster)
     fitted = forecaster.panel_.grid
-    ends = panel.starts + firsts * panel.grid.step
     return fitted.kind == panel.grid.kind and fitted.nanoseconds(
         forecaster.trained_ends_.max()
-    ) <= panel.grid.nanoseconds(ends.min())
+    ) <= panel.grid.nanoseconds(_earliest(panel, cutoffs))
 
 
-def _fit_before(forecaster: Any, panel: Panel, y: Any, X: Any, positions: np.ndarray) -> Any:
-    """Fit on the rows before a cut-off of each series (int array of shape (n_series,)).
+def _fit_before(forecaster: Any, panel: Panel, y: Any, X: Any, cutoffs: np.ndarray) -> Any:
+    """Fit on the rows before the first cut-off of each series, all rows of one without any.
 
     On a calendar the earliest cut-off counts for all: what one series shows of later months must not reach the forecast
     of another. Steps that are only numbered (no index, whole numbers, durations) are no common time.
     """
-    lengths = positions
-    if panel.grid.kind not in ("position", "integer", "delta"):
-        earliest = (panel.starts + positions * panel.grid.step).min()
-        lengths = np.clip(-((panel.starts - earliest) // panel.grid.step), 0, positions)
+    lengths = panel.lengths.copy()
+    if panel.grid.kind in ("position", "integer", "delta"):
+        np.minimum.at(lengths, cutoffs[:, 0], cutoffs[:, 1])
+    else:
+        lengths = np.clip(-((panel.starts - _earliest(panel, cutoffs)) // panel.grid.step), 0, lengths)
     local = np.arange(panel.offsets[-1]) - np.repeat(panel.offsets[:-1], panel.lengths)
     known = local < np.repeat(lengths, panel.lengths)
     rows = np.flatnonzero(known if panel.ids is None else known[_row_order(y, panel)])
@@ -155,13 +183,15 @@ def _rows_of(container: Any, rows: np.ndarray) -> Any:
 
 
 def _with_refits(forecaster: Any, panel: Panel, y: Any, X: Any, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Answers with a fit before each cut-off; the k-th cut-offs of all series share one."""
-    turns = cutoffs.reshape(panel.n_series, -1, 2)
-    answers = []
-    for turn in np.swapaxes(turns, 0, 1):
-        fitted = _fit_before(clone(forecaster), panel, y, X, turn[:, 1])
-        answers.append(fitted.predict_cutoffs(y, turn, X))
-    return np.stack(answers, axis=1).reshape(len(cutoffs), *answers[0].shape[1:]), fitted.levels_
+    """Answers with a fit before each cut-off; the k-th from the last of every series share one."""
+    counts = np.bincount(cutoffs[:, 0], minlength=panel.n_series)
+    back = np.repeat(np.cumsum(counts), counts) - np.arange(len(cutoffs))
+    answers: dict[int, np.ndarray] = {}
+    for turn in range(counts.max(), 0, -1):
+        chosen = np.flatnonzero(back == turn)
+        fitted = _fit_before(clone(forecaster), panel, y, X, cutoffs[chosen])
+        answers.update(zip(chosen.tolist(), fitted.predict_cutoffs(y, cutoffs[chosen], X), strict=True))
+    return np.stack([answers[row] for row in range(len(cutoffs))]), fitted.levels_
 
 
 def _table(panel: Panel, cutoffs: np.ndarray, answers: np.ndarray, levels: np.ndarray, horizon: int) -> pd.DataFrame:
