@@ -59,6 +59,9 @@ def load_long(name: str) -> Long:
         frame = _illness()
         train, test = int(0.7 * len(frame)), int(0.2 * len(frame))
         borders, horizons, season = (train, len(frame) - test, len(frame)), (24, 36, 48, 60), 52
+    elif name == "demand_temperature":
+        frame = _victoria(["Demand", "Temperature"])
+        borders, horizons, season = tuple(int(share * len(frame)) for share in (0.6, 0.8, 1)), (48, 336), 48
     else:
         frame = fetch_ett(name)
         season = 96 if name == "ETTm1" else 24
@@ -109,9 +112,13 @@ def _nn5(name: str) -> HoldOut:
     return HoldOut(name, _stacked(frame), 56, 7, (7,))
 
 
+def _victoria(columns: list[str]) -> pd.DataFrame:
+    path = folder() / "vic_elec" / "vic_elec.csv.gz"
+    return pd.read_csv(path, index_col="time_utc", parse_dates=["time_utc"])[columns].astype(float)
+
+
 def _vic_elec(name: str) -> HoldOut:
-    frame = pd.read_csv(folder() / "vic_elec" / "vic_elec.csv.gz", index_col="time_utc", parse_dates=["time_utc"])
-    return HoldOut(name, _stacked(frame[["Demand"]]), 48, 48, (48, 336), n_cutoffs=28, spacing=48)
+    return HoldOut(name, _stacked(_victoria(["Demand"])), 48, 48, (48, 336), n_cutoffs=28, spacing=48)
 
 
 def _monash(
@@ -144,7 +151,7 @@ def _with_times(frame: pd.DataFrame, times: np.ndarray) -> pd.DataFrame:
     return frame.set_axis(pd.MultiIndex.from_arrays(levels, names=["series", "time"]))
 
 
-LONG_SETS = ("ETTh1", "ETTm1", "ILI")
+LONG_SETS = ("ETTh1", "ETTm1", "ILI", "demand_temperature")
 HOLDOUT_SETS: dict[str, Callable[[str], HoldOut]] = {
     "m3_yearly": _m3,
     "m3_quarterly": _m3,

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 import tsrec
+from tsrec.frames import Panel
 from tsrec.layers.mlp import PointwiseMLP
 from tsrec.layers.residual import ResidualStack
 
@@ -22,12 +23,23 @@ class WithoutMixing(tsrec.LSSLForecaster):
         return ResidualStack(layers, dropout=self.dropout_)
 
 
+class OneMap(tsrec.LSSLForecaster):
+    """`LSSLForecaster` whose variables share one linear map: what maps of their own add."""
+
+    def _choose(self, panel: Panel) -> None:
+        super()._choose(panel)
+        self.maps_ = 1
+
+
 # name -> factory(horizon, season, seed); the season is that of the set's MASE.
 Factory = Callable[[int, int, int], Any]
 MODELS: dict[str, Factory] = {
     "SeasonalNaive": lambda horizon, season, _: tsrec.SeasonalNaiveForecaster(horizon=horizon, season=season),
     "SeasonalMean": lambda horizon, *_: tsrec.SeasonalMeanForecaster(horizon=horizon),
     "LSSL linear map": lambda horizon, _, seed: tsrec.LSSLForecaster(
+        horizon=horizon, linear="ridge", max_epochs=0, random_state=seed
+    ),
+    "LSSL linear map, one for all": lambda horizon, _, seed: OneMap(
         horizon=horizon, linear="ridge", max_epochs=0, random_state=seed
     ),
     "LSSL": lambda horizon, _, seed: tsrec.LSSLForecaster(horizon=horizon, random_state=seed),

@@ -4,8 +4,9 @@
     TSREC_DATA=... python benchmarks/forecasting.py --sets ETTh1 --stride 4 --model "LSSL:context=504,max_epochs=2"
     python benchmarks/forecasting.py --table
 
-Long sets (ETTh1, ETTm1, ILI) follow the protocol of the long-term forecasting benchmarks: z-scores by the train rows,
-every window of the test part, MSE and MAE over windows, steps and columns in float64. Of the panels the last steps are
+Long sets (ETTh1, ETTm1, ILI, and half-hourly demand beside temperature) follow the protocol of the long-term
+forecasting benchmarks: z-scores by the train rows, every window of the test part, MSE and MAE over windows, steps and
+columns in float64. Of the panels the last steps are
 forecast from one or several cut-offs per series: sMAPE and MASE, means over series, and the OWA of M4. `--part folds`,
 the default, stays inside the train and validation rows: choose on it. Every run of `--part test` is recorded.
 Rivals (requirements-peers.txt) run in an environment of their own; without --peers-python they are left out.
@@ -29,7 +30,7 @@ from _forecasting_rivals import NEURAL, STATISTICAL, Rivals
 
 _RESULTS = Path(__file__).parent / "results" / "forecasting.json"
 # Steps that the rivals look back on, on the long sets.
-_INPUT = {"ETTh1": 336, "ETTm1": 336, "ILI": 104}
+_INPUT = {"ETTh1": 336, "ETTm1": 336, "ILI": 104, "demand_temperature": 336}
 _SETS = (*LONG_SETS, *HOLDOUT_SETS)
 Models = dict[str, Factory]
 
