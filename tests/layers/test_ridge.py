@@ -215,10 +215,23 @@ def test_of_several_priors_the_folds_choose():
     torch.testing.assert_close(chosen.errors, alone.errors)
 
 
+class _Dense:
+    """A root that is a matrix."""
+
+    def __init__(self, matrix):
+        self.matrix = matrix
+
+    def times(self, x):
+        return self.matrix @ x
+
+    def transposed_times(self, x):
+        return self.matrix.T @ x
+
+
 def test_a_root_shapes_the_penalty_as_its_inverse_covariance_does():
     z, y, truth = draw(80)
     root = torch.randn(L, L, generator=torch.Generator().manual_seed(5), dtype=torch.float64) + 3 * torch.eye(L)
-    found = solve_ridge(summed(z, y, torch.arange(80) // 16), penalties=[0.5], prior=truth, root=root)
+    found = solve_ridge(summed(z, y, torch.arange(80) // 16), penalties=[0.5], prior=truth, root=_Dense(root))
     gram, cross = z.T @ z / 80, z.T @ (y - z @ truth) / 80
     inverse = torch.linalg.inv(root @ root.T)
     expected = truth + torch.linalg.solve(gram + 0.5 * gram.diagonal().mean() * inverse, cross)

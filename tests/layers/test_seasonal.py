@@ -1,7 +1,9 @@
 import pytest
 import torch
 
-from tsrec.layers.seasonal import seasonal_mean_map, seasonal_root
+from tsrec.layers.seasonal import SeasonalRoot, seasonal_mean_map
+
+EYE = torch.eye(24, dtype=torch.float64)
 
 
 def test_the_seasonal_mean_sits_at_the_level_of_late():
@@ -17,7 +19,7 @@ def test_a_level_stays_where_it_is(season, total):
 
 
 def test_phase_means_are_cheap_and_old_lags_dear():
-    inverse = torch.linalg.inv(seasonal_root(24, 6))
+    inverse = torch.linalg.inv(SeasonalRoot(24, 6).times(EYE))
     lags = torch.eye(24, dtype=torch.float64)
     phase = (torch.arange(24) % 6 == 0).double() / 2
     recent, old, mean = (float((inverse @ lag).square().sum()) for lag in (lags[-1], lags[0], phase))
@@ -26,4 +28,15 @@ def test_phase_means_are_cheap_and_old_lags_dear():
 
 @pytest.mark.parametrize("season", [1, 13, 30])
 def test_without_two_seasons_all_lags_are_equal(season):
-    assert torch.equal(seasonal_root(24, season), torch.eye(24, dtype=torch.float64))
+    assert torch.equal(SeasonalRoot(24, season).times(EYE), EYE)
+
+
+def test_products_with_the_root_are_those_of_its_matrix():
+    root = SeasonalRoot(20, 6)
+    phase = torch.arange(20) % 6
+    same = (phase[:, None] == phase).double()
+    age = torch.arange(19.0, -1, -1).double()
+    dense = torch.exp(-age / (28 * 6))[:, None] * (torch.eye(20).double() + (101**0.5 - 1) * same / same.sum(1))
+    x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(root.times(x), dense @ x)
+    torch.testing.assert_close(root.transposed_times(x), dense.T @ x)

@@ -13,7 +13,7 @@ from tsrec.layers.closed_form import fit_closed_form, fit_shrink, fit_spread, th
 from tsrec.layers.ensemble import mean_of
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.ridge import RidgeMap, time_segments
-from tsrec.layers.seasonal import seasonal_map, seasonal_mean_map, seasonal_root
+from tsrec.layers.seasonal import SeasonalRoot, seasonal_map, seasonal_mean_map
 from tsrec.training import Progress, TrainingState, WindowBatches, train
 
 # Segments of `time_segments`: up to the front's last, and the tail, which no target of the front reaches.
@@ -107,14 +107,14 @@ class Learner:
         self.forecaster.penalty_, self.forecaster.maps_ = solution.penalty, module.maps
         return solution
 
-    def _priors(self) -> tuple[list[Tensor], Tensor | None]:
+    def _priors(self) -> tuple[list[Tensor], SeasonalRoot | None]:
         """Maps to shrink to, and how dear departures from them are: within days, where these are many steps long."""
         shape = (self.windows.context, self.windows.horizon)
         panel, season = self.forecaster.panel_, self.forecaster.season_
         day = panel.grid.season or season if self.forecaster.season == "auto" else season
         if kind_of(panel, season).pace == "sub-daily" and 1 < day <= shape[0]:
             seasons = [s for s in dict.fromkeys([day, season]) if s <= shape[0]]
-            root = seasonal_root(shape[0], day) if 2 * day <= shape[0] else None
+            root = SeasonalRoot(shape[0], day) if 2 * day <= shape[0] else None
             return [seasonal_mean_map(*shape, s) for s in seasons], root
         nothing = torch.zeros(shape, dtype=torch.float64)
         return [seasonal_map(*shape, season), nothing] if 1 < season <= shape[0] else [nothing], None

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.normalise import Normalised
-from tsrec.layers.ridge import PENALTIES, RidgeMap, RidgeStatistics, mapped, solve_own, solve_ridge
+from tsrec.layers.ridge import PENALTIES, RidgeMap, RidgeStatistics, Root, mapped, solve_own, solve_ridge
 from tsrec.training.batch import Batch
 from tsrec.training.windows import WindowBatches
 
@@ -55,7 +55,7 @@ def fit_closed_form(
     *,
     prior: Tensor | Sequence[Tensor] | None = None,
     penalties: Sequence[float] = PENALTIES,
-    root: Tensor | None = None,
+    root: Root | None = None,
 ) -> RidgeMap:
     """Solve W on all windows, penalty by blocked validation, and set the spread from residuals of unseen segments.
 
@@ -72,7 +72,7 @@ def fit_closed_form(
     prior : Tensor of shape (L, H) or sequence of them, optional
         Map to shrink towards, such as :func:`tsrec.layers.seasonal.seasonal_mean_map`.
     penalties : sequence of float
-    root : Tensor of shape (L, L), optional
+    root : Root, optional
         As for :func:`tsrec.layers.ridge.solve_ridge`.
 
     Returns

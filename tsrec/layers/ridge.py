@@ -9,7 +9,7 @@ Forecasting Models, arXiv:2403.14587 (closed-form linear forecasters). Blocked v
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -29,6 +29,16 @@ _TINY = torch.finfo(torch.float64).tiny
 # the second, those of 5 both, which leaves 5 to the last solve.
 _FOLDS = (((0,), (2, 3)), ((0, 1, 2), (4,)))
 _BORDERS = (3 / 4, 7 / 8)
+
+
+class Root(Protocol):
+    """Root F of the covariance of a prior on maps, by its products with matrices of L rows."""
+
+    def times(self, x: Tensor) -> Tensor:
+        """F x."""
+
+    def transposed_times(self, x: Tensor) -> Tensor:
+        """F' x."""
 
 
 class RidgeMap(NamedTuple):
@@ -160,7 +170,7 @@ def solve_ridge(
     *,
     penalties: Sequence[float] = PENALTIES,
     prior: Tensor | Sequence[Tensor] | None = None,
-    root: Tensor | None = None,
+    root: Root | None = None,
 ) -> RidgeMap:
     """Choose the penalty on the folds, then solve on all windows.
 
@@ -178,8 +188,8 @@ def solve_ridge(
     prior : Tensor of shape (L, H) or sequence of them, optional
         Map to shrink towards, such as :func:`tsrec.layers.seasonal.seasonal_mean_map`; zero (repeat the level) when
         omitted. Of several the folds choose one; where they cannot, it is the first.
-    root : Tensor of shape (L, L), optional
-        F, such as :func:`tsrec.layers.seasonal.seasonal_root`; the identity when omitted.
+    root : Root, optional
+        F, such as :class:`tsrec.layers.seasonal.SeasonalRoot`; the identity when omitted.
 
     Returns
     -------
@@ -210,7 +220,7 @@ def solve_ridge(
     )
 
 
-def solve_own(apart: Iterable[RidgeStatistics], shared: RidgeMap, *, root: Tensor | None = None) -> RidgeMap:
+def solve_own(apart: Iterable[RidgeStatistics], shared: RidgeMap, *, root: Root | None = None) -> RidgeMap:
     """Give each variable a map of its own, shrunk to that of all, if that is better on the folds.
 
     Candidates for the penalty are the usual one for as many windows times 0.01, 1 and 100. That with the lowest mean
@@ -223,7 +233,7 @@ def solve_own(apart: Iterable[RidgeStatistics], shared: RidgeMap, *, root: Tenso
         Of each variable alone, units and segments as those of ``shared``.
     shared : RidgeMap
         From all of them.
-    root : Tensor of shape (L, L), optional
+    root : Root, optional
         As given for ``shared``.
 
     Returns
@@ -318,7 +328,7 @@ def _unit(sums: _Sums) -> float:
 
 
 def _errors(
-    train: _Sums, held_out: _Sums, penalties: Sequence[float], starts: Sequence[Tensor], root: Tensor | None
+    train: _Sums, held_out: _Sums, penalties: Sequence[float], starts: Sequence[Tensor], root: Root | None
 ) -> Tensor:
     """Held-out error of every prior and penalty, (S, P).
 
@@ -326,9 +336,9 @@ def _errors(
     The quadratic form of the held-out windows is then d' ((V'GV) * (r r')) d: penalties cost next to nothing.
     """
     gram = train.gram / train.weight
-    values, vectors = torch.linalg.eigh(gram if root is None else root.T @ gram @ root)
+    values, vectors = torch.linalg.eigh(_shaped(gram, root))
     # Back from the space in which all directions are equally dear.
-    vectors = vectors if root is None else root @ vectors
+    vectors = vectors if root is None else root.times(vectors)
     damping = [values.clamp_min(0) + penalty * _unit(train) for penalty in penalties]
     seen = vectors.T @ held_out.gram @ vectors
     rows = []
@@ -342,14 +352,15 @@ def _errors(
     return torch.stack(rows)
 
 
-def _solved(sums: _Sums, penalties: Sequence[float], start: Tensor, root: Tensor | None) -> list[Tensor]:
+def _solved(sums: _Sums, penalties: Sequence[float], start: Tensor, root: Root | None) -> list[Tensor]:
     """The map of each penalty, (L, H)."""
     if sums.weight <= 0:
         return [start for _ in penalties]
     gram = sums.gram / sums.weight
     remaining = sums.cross / sums.weight - gram @ start
+    gram = _shaped(gram, root)
     if root is not None:
-        gram, remaining = root.T @ gram @ root, root.T @ remaining
+        remaining = root.transposed_times(remaining)
     found = []
     for penalty in penalties:
         if math.isinf(penalty):
@@ -358,8 +369,13 @@ def _solved(sums: _Sums, penalties: Sequence[float], start: Tensor, root: Tensor
         system = gram.clone()
         system.diagonal().add_(penalty * _unit(sums))
         change = torch.cholesky_solve(remaining, torch.linalg.cholesky(system))
-        found.append(start + (change if root is None else root @ change))
+        found.append(start + (change if root is None else root.times(change)))
     return found
+
+
+def _shaped(gram: Tensor, root: Root | None) -> Tensor:
+    """F' G F, of a symmetric G."""
+    return gram if root is None else root.transposed_times(root.transposed_times(gram).T)
 
 
 def _square(weight: Tensor, held_out: _Sums) -> Tensor:

@@ -74,31 +74,39 @@ def seasonal_mean_map(context: int, horizon: int, season: int) -> Tensor:
     return weight
 
 
-def seasonal_root(context: int, season: int) -> Tensor:
+class SeasonalRoot:
     """Root F of the prior covariance F F' of a map's columns: recent lags and phase means are cheap, old lags dear.
 
     F = D (I + (sqrt(1 + c) - 1) M), where M averages over lags of equal phase and D decays with age, by half a power
-    of e in 14 seasons.
+    of e in 14 seasons. It is never formed: a product costs L x n for a matrix of shape (L, n).
 
     Parameters
     ----------
     context, season : int
-        L, and the period in steps; the identity where it does not fit twice.
-
-    Returns
-    -------
-    Tensor of shape (L, L), float64
+        L, and the period in steps; F is the identity where that does not fit twice.
 
     Examples
     --------
-    >>> bool((seasonal_root(5, 1) == torch.eye(5)).all())
-    True
+    >>> SeasonalRoot(5, 1).times(torch.ones(5, 1)).flatten().tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0]
     """
-    root = torch.eye(context, dtype=torch.float64)
-    if season < 2 or 2 * season > context:
-        return root
-    phase = torch.arange(context) % season
-    same = (phase[:, None] == phase).double()
-    root += (math.sqrt(1 + _PHASES) - 1) * same / same.sum(1)
-    age = torch.arange(context - 1, -1, -1, dtype=torch.float64)
-    return torch.exp(-age / (2 * _MEMORY * season))[:, None] * root
+
+    def __init__(self, context: int, season: int) -> None:
+        self._shaped = season >= 2 and 2 * season <= context
+        self._phase = torch.arange(context) % season
+        self._lags = self._phase.bincount().double()[:, None]
+        age = torch.arange(context - 1, -1, -1, dtype=torch.float64)
+        self._decay = torch.exp(-age / (2 * _MEMORY * season))[:, None]
+
+    def times(self, x: Tensor) -> Tensor:
+        """F x, for x of shape (L, n), float64."""
+        return self._decay * self._raised(x) if self._shaped else x
+
+    def transposed_times(self, x: Tensor) -> Tensor:
+        """F' x, for x of shape (L, n), float64."""
+        return self._raised(self._decay * x) if self._shaped else x
+
+    def _raised(self, x: Tensor) -> Tensor:
+        """x with its phase means raised; this factor is symmetric."""
+        sums = x.new_zeros(len(self._lags), x.shape[1]).index_add_(0, self._phase, x)
+        return x + ((math.sqrt(1 + _PHASES) - 1) * sums / self._lags)[self._phase]
