@@ -65,7 +65,7 @@ def test_a_series_too_short_is_said_once_and_left_out(shops, write, tsrec_):
     answer = tsrec_("backtest", path, "--id", "shop", "--time", "day", "--target", "sold", *FAST)
     assert answer.status == 0, answer.err
     assert answer.err.count("too short") == 1
-    assert "each of 2 series" in answer.err
+    assert "for each of 2 series" in answer.err
 
 
 def promotions(rows=80, ahead=6):

@@ -333,8 +333,72 @@ def test_maps_of_their_own_stand_beside_a_branch(tmp_path):
     summed = fitted.predict_components().T.groupby(level=0, sort=False).sum().T
     pd.testing.assert_frame_equal(summed, fitted.predict(), rtol=1e-5, check_names=False)
     assert np.isfinite(fitted.transform()).all(axis=None)
+    tsrec.save(fitted, tmp_path / "model.npz")
+    pd.testing.assert_frame_equal(tsrec.load(tmp_path / "model.npz").predict_quantiles(), fitted.predict_quantiles())
 
 
-def test_eight_columns_share_their_map():
-    frame = pd.concat([_unlike(300).add_suffix(str(number)) for number in range(4)], axis=1)
-    assert LSSLForecaster(horizon=3, context=48, season=24, max_epochs=0).fit(frame).maps_ == 1
+def test_a_branch_stands_beside_the_maps_that_have_not_seen_its_tail(monkeypatch):
+    beside, solved = [], []
+    learn, solve = _learning.train, _learning.fit_closed_form
+
+    def spy(module, *args, **kwargs):
+        beside.append(module.linear.clone())
+        return learn(module, *args, **kwargs)
+
+    monkeypatch.setattr(_learning, "train", spy)
+    monkeypatch.setattr(_learning, "fit_closed_form", lambda *a, **k: solved.append(solve(*a, **k)) or solved[0])
+    fitted = LSSLForecaster(horizon=3, context=48, season=24, d_model=4, max_epochs=1, linear="ridge", random_state=0)
+    fitted.fit(_unlike(600))
+    assert torch.equal(beside[0], solved[0].fold_weights[-1])
+    assert torch.equal(fitted.module_.linear, solved[0].weight)
+    assert not torch.equal(solved[0].weight, solved[0].fold_weights[-1])
+
+
+def test_intervals_of_maps_of_their_own_are_as_wide_as_their_errors():
+    frame = _unlike()
+    fitted = LSSLForecaster(horizon=3, context=48, season=24, max_epochs=0).fit(frame)
+    alone = LSSLForecaster(horizon=3, context=48, season=24, max_epochs=0).fit(frame[["jagged"]])
+    widths = [
+        one.predict_interval(coverage=0.8)["jagged"].pipe(lambda bounds: bounds.iloc[:, 1] - bounds.iloc[:, 0])
+        for one in (fitted, alone)
+    ]
+    assert (widths[0] < 1.5 * widths[1]).all()
+
+
+def test_variables_of_one_kind_have_one_map_in_the_module_and_in_the_count():
+    wave = _unlike(400)["wave"]
+    frame = pd.DataFrame({"a": wave, "b": wave})
+    fitted = LSSLForecaster(horizon=3, context=48, season=24, max_epochs=0).fit(frame)
+    assert (fitted.maps_ == 1) == (fitted.module_.linear.ndim == 2)
+    assert fitted.maps_ == fitted.module_.maps
+
+
+def test_maps_of_their_own_in_panels_with_gaps_covariates_and_other_histories():
+    rng = np.random.default_rng(0)
+    parts = {name: _unlike(n) for name, n in (("x", 700), ("y", 500))}
+    panel = pd.concat(parts, names=["id", "t"])
+    X = pd.DataFrame({"known": rng.normal(size=len(panel))}, panel.index)
+    panel = panel.add(5 * X["known"], axis=0).mask(rng.random(panel.shape) < 0.05)
+    fitted = LSSLForecaster(horizon=3, context=48, season=24, max_epochs=0).fit(X, panel)
+    assert fitted.maps_ == 2
+    ahead = pd.concat(
+        {
+            name: part.tail(7).set_axis(part.index[-1] + pd.timedelta_range("1h", periods=7, freq="h"))
+            for name, part in parts.items()
+        },
+        names=["id", "t"],
+    )
+    X_ahead = pd.DataFrame({"known": rng.normal(size=len(ahead))}, ahead.index)
+    rolled = fitted.predict(X_ahead)
+    turned = fitted.predict(X_ahead, history=panel[["jagged", "wave"]], history_X=X)
+    pd.testing.assert_frame_equal(turned[rolled.columns], rolled)
+    assert rolled.notna().all(axis=None)
+    effect = rolled.sub(5 * X_ahead["known"], axis=0)
+    assert (effect["wave"].abs() < 2.5).all()
+
+
+@pytest.mark.parametrize("columns", [7, 8])
+def test_up_to_seven_columns_have_maps_of_their_own(columns):
+    frame = pd.concat([_unlike(300).add_suffix(str(number)) for number in range(4)], axis=1).iloc[:, :columns]
+    fitted = LSSLForecaster(horizon=3, context=48, season=24, max_epochs=0).fit(frame)
+    assert fitted.maps_ == (7 if columns == 7 else 1)

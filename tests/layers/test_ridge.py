@@ -1,10 +1,21 @@
 import math
+from functools import partial
 
 import pytest
 import torch
 
-from tsrec.layers.ridge import PENALTIES, RidgeStatistics, mapped, solve_own, solve_ridge, time_segments
+from tsrec.layers.ridge import (
+    PENALTIES,
+    RidgeStatistics,
+    _best_departure,
+    _gains,
+    _pooled,
+    mapped,
+    solve_own,
+    solve_ridge,
+)
 from tsrec.layers.seasonal import seasonal_map
+from tsrec.layers.segments import FOLDS, time_segments
 
 L, H = 6, 3
 
@@ -24,12 +35,26 @@ def summed(z, y, segments, weight=None):
     return statistics
 
 
-def ridge(z, y, penalty, prior=None, weight=None):
-    """The textbook: (Z'Z/n + penalty m I)^-1 Z'(y - Z prior)/n + prior."""
+def ridge(z, y, penalty, prior=None, weight=None, root=None):
+    """The textbook: (Z'Z/n + penalty m (F F')^-1)^-1 Z'(y - Z prior)/n + prior."""
     prior = torch.zeros(L, H, dtype=z.dtype) if prior is None else prior
     w = torch.ones(len(z), 1, dtype=z.dtype) if weight is None else weight[:, None]
     gram, cross = z.T @ (w * z) / w.sum(), z.T @ (w * (y - z @ prior)) / w.sum()
-    return prior + torch.linalg.solve(gram + penalty * gram.diagonal().mean() * torch.eye(L, dtype=z.dtype), cross)
+    inverse = torch.eye(L, dtype=z.dtype) if root is None else torch.linalg.inv(root @ root.T)
+    return prior + torch.linalg.solve(gram + penalty * gram.diagonal().mean() * inverse, cross)
+
+
+class _Dense:
+    """A root that is a matrix."""
+
+    def __init__(self, matrix):
+        self.matrix = matrix
+
+    def times(self, x):
+        return self.matrix @ x
+
+    def transposed_times(self, x):
+        return self.matrix.T @ x
 
 
 @pytest.mark.parametrize("penalty", [0.01, 1.0, 30.0])
@@ -135,53 +160,89 @@ def test_segments_of_hardly_any_windows_exist(n):
 
 
 def apart(truths, n=400, noise=0.5):
-    """Windows of several variables, a map of their own each, and the statistics of each and of all."""
+    """Windows of several variables, a map of their own each; what sums each up; the map of all; the segments."""
     segments = torch.arange(n) // (n // 5)
     drawn = [draw(n, seed=number + 1, noise=noise) for number in range(len(truths))]
-    answers = [y + z @ (truth - own) for (z, y, own), truth in zip(drawn, truths, strict=True)]
-    windows = [(z, y) for (z, _, _), y in zip(drawn, answers, strict=True)]
-    every = summed(torch.cat([z for z, _ in windows]), torch.cat(answers), segments.repeat(len(truths)))
-    return windows, [summed(z, y, segments) for z, y in windows], solve_ridge(every)
+    windows = [(z, y + z @ (truth - own)) for (z, y, own), truth in zip(drawn, truths, strict=True)]
+    every = summed(*(torch.cat(parts) for parts in zip(*windows, strict=True)), segments.repeat(len(truths)))
+    return windows, [partial(summed, z, y, segments) for z, y in windows], solve_ridge(every), segments
+
+
+TRUTHS = [draw(1, seed=seed)[2] for seed in (1, 2)]
 
 
 def test_variables_with_nothing_in_common_get_maps_of_their_own():
-    truths = [draw(1, seed=seed)[2] for seed in (1, 2)]
-    _, statistics, shared = apart(truths)
+    _, statistics, shared, _ = apart(TRUTHS)
     found = solve_own(statistics, shared)
     assert found.weight.shape == (2, L, H)
-    for weight, truth in zip(found.weight, truths, strict=True):
+    assert found.departure < 100
+    for weight, truth in zip(found.weight, TRUTHS, strict=True):
         assert (weight - truth).norm() < 0.1 * (shared.weight - truth).norm()
-    assert [one.shape for one in found.fold_weights] == [(2, L, H)] * 2
 
 
 def test_variables_of_one_kind_share_their_map():
-    truth = draw(1, seed=1)[2]
-    _, statistics, shared = apart([truth, truth], n=60, noise=20.0)
+    _, statistics, shared, _ = apart([TRUTHS[0]] * 2, n=60, noise=20.0)
     found = solve_own(statistics, shared)
-    assert found is shared or (found.weight - shared.weight).norm() < 0.02 * shared.weight.norm()
+    assert found.departure in (None, 100.0)
+    assert (found.weight - shared.weight).norm() < 0.02 * shared.weight.norm()
 
 
-def test_a_map_of_its_own_is_the_textbook_one_with_that_of_all_as_prior(monkeypatch):
-    monkeypatch.setattr("tsrec.layers.ridge._DEPARTURES", (0.01,))
-    windows, statistics, shared = apart([draw(1, seed=seed)[2] for seed in (1, 2)])
-    found = solve_own(statistics, shared)
-    usual = 0.6 * L * H / len(windows[0][0])
-    expected = [ridge(z, y, 0.01 * usual, shared.weight.double()) for z, y in windows]
+@pytest.mark.parametrize("factor", [0.01, 1.0])
+@pytest.mark.parametrize("shaped", [False, True])
+def test_maps_of_their_own_are_the_textbook_ones_with_that_of_all_as_prior(monkeypatch, factor, shaped):
+    monkeypatch.setattr("tsrec.layers.ridge._DEPARTURES", (factor,))
+    windows, statistics, shared, segments = apart(TRUTHS)
+    matrix = torch.eye(L, dtype=torch.float64) * torch.linspace(0.5, 2, L) if shaped else None
+    found = solve_own(statistics, shared, root=_Dense(matrix) if shaped else None)
+    scarcity = L * H / len(windows[0][0])
+    penalty = max(factor * (max(4 * scarcity, 3) if shaped else 0.6 * scarcity), PENALTIES[0])
+    expected = [ridge(z, y, penalty, shared.weight.double(), root=matrix) for z, y in windows]
     torch.testing.assert_close(found.weight.double(), torch.stack(expected), rtol=1e-5, atol=1e-6)
+    for number, (trained, _) in enumerate(FOLDS):
+        rows, start = torch.isin(segments, torch.tensor(trained)), shared.fold_weights[number].double()
+        expected = [ridge(z[rows], y[rows], penalty, start, root=matrix) for z, y in windows]
+        torch.testing.assert_close(found.fold_weights[number].double(), torch.stack(expected), rtol=1e-5, atol=1e-6)
 
 
-def test_a_variable_without_windows_keeps_the_map_of_all():
-    truths = [draw(1, seed=seed)[2] for seed in (1, 2)]
-    _, statistics, shared = apart(truths)
-    found = solve_own([*statistics, RidgeStatistics(L, H)], shared)
+def test_a_variable_without_windows_keeps_the_map_of_all_and_has_no_say():
+    _, statistics, shared, _ = apart(TRUTHS)
+    found, alone = solve_own([*statistics, partial(RidgeStatistics, L, H)], shared), solve_own(statistics, shared)
     torch.testing.assert_close(found.weight[2], shared.weight)
+    assert found.departure == alone.departure
+
+
+def test_a_cheap_departure_has_to_pay_for_it(monkeypatch):
+    gain = torch.tensor([0.0, -0.03, -0.02, -0.01], dtype=torch.float64)
+    assert _best_departure([gain]) == 2
+    assert _best_departure([gain - torch.tensor([0, 0.05, 0, 0])]) == 0
+    assert _best_departure([-gain]) is None
+    assert _best_departure([]) is None
+
+
+def test_no_variable_has_more_say_than_half_or_twice_the_error():
+    z, _, truth = draw(60)
+    unseen = _pooled(summed(z, z @ truth, torch.full((60,), 4)), (4,))
+    found = _gains([0.5 * truth, truth, 0.4 * truth, -truth], unseen)
+    torch.testing.assert_close(found, torch.tensor([0, -math.log(2), 2 * math.log(1.2), math.log(2)]).double())
+
+
+def test_the_least_penalty_is_one_that_single_precision_sums_can_bear():
+    step = torch.arange(40_000.0) / 40_000
+    columns = [step, step**2]
+    cut = [column.unfold(0, L + H, 1) for column in columns]
+    windows = [(w[:, :L] - w[:, L - 1 : L], w[:, L:] - w[:, L - 1 : L]) for w in cut]
+    windows = [(z / z.std(), y / z.std()) for z, y in windows]
+    segments = time_segments(torch.arange(len(windows[0][0])), H)
+    every = summed(*(torch.cat(parts) for parts in zip(*windows, strict=True)), segments.repeat(2))
+    found = solve_own([partial(summed, z, y, segments) for z, y in windows], solve_ridge(every))
+    assert found.weight.isfinite().all()
 
 
 def test_without_folds_nothing_speaks_for_maps_of_their_own():
     z, y, truth = draw(2)
-    statistics = summed(z, y, torch.full((2,), 4))
-    shared = solve_ridge(statistics, prior=truth)
-    assert solve_own([statistics, statistics], shared) is shared
+    once = partial(summed, z, y, torch.full((2,), 4))
+    shared = solve_ridge(once(), prior=truth)
+    assert solve_own([once, once], shared) is shared
 
 
 def test_each_window_goes_through_the_map_of_its_variable():
@@ -215,26 +276,11 @@ def test_of_several_priors_the_folds_choose():
     torch.testing.assert_close(chosen.errors, alone.errors)
 
 
-class _Dense:
-    """A root that is a matrix."""
-
-    def __init__(self, matrix):
-        self.matrix = matrix
-
-    def times(self, x):
-        return self.matrix @ x
-
-    def transposed_times(self, x):
-        return self.matrix.T @ x
-
-
 def test_a_root_shapes_the_penalty_as_its_inverse_covariance_does():
     z, y, truth = draw(80)
     root = torch.randn(L, L, generator=torch.Generator().manual_seed(5), dtype=torch.float64) + 3 * torch.eye(L)
     found = solve_ridge(summed(z, y, torch.arange(80) // 16), penalties=[0.5], prior=truth, root=_Dense(root))
-    gram, cross = z.T @ z / 80, z.T @ (y - z @ truth) / 80
-    inverse = torch.linalg.inv(root @ root.T)
-    expected = truth + torch.linalg.solve(gram + 0.5 * gram.diagonal().mean() * inverse, cross)
+    expected = ridge(z, y, 0.5, truth, root=root)
     torch.testing.assert_close(found.weight.double(), expected, rtol=1e-5, atol=1e-6)
     for fold, weight in enumerate(found.fold_weights):
         held_out = torch.isin(torch.arange(80) // 16, torch.tensor(found.fold_segments[fold]))

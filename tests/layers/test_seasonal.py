@@ -26,11 +26,6 @@ def test_phase_means_are_cheap_and_old_lags_dear():
     assert mean < 0.1 * recent < 0.1 * old
 
 
-@pytest.mark.parametrize("season", [1, 13, 30])
-def test_without_two_seasons_all_lags_are_equal(season):
-    assert torch.equal(SeasonalRoot(24, season).times(EYE), EYE)
-
-
 def test_products_with_the_root_are_those_of_its_matrix():
     root = SeasonalRoot(20, 6)
     phase = torch.arange(20) % 6

@@ -160,7 +160,9 @@ def test_series_named_by_several_levels():
 def test_series_too_short_for_all_cutoffs_do_not_end_the_backtest(refit, calendar):
     y = Y["a"] if calendar else Y["a"].reset_index(drop=True)
     panel = pd.concat({"tiny": y.iloc[:3], "long": y, "middle": y.iloc[-9:]}, names=["id", "t"])
-    with pytest.warns(UserWarning, match="2 of 3 series are too short for 3 cut-offs; 1 get fewer, 1 none.*'tiny'"):
+    with pytest.warns(
+        UserWarning, match="2 of 3 series are too short for 3 cut-offs; 1 get fewer, 1 none.*'tiny' with 3 rows"
+    ):
         table = backtest(NAIVE, panel, n_windows=3, refit=refit)
     assert (table.groupby(level=0).size() // 5).to_dict() == {"long": 3, "middle": 1}
     expected = backtest(NAIVE, panel.loc[["long"]], n_windows=3, refit=refit)
@@ -182,16 +184,37 @@ def test_rows_of_a_series_that_ended_long_ago_do_not_shorten_the_training():
 
 
 def test_default_windows_do_not_hang_on_a_series_without_room():
-    panel = pd.concat({"long": Y["a"], "tiny": Y["a"].iloc[-2:]}, names=["id", "t"])
+    panel = pd.concat({"long": Y["a"], "tiny": Y["a"].iloc[-2:], "middle": Y["a"].iloc[-60:]}, names=["id", "t"])
     with pytest.warns(UserWarning, match="'tiny'"):
         table = backtest(NAIVE, panel)
-    assert len(table) == 4 * 5
+    assert (table.groupby(level=0).size() // 5).to_dict() == {"long": 2, "middle": 2}
 
 
 def test_covariates_that_were_learned_are_asked_for():
     X = pd.DataFrame({"promo": RNG.normal(size=120)}, index=INDEX)
     fitted = clone(LSSL).fit(X, Y["b"])
-    with pytest.raises(ValueError, match="X: found None, but the forecaster was fitted with 1 covariate"):
+    with pytest.raises(ValueError, match="X: found None, but the forecaster was fitted with 1"):
         backtest(fitted, Y["b"])
+    with pytest.raises(ValueError, match="X: found covariates, but the forecaster was fitted with none"):
+        backtest(clone(LSSL).fit(Y["b"]), Y["b"], X=X)
     with pytest.raises(TypeError, match="positional"):
         backtest(fitted, X, Y["b"])
+
+
+def test_each_refit_stops_at_its_own_time_where_series_end_at_different_times():
+    panel = pd.concat({"old": Y["a"].iloc[:20], "new": Y["a"].iloc[60:]}, names=["id", "t"])
+    seen = []
+
+    class Spy(SeasonalNaiveForecaster):
+        def _fit_panel(self, panel):
+            seen.append(panel.lengths.tolist())
+            super()._fit_panel(panel)
+
+    backtest(Spy(horizon=5, season=3), panel, n_windows=3, refit=True)
+    assert seen == [[5], [10], [15], [20, 45], [20, 50], [20, 55]]
+
+
+def test_columns_in_another_order_keep_their_forecasts():
+    fitted = clone(NAIVE).fit(Y.iloc[:100])
+    table = backtest(fitted, Y[["b", "a"]].assign(c=1.0), n_windows=2)
+    pd.testing.assert_frame_equal(table, backtest(fitted, Y, n_windows=2))

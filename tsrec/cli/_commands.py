@@ -51,10 +51,11 @@ def backtest(arguments: argparse.Namespace) -> None:
     forecaster = _forecaster(arguments, data, horizon)
     table = run(forecaster, data.values, X=data.known, step=arguments.step, n_windows=arguments.windows)
     n_series = len(data.layout.lengths)
-    of_series = [len(table)] if n_series == 1 else table.groupby(level=0).size()
-    n_windows = max(of_series) // horizon
-    each = "" if n_series == 1 else f" for each of {len(of_series)} series"
-    note(f"{n_windows} cut-offs{each}, {arguments.step or horizon} steps apart, {horizon} steps forecast from each")
+    sizes = table.groupby(level=0).size() if n_series > 1 else pd.Series([len(table)])
+    n_windows = int(sizes.max()) // horizon
+    each = "" if n_series == 1 else f" for each of {len(sizes)} series"
+    up_to, step = "" if sizes.min() == sizes.max() else "up to ", arguments.step or horizon
+    note(f"{up_to}{n_windows} cut-offs{each}, {step} steps apart, {horizon} steps forecast from each")
     naive = tsrec.SeasonalNaiveForecaster(horizon=horizon, freq=_freq(arguments, data))
     with warnings.catch_warnings():
         # What there is to say about the series was said above.

@@ -12,8 +12,9 @@ from tsrec.estimators._training_windows import WindowTable
 from tsrec.layers.closed_form import fit_closed_form, fit_shrink, fit_spread, thinned_chunks
 from tsrec.layers.ensemble import mean_of
 from tsrec.layers.forecast import DirectForecaster
-from tsrec.layers.ridge import RidgeMap, time_segments
+from tsrec.layers.ridge import RidgeMap
 from tsrec.layers.seasonal import SeasonalRoot, seasonal_map, seasonal_mean_map
+from tsrec.layers.segments import time_segments
 from tsrec.training import Progress, TrainingState, WindowBatches, train
 
 # Segments of `time_segments`: up to the front's last, and the tail, which no target of the front reaches.

@@ -80,9 +80,10 @@ class LSSLForecaster(DirectFamily):
     freq_ : str or None
         The frequency in use.
     maps_ : int
-        Number of linear maps; 1 where the variables share one.
+        Number of linear maps; 1 where the variables share one, or there is none.
     penalty_ : float
-        Ridge penalty chosen by blocked validation, relative to the mean square of a feature (linear="ridge").
+        Ridge penalty of the map of all, chosen by blocked validation, relative to the mean square of a feature
+        (linear="ridge").
     share_ : float
         Share of the recurrent branch in the forecast, between 0 and 1 (linear="ridge").
     n_epochs_ : int

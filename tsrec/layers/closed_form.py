@@ -1,8 +1,9 @@
 """Fit the closed-form parts of a direct forecaster: linear map, spread of the residuals, share of the branch."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -13,8 +14,13 @@ from tsrec.layers.ridge import PENALTIES, RidgeMap, RidgeStatistics, Root, mappe
 from tsrec.training.batch import Batch
 from tsrec.training.windows import WindowBatches
 
-Chunks = Callable[[], Iterable[tuple[int, Batch]]]
-"""A call gives all windows in chunks of a few thousand, each chunk with its segment (0 to 5)."""
+
+class Chunks(Protocol):
+    """Gives windows in chunks of a few thousand, each chunk with its segment (0 to 5)."""
+
+    def __call__(self, variable: int | None = None) -> Iterable[tuple[int, Batch]]:
+        """All windows, or those of one variable."""
+
 
 _ENOUGH_RESIDUALS = 200
 # Multiplications of the Gram matrix, less than a second of one core.
@@ -33,7 +39,7 @@ def thinned_chunks(windows: WindowBatches, segments: Tensor) -> Chunks:
     windows : WindowBatches
         In order of time within each series.
     segments : Tensor of int64, shape (n,)
-        As :func:`tsrec.layers.ridge.time_segments` gives them.
+        As :func:`tsrec.layers.segments.time_segments` gives them.
 
     Returns
     -------
@@ -45,7 +51,16 @@ def thinned_chunks(windows: WindowBatches, segments: Tensor) -> Chunks:
         kept = torch.arange(0, len(segments), stride)
         windows, segments = windows.subset(kept), segments[kept]
         windows.weight = stride * (torch.ones(len(kept)) if windows.weight is None else windows.weight)
-    return lambda: windows.chunks(segments)
+
+    def chunks(variable: int | None = None) -> Iterator[tuple[int, Batch]]:
+        if variable is None:
+            return windows.chunks(segments)
+        if windows.variable is None:
+            raise ValueError("windows: they have no variable. Say which one each window is of, or let all share a map.")
+        rows = (windows.variable == variable).nonzero()[:, 0]
+        return windows.subset(rows).chunks(segments[rows])
+
+    return chunks
 
 
 @torch.no_grad()
@@ -59,16 +74,17 @@ def fit_closed_form(
 ) -> RidgeMap:
     """Solve W on all windows, penalty by blocked validation, and set the spread from residuals of unseen segments.
 
-    Missing target steps are filled with the prior's forecast, then once with the map's own, which leaves them no say;
-    windows count by the share of steps that were observed. With ``module.maps`` above 1, each variable then gets a map
-    of its own, shrunk to that of all, if that is better on the folds; else the module has one map from then on.
+    Missing target steps are filled with the prior's forecast, then once with that of the map of all, which leaves them
+    no say in it; windows count by the share of steps that were observed. With ``module.maps`` above 1, each variable
+    then gets a map of its own, shrunk to that of all, if that is better on the folds; else the module has one map from
+    then on.
 
     Parameters
     ----------
     module : DirectForecaster
         With linear="ridge"; its buffers ``linear`` and ``offsets`` are written.
     chunks : callable
-        As :meth:`tsrec.training.WindowBatches.chunks` makes them, with :func:`tsrec.layers.ridge.time_segments`.
+        As :meth:`tsrec.training.WindowBatches.chunks` makes them, with :func:`tsrec.layers.segments.time_segments`.
     prior : Tensor of shape (L, H) or sequence of them, optional
         Map to shrink towards, such as :func:`tsrec.layers.seasonal.seasonal_mean_map`.
     penalties : sequence of float
@@ -96,7 +112,7 @@ def fit_closed_form(
         solution = solve_ridge(statistics, penalties=penalties, prior=prior, root=root)
     if module.maps > 1:
         # One after the other: sums of a long context take memory.
-        apart = (_statistics(module, _only(chunks, variable), guess)[0] for variable in range(module.maps))
+        apart = [partial(_sums, module, partial(chunks, variable), guess) for variable in range(module.maps)]
         solution = solve_own(apart, solution, root=root)
     module.linear = solution.weight.to(module.linear)
     _set_spread(module, _unseen_residuals(module, chunks, solution))
@@ -221,17 +237,8 @@ def _statistics(module: DirectForecaster, chunks: Chunks, guess: Tensor) -> tupl
     return statistics, any_missing
 
 
-def _only(chunks: Chunks, variable: int) -> Chunks:
-    """The windows of one variable."""
-
-    def chosen() -> Iterator[tuple[int, Batch]]:
-        for segment, batch in chunks():
-            assert batch.variable is not None
-            rows = batch.variable == variable
-            if bool(rows.any()):
-                yield segment, Batch._make([None if field is None else field[rows] for field in batch])
-
-    return chosen
+def _sums(module: DirectForecaster, chunks: Chunks, guess: Tensor) -> RidgeStatistics:
+    return _statistics(module, chunks, guess)[0]
 
 
 def _weight(batch: Batch, share: Tensor | None) -> Tensor | None:

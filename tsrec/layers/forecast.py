@@ -159,7 +159,8 @@ class DirectForecaster(nn.Module):
 
     def _make_closed_form(self, linear: str | None, maps: int) -> None:
         """Register what is solved for, not trained (but for a learned W)."""
-        start = torch.zeros((maps,) * (maps > 1) + (self.context, self.horizon))
+        own = [maps] if linear == "ridge" and maps > 1 else []
+        start = torch.zeros(*own, self.context, self.horizon)
         if linear == "learned":
             self.linear = nn.Parameter(start)
         else:

@@ -8,13 +8,14 @@ Forecasting Models, arXiv:2403.14587 (closed-form linear forecasters). Blocked v
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-N_SEGMENTS = 6
+from tsrec.layers.segments import FOLDS, N_SEGMENTS
+
 PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, math.inf)
 # Blocked folds are few and differ in season, so their verdict on the penalty is noisy: a decade away from the usual
 # value must pay by 1 % of the error. The usual value goes with coefficients per independent window, as the noise of
@@ -24,11 +25,8 @@ _USUAL, _USUAL_SHAPED, _LEAST_SHAPED, _PER_DECADE, _INFINITE = 0.6, 4.0, 3.0, 0.
 # How dear it may be to depart from the map of all variables, relative to departing from the prior: 100 for variables
 # of a kind, 0.01 for those that have nothing in common.
 _DEPARTURES = (0.01, 1.0, 100.0)
+_EXACT = 1e-6
 _TINY = torch.finfo(torch.float64).tiny
-# Fold: segments to train on, segments to validate on. The targets of segment 1 straddle the first border, those of 3
-# the second, those of 5 both, which leaves 5 to the last solve.
-_FOLDS = (((0,), (2, 3)), ((0, 1, 2), (4,)))
-_BORDERS = (3 / 4, 7 / 8)
 
 
 class Root(Protocol):
@@ -49,7 +47,7 @@ class RidgeMap(NamedTuple):
     weight : Tensor of shape (L, H) or (V, L, H), float32
         Map from all windows; of each variable where these have their own.
     penalty : float
-        As chosen, relative to the mean square of a feature; infinity means the prior map itself.
+        Of the map of all, as chosen, relative to the mean square of a feature; infinity means the prior map itself.
     prior : int
         Which of the priors it is shrunk towards.
     errors : Tensor of shape (F, P), float64
@@ -58,6 +56,10 @@ class RidgeMap(NamedTuple):
         Each usable fold's map at the chosen penalty, from its training segments only.
     fold_segments : list of tuple of int
         The segments each of them has not seen.
+    scarcity : float
+        Coefficients per independent window, L H / n.
+    departure : float or None
+        How dear it was for variables to depart from the map of all, relative to the usual penalty; None: they share it.
     """
 
     weight: Tensor
@@ -66,6 +68,8 @@ class RidgeMap(NamedTuple):
     errors: Tensor
     fold_weights: list[Tensor]
     fold_segments: list[tuple[int, ...]]
+    scarcity: float
+    departure: float | None = None
 
 
 class RidgeStatistics:
@@ -95,7 +99,7 @@ class RidgeStatistics:
         target : Tensor of shape (B, H)
             Normalised targets, finite.
         segment : int
-            As given by :func:`time_segments`.
+            As given by :func:`tsrec.layers.segments.time_segments`.
         weight : Tensor of shape (B,), optional
             Non-negative weight of each window.
         """
@@ -113,56 +117,6 @@ class _Sums(NamedTuple):
     cross: Tensor
     square: float
     weight: float
-
-
-def time_segments(times: Tensor, horizon: int, series: Tensor | None = None) -> Tensor:
-    """Cut windows into segments, of which two expanding folds are made (3/4 then 1/8, 7/8 then 1/8).
-
-    Parameters
-    ----------
-    times : Tensor of int64, shape (n,)
-        Step of each window's first target, on any one clock; steps before the end of its own series are a good clock
-        for series that end at different times.
-    horizon : int
-        H; windows whose target reaches over a border are not trained on before it.
-    series : Tensor of int64, shape (n,), optional
-        With eight series or more whose windows are all so close in time that no fold is left, folds hold out series
-        instead.
-
-    Returns
-    -------
-    Tensor of int64, shape (n,)
-        Values 0 to 4 in order of time; 5 for windows that lie across both borders.
-
-    Examples
-    --------
-    >>> time_segments(torch.arange(16), 2).tolist()
-    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 4]
-    """
-    n = len(times)
-    if n == 0:
-        return torch.zeros(0, dtype=torch.int64)
-    ordered = times.sort().values
-    first, second = (int(ordered[min(int(share * n), n - 1)]) for share in _BORDERS)
-    segments = torch.full_like(times, 4)
-    segments[times < second] = 3
-    segments[times + horizon <= second] = 2
-    segments[(times < first) & (times + horizon <= second)] = 1
-    segments[(times < first) & (times + horizon > second)] = 5
-    segments[times + horizon <= first] = 0
-    trainable = int((segments == 0).sum())
-    if trainable < n / 8 and series is not None and len(series.unique()) >= 8:
-        return _series_segments(series)
-    return segments
-
-
-def _series_segments(series: Tensor) -> Tensor:
-    """Hold out every eighth series, then another eighth; the order of series means nothing, so spread them."""
-    rank = torch.unique(series, return_inverse=True)[1] % 8
-    segments = torch.zeros_like(series)
-    segments[rank == 3] = 2
-    segments[rank == 7] = 4
-    return segments
 
 
 def solve_ridge(
@@ -198,15 +152,14 @@ def solve_ridge(
     context, horizon = statistics.cross.shape[1:]
     starts = _starts(prior, context, horizon)
     folds = []
-    for trained, held_out in _FOLDS:
+    for trained, held_out in FOLDS:
         sums = _pooled(statistics, trained), _pooled(statistics, held_out)
         if all(part.weight > 0 for part in sums):
             folds.append((*sums, held_out))
     errors = torch.zeros(0, len(starts), len(penalties), dtype=torch.float64)
-    first, penalty = 0, math.inf
+    first, penalty, scarcity = 0, math.inf, _scarcity(statistics)
     if folds:
         errors = torch.stack([_errors(train, unseen, penalties, starts, root) for train, unseen, _ in folds])
-        scarcity = _scarcity(statistics)
         usual = _usual(scarcity, shaped=root is not None)
         first, second = _choose(errors, penalties, scarcity, usual)
         penalty = penalties[second]
@@ -217,20 +170,23 @@ def solve_ridge(
         errors[:, first],
         [_solved(train, [penalty], starts[first], root)[0].float() for train, _, _ in folds],
         [segments for _, _, segments in folds],
+        scarcity,
     )
 
 
-def solve_own(apart: Iterable[RidgeStatistics], shared: RidgeMap, *, root: Root | None = None) -> RidgeMap:
+def solve_own(
+    apart: Sequence[Callable[[], RidgeStatistics]], shared: RidgeMap, *, root: Root | None = None
+) -> RidgeMap:
     """Give each variable a map of its own, shrunk to that of all, if that is better on the folds.
 
     Candidates for the penalty are the usual one for as many windows times 0.01, 1 and 100. That with the lowest mean
     log error over folds and variables, plus 1 % for each decade below the dearest, counts for all variables: for each
-    alone the folds are too few.
+    alone the folds are too few. No variable has more say than half or twice the error.
 
     Parameters
     ----------
-    apart : iterable of RidgeStatistics
-        Of each variable alone, units and segments as those of ``shared``.
+    apart : sequence of callable
+        For each variable, what gives the statistics of its windows alone, in units and segments of ``shared``.
     shared : RidgeMap
         From all of them.
     root : Root, optional
@@ -241,28 +197,45 @@ def solve_own(apart: Iterable[RidgeStatistics], shared: RidgeMap, *, root: Root 
     RidgeMap
         With maps (V, L, H), or ``shared`` itself. ``penalty``, ``prior`` and ``errors`` are those of ``shared``.
     """
-    folds = [fold for fold in _FOLDS if fold[1] in shared.fold_segments]
-    starts = [weight.double() for weight in shared.fold_weights]
-    gains, everything, usual, candidates = [], [], [], []
-    for statistics in apart if folds else ():
-        usual.append(_usual(_scarcity(statistics), shaped=root is not None))
-        penalties = [factor * usual[-1] for factor in _DEPARTURES]
+    folds = [fold for fold in FOLDS if fold[1] in shared.fold_segments]
+    usual = _usual(len(apart) * shared.scarcity, shaped=root is not None)
+    penalties = [max(factor * usual, PENALTIES[0]) for factor in _DEPARTURES]
+    gains, everything, candidates = [], [], []
+    for statistics in (summed() for summed in apart if folds):
         everything.append(_pooled(statistics, range(N_SEGMENTS)))
-        for (trained, held_out), start in zip(folds, starts, strict=True):
-            maps, unseen = _solved(_pooled(statistics, trained), penalties, start, root), _pooled(statistics, held_out)
-            squares = torch.stack([_square(weight, unseen) for weight in (start, *maps)]).clamp_min(_TINY).log()
-            gains.append(squares - squares[0])
-            candidates.append([weight.float() for weight in maps])
-    handicap = torch.tensor([0.0, *(_PER_DECADE * math.log10(_DEPARTURES[-1] / factor) for factor in _DEPARTURES)])
-    best = int((torch.stack(gains).mean(0) + handicap).argmin()) - 1 if gains else -1
-    if best < 0:
+        for (trained, held_out), weight in zip(folds, shared.fold_weights, strict=True):
+            train, unseen, start = _pooled(statistics, trained), _pooled(statistics, held_out), weight.double()
+            maps = _solved(train, penalties, start, root)
+            candidates.append([one.float() for one in maps])
+            if min(train.weight, unseen.weight, unseen.square) > 0:
+                gains.append(_gains([start, *maps], unseen))
+    best = _best_departure(gains)
+    if best is None:
         return shared
     start = shared.weight.double()
-    own = [_solved(sums, [_DEPARTURES[best] * u], start, root)[0] for sums, u in zip(everything, usual, strict=True)]
-    fold_weights = [
-        torch.stack([maps[best] for maps in candidates[number :: len(folds)]]) for number in range(len(folds))
-    ]
-    return shared._replace(weight=torch.stack(own).float(), fold_weights=fold_weights)
+    own = [_solved(sums, [penalties[best]], start, root)[0] for sums in everything]
+    return shared._replace(
+        weight=torch.stack(own).float(),
+        fold_weights=[
+            torch.stack([maps[best] for maps in candidates[number :: len(folds)]]) for number in range(len(folds))
+        ],
+        departure=_DEPARTURES[best],
+    )
+
+
+def _gains(maps: Sequence[Tensor], held_out: _Sums) -> Tensor:
+    """Log errors of maps, relative to the first; what is next to exact counts as a thousandth of the spread."""
+    squares = torch.stack([_square(one, held_out) for one in maps]).clamp_min(_EXACT * held_out.square).log()
+    return (squares - squares[0]).clamp(-math.log(2), math.log(2))
+
+
+def _best_departure(gains: Sequence[Tensor]) -> int | None:
+    """Number of the candidate that did best on the folds; None where that is the map of all."""
+    if not gains:
+        return None
+    handicap = [0.0, *(_PER_DECADE * math.log10(_DEPARTURES[-1] / factor) for factor in _DEPARTURES)]
+    best = int((torch.stack(list(gains)).mean(0) + torch.tensor(handicap)).argmin())
+    return best - 1 if best else None
 
 
 def mapped(z: Tensor, weight: Tensor, variable: Tensor | None = None) -> Tensor:
@@ -288,7 +261,7 @@ def mapped(z: Tensor, weight: Tensor, variable: Tensor | None = None) -> Tensor:
         return z @ weight
     if variable is None:
         raise ValueError("variable: found None. Each variable has a map of its own; say which one each window is of.")
-    answer = z.new_empty(len(z), weight.shape[2])
+    answer = z.new_full((len(z), weight.shape[2]), math.nan)
     for number, own in enumerate(weight):
         rows = variable == number
         answer[rows] = z[rows] @ own

@@ -83,16 +83,15 @@ class SeasonalRoot:
     Parameters
     ----------
     context, season : int
-        L, and the period in steps; F is the identity where that does not fit twice.
+        L, and the period in steps, which fits in twice.
 
     Examples
     --------
-    >>> SeasonalRoot(5, 1).times(torch.ones(5, 1)).flatten().tolist()
-    [1.0, 1.0, 1.0, 1.0, 1.0]
+    >>> [round(value, 1) for value in SeasonalRoot(6, 2).times(torch.ones(6, 1).double()).flatten().tolist()]
+    [9.2, 9.4, 9.5, 9.7, 9.9, 10.0]
     """
 
     def __init__(self, context: int, season: int) -> None:
-        self._shaped = season >= 2 and 2 * season <= context
         self._phase = torch.arange(context) % season
         self._lags = self._phase.bincount().double()[:, None]
         age = torch.arange(context - 1, -1, -1, dtype=torch.float64)
@@ -100,11 +99,11 @@ class SeasonalRoot:
 
     def times(self, x: Tensor) -> Tensor:
         """F x, for x of shape (L, n), float64."""
-        return self._decay * self._raised(x) if self._shaped else x
+        return self._decay * self._raised(x)
 
     def transposed_times(self, x: Tensor) -> Tensor:
         """F' x, for x of shape (L, n), float64."""
-        return self._raised(self._decay * x) if self._shaped else x
+        return self._raised(self._decay * x)
 
     def _raised(self, x: Tensor) -> Tensor:
         """x with its phase means raised; this factor is symmetric."""

@@ -9,7 +9,11 @@ from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
+from tsrec.estimators._read import like_fitted
 from tsrec.frames import Panel, read_panel, stacked_index, variable_names
+
+# Grids whose steps are numbered, not placed on a calendar.
+_NUMBERED = ("position", "integer", "delta")
 
 
 def backtest(
@@ -76,16 +80,22 @@ def backtest(
     cutoffs = _cutoffs(panel, horizon, horizon if step is None else int(step), n_windows)
     if X is not None:
         check_consistent_length(y, X)
-    elif hasattr(forecaster, "panel_") and forecaster.panel_.n_covariates:
+    learned = getattr(forecaster, "panel_", None)
+    if learned is not None and (X is None) != (learned.n_covariates == 0):
         raise ValueError(
-            f"X: found None, but the forecaster was fitted with {forecaster.panel_.n_covariates} covariate(s). Give "
-            "them with the rows of y, or a forecaster that is not fitted."
+            f"X: found {'None' if X is None else 'covariates'}, but the forecaster was fitted with "
+            f"{learned.n_covariates or 'none'}. Give what it was fitted with, or a forecaster that is not fitted."
         )
     if refit:
         answers, levels = _with_refits(forecaster, panel, y, X, cutoffs)
+        return _table(panel, cutoffs, answers[:, :horizon], levels, horizon)
+    if _trained_before(forecaster, panel, cutoffs):
+        # Its columns, in its order.
+        y = like_fitted(forecaster, y, where="y")
+        panel = read_panel(y, freq=forecaster.freq)
     else:
-        fitted = _fitted_before(forecaster, panel, y, X, cutoffs)
-        answers, levels = fitted.predict_cutoffs(y, cutoffs, X), fitted.levels_
+        forecaster = _fit_before(clone(forecaster), panel, y, X, cutoffs)
+    answers, levels = forecaster.predict_cutoffs(y, cutoffs, X), forecaster.levels_
     return _table(panel, cutoffs, answers[:, :horizon], levels, horizon)
 
 
@@ -117,10 +127,10 @@ def _cutoffs(panel: Panel, horizon: int, step: int, n_windows: int | None) -> np
 def _warn_of_short(panel: Panel, fitting: np.ndarray, n_windows: int) -> None:
     assert panel.ids is not None
     fewer, none = ((fitting > 0) & (fitting < n_windows)).sum(), (fitting == 0).sum()
-    first = panel.ids[int(fitting.argmin())]
+    first = int(panel.lengths.argmin())
     warnings.warn(
         f"y: {fewer + none} of {panel.n_series} series are too short for {n_windows} cut-offs; {fewer} get fewer, "
-        f"{none} none. The shortest is {first!r}.",
+        f"{none} none. The shortest is {panel.ids[first]!r} with {panel.lengths[first]} rows.",
         stacklevel=4,
     )
 
@@ -128,12 +138,6 @@ def _warn_of_short(panel: Panel, fitting: np.ndarray, n_windows: int) -> None:
 def _earliest(panel: Panel, cutoffs: np.ndarray) -> int:
     """Step of the grid at which the first cut-off stands."""
     return int((panel.starts[cutoffs[:, 0]] + cutoffs[:, 1] * panel.grid.step).min())
-
-
-def _fitted_before(forecaster: Any, panel: Panel, y: Any, X: Any, cutoffs: np.ndarray) -> Any:
-    if _trained_before(forecaster, panel, cutoffs):
-        return forecaster
-    return _fit_before(clone(forecaster), panel, y, X, cutoffs)
 
 
 def _trained_before(forecaster: Any, panel: Panel, cutoffs: np.ndarray) -> bool:
@@ -154,7 +158,7 @@ def _fit_before(forecaster: Any, panel: Panel, y: Any, X: Any, cutoffs: np.ndarr
     of another. Steps that are only numbered (no index, whole numbers, durations) are no common time.
     """
     lengths = panel.lengths.copy()
-    if panel.grid.kind in ("position", "integer", "delta"):
+    if panel.grid.kind in _NUMBERED:
         np.minimum.at(lengths, cutoffs[:, 0], cutoffs[:, 1])
     else:
         lengths = np.clip(-((panel.starts - _earliest(panel, cutoffs)) // panel.grid.step), 0, lengths)
@@ -183,12 +187,18 @@ def _rows_of(container: Any, rows: np.ndarray) -> Any:
 
 
 def _with_refits(forecaster: Any, panel: Panel, y: Any, X: Any, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Answers with a fit before each cut-off; the k-th from the last of every series share one."""
-    counts = np.bincount(cutoffs[:, 0], minlength=panel.n_series)
-    back = np.repeat(np.cumsum(counts), counts) - np.arange(len(cutoffs))
+    """Answers with a fit before each cut-off; series share it where they have cut-offs at the same time.
+
+    Steps that are only numbered are no common time: there the k-th from the last of every series share one.
+    """
+    if panel.grid.kind in _NUMBERED:
+        counts = np.bincount(cutoffs[:, 0], minlength=panel.n_series)
+        turns = np.arange(len(cutoffs)) - np.repeat(np.cumsum(counts), counts)
+    else:
+        turns = panel.starts[cutoffs[:, 0]] + cutoffs[:, 1] * panel.grid.step
     answers: dict[int, np.ndarray] = {}
-    for turn in range(counts.max(), 0, -1):
-        chosen = np.flatnonzero(back == turn)
+    for turn in np.unique(turns):
+        chosen = np.flatnonzero(turns == turn)
         fitted = _fit_before(clone(forecaster), panel, y, X, cutoffs[chosen])
         answers.update(zip(chosen.tolist(), fitted.predict_cutoffs(y, cutoffs[chosen], X), strict=True))
     return np.stack([answers[row] for row in range(len(cutoffs))]), fitted.levels_
