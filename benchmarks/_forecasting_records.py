@@ -116,27 +116,33 @@ def _holdout_tables(records: list[Record]) -> str:
             model: {name: [one for one in runs if one["set"] == name and "mase" in one] for name in sets}
             for (model,), runs in by_model.items()
         }
-        reference = {name: _mean(runs, "mase") for name, runs in cells.get("SeasonalNaive", {}).items() if runs}
+        naive, ours = (_means(cells.get(name, {}), "mase") for name in ("SeasonalNaive", "Auto"))
         for key, digits in (("smape", 2), ("mase", 3), ("seconds", 1)):
             head = ["model", *sets, "seeds"]
             if key == "mase":
-                head += ["geometric mean", "sets", "to SeasonalNaive, same sets"]
+                head += ["geometric mean", "sets", "to SeasonalNaive, same sets", "to Auto, same sets"]
             rows = []
             for model, found in cells.items():
                 row = [model, *[f"{_mean(runs, key):.{digits}f}" if runs else "-" for runs in found.values()]]
                 row.append(_seeds(by_model[(model,)]))
                 if key == "mase":
-                    row += _geometric({name: _mean(runs, key) for name, runs in found.items() if runs}, reference)
+                    row += _geometric(_means(found, key), naive, ours)
                 rows.append(row)
             shown.append(f"### Hold-out sets, {part}: {key}\n\n" + _markdown(head, rows))
     return "\n\n".join(shown)
 
 
-def _geometric(values: dict[str, float], reference: dict[str, float]) -> list[str]:
-    """Geometric mean of a model over its sets, their number, and the mean relative to another on the same sets."""
-    common = [name for name in values if name in reference]
-    relative = _geometric_mean([values[name] / reference[name] for name in common])
-    return [f"{_geometric_mean(values.values()):.3f}", str(len(values)), f"{relative:.3f}"]
+def _means(found: dict[str, list[Record]], key: str) -> dict[str, float]:
+    return {name: _mean(runs, key) for name, runs in found.items() if runs}
+
+
+def _geometric(values: dict[str, float], *references: dict[str, float]) -> list[str]:
+    """Geometric mean of a model over its sets, their number, and the means relative to others on the same sets."""
+    relative = [
+        _geometric_mean([value / reference[name] for name, value in values.items() if name in reference])
+        for reference in references
+    ]
+    return [f"{_geometric_mean(values.values()):.3f}", str(len(values)), *(f"{one:.3f}" for one in relative)]
 
 
 def _geometric_mean(values: Iterable[float]) -> float:
