@@ -60,19 +60,10 @@ def window_table(
     weights : callable, optional
         From the rows where contexts end, an int array of shape (n,), to weights of shape (n, n_channels).
     """
-    room = panel.lengths - horizon
-    missing = np.where(room < 1, horizon, 0)
-    first = np.where(room < 1, 1, np.minimum(context, np.maximum(room // 2, 1)))
-    last = np.where(room < 1, panel.lengths - 1, room)
+    missing = np.where(panel.lengths - horizon < 1, horizon, 0)
+    first = _first_positions(panel, context, horizon)
+    series, position = _positions(panel, first, horizon, values.shape[1], recent)
     values, features, offsets = _lengthened(panel, values, features, missing)
-    counts = np.maximum(last - first + 1, 0)
-    if recent is not None:
-        counts = np.minimum(counts, recent)
-    stride = max(-(-int(counts.sum()) * values.shape[1] // MAX_WINDOWS), 1)
-    counts = -(-counts // stride)
-    series = np.repeat(np.arange(panel.n_series), counts)
-    turn = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    position = last[series] - turn * stride
     rows = offsets[series] + position
     observed = _has_target(values, rows, horizon)
     channel, which = np.nonzero(observed.T)
@@ -97,6 +88,28 @@ def window_table(
     )
     times = position[which] - panel.lengths[series[which]]
     return WindowTable(windows, torch.from_numpy(series[which]), torch.from_numpy(times))
+
+
+def _first_positions(panel: Panel, context: int, horizon: int) -> np.ndarray:
+    """Step of the first target of each series: after a whole context, or after half of what there is."""
+    room = panel.lengths - horizon
+    return np.where(room < 1, 1, np.minimum(context, np.maximum(room // 2, 1)))
+
+
+def _positions(
+    panel: Panel, first: np.ndarray, horizon: int, n_channels: int, recent: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Series and step of the first target of each window, the latest windows of a series first."""
+    room = panel.lengths - horizon
+    last = np.where(room < 1, panel.lengths - 1, room)
+    counts = np.maximum(last - first + 1, 0)
+    if recent is not None:
+        counts = np.minimum(counts, recent)
+    stride = max(-(-int(counts.sum()) * n_channels // MAX_WINDOWS), 1)
+    counts = -(-counts // stride)
+    series = np.repeat(np.arange(panel.n_series), counts)
+    turn = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return series, last[series] - turn * stride
 
 
 def _lengthened(
