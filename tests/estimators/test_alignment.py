@@ -30,7 +30,7 @@ def test_update_checks_the_index_of_covariates(naive):
     for other in (X[70:75], X[60:65][::-1]):
         with pytest.raises(ValueError, match="X: its index differs from that of y"):
             naive.update(other, A[60:65])
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+    with pytest.raises(ValueError, match="X: it has 1 rows, y has 5"):
         naive.update(X[60:61], A[60:65])
     assert len(naive.update(X[60:65], A[60:65]).panel_.covariates) == 65
 

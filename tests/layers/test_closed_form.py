@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tsrec.layers.closed_form import fit_closed_form, fit_shrink, thinned_chunks
+from tsrec.layers.closed_form import fit_closed_form, fit_shrink, fit_spread, thinned_chunks
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.lssl import LSSLStack
 from tsrec.layers.seasonal import seasonal_map
@@ -119,3 +119,36 @@ def test_thinned_windows_count_for_those_left_out(monkeypatch):
     kept = [batch for _, batch in thinned_chunks(windows, torch.zeros(n, dtype=torch.int64))()]
     assert sum(len(batch.context) for batch in kept) <= 100
     assert sum(float(batch.weight.sum()) for batch in kept) == pytest.approx(n, rel=0.05)
+
+
+def test_windows_that_saw_little_have_a_factor_of_their_own_and_no_say_in_the_offsets():
+    alone, both = linear(levels=(0.1, 0.9)), linear(levels=(0.1, 0.9))
+    windows, _ = cut(noisy_wave(600), batch_size=4096)
+    batch = next(windows.epoch(make_generator(0)))
+    whole = batch._replace(mask=torch.ones_like(batch.context, dtype=torch.bool))
+    little = batch._replace(
+        mask=torch.arange(L).expand_as(batch.context) >= L - 3,
+        target=batch.target + 5 * torch.randn(batch.target.shape, generator=make_generator(1)),
+    )
+    fit_spread(alone, [whole])
+    fit_spread(both, [whole, little])
+    torch.testing.assert_close(both.offsets, alone.offsets)
+    assert alone.unsure == 1
+    assert 1.5 < both.unsure <= 4
+
+    def width(net, part):
+        quantiles = net(part.context, part.mask)[1]
+        return quantiles[..., 1] - quantiles[..., 0]
+
+    torch.testing.assert_close(width(both, whole), width(alone, whole))
+    torch.testing.assert_close(width(both, little), both.unsure * width(alone, little))
+
+
+def test_where_all_windows_saw_little_they_tell_the_spread():
+    net = linear(levels=(0.1, 0.9))
+    windows, _ = cut(noisy_wave(600), batch_size=4096)
+    batch = next(windows.epoch(make_generator(0)))
+    before = net.offsets.clone()
+    fit_spread(net, [batch._replace(mask=torch.arange(L).expand_as(batch.context) >= L - 3)])
+    assert net.unsure == 1
+    assert not torch.equal(net.offsets, before)

@@ -145,6 +145,8 @@ def test_other_objects_are_refused_by_name():
 
     with pytest.raises(TypeError, match="found a LinearRegression"):
         backtest(LinearRegression(), Y)
+    with pytest.raises(TypeError, match="found the class LSSLForecaster"):
+        backtest(LSSLForecaster, Y)
 
 
 def test_series_named_by_several_levels():
@@ -193,9 +195,9 @@ def test_default_windows_do_not_hang_on_a_series_without_room():
 def test_covariates_that_were_learned_are_asked_for():
     X = pd.DataFrame({"promo": RNG.normal(size=120)}, index=INDEX)
     fitted = clone(LSSL).fit(X, Y["b"])
-    with pytest.raises(ValueError, match="X: found None, but the forecaster was fitted with 1"):
+    with pytest.raises(ValueError, match=r"X: found None, but the forecaster was fitted with 1 covariates\. Give X="):
         backtest(fitted, Y["b"])
-    with pytest.raises(ValueError, match="X: found covariates, but the forecaster was fitted with none"):
+    with pytest.raises(ValueError, match="X: found covariates, but the forecaster was fitted with no covariates"):
         backtest(clone(LSSL).fit(Y["b"]), Y["b"], X=X)
     with pytest.raises(TypeError, match="positional"):
         backtest(fitted, X, Y["b"])
@@ -218,3 +220,11 @@ def test_columns_in_another_order_keep_their_forecasts():
     fitted = clone(NAIVE).fit(Y.iloc[:100])
     table = backtest(fitted, Y[["b", "a"]].assign(c=1.0), n_windows=2)
     pd.testing.assert_frame_equal(table, backtest(fitted, Y, n_windows=2))
+
+
+def test_covariates_of_other_rows_are_refused():
+    X = pd.DataFrame({"promo": RNG.normal(size=120)}, index=INDEX)
+    with pytest.raises(ValueError, match=r"X: it has 110 rows, y has 120.*belong to predict"):
+        backtest(LSSL, Y["b"], X=X.iloc[:110])
+    with pytest.raises(ValueError, match=r"X: it has 120 rows, y has 110.*belong to predict"):
+        clone(LSSL).fit(X, Y["b"].iloc[:110])

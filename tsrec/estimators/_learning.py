@@ -193,7 +193,7 @@ class Learner:
             again = self._module()
             self._train(_numbered("refit", number), again, self.windows, None, self.forecaster.n_epochs_)
             if isinstance(again, DirectForecaster) and isinstance(measured, DirectForecaster):
-                for name in ("offsets", "spread_share"):
+                for name in ("offsets", "spread_share", "unsure"):
                     getattr(again, name).copy_(getattr(measured, name))
             members.append(again)
             self._keep(members)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from tsrec.estimators._request import check_level_names, has_time
@@ -126,6 +126,15 @@ def like_fitted(estimator: Any, y: Any, *, where: str) -> Any:
     return y
 
 
+def check_rows(target: Any, part: Any, name: str, where: str = "y") -> None:
+    """Refuse covariates that do not have a row for each row of the target."""
+    if len(target) != len(part):
+        raise ValueError(
+            f"{name}: it has {len(part)} rows, {where} has {len(target)}. Give the same rows of both; rows of {name} "
+            "that are still to come belong to predict."
+        )
+
+
 def assemble(
     target: Any,
     covariates: Any,
@@ -160,8 +169,8 @@ def common_index(target: Any, covariates: Any, past: Any = None, *, where: str =
         If y has a time index and X has none or another one.
     """
     found = [(part, name) for part, name in ((target, where), (covariates, "X"), (past, "past")) if part is not None]
-    for part, _ in found[1:]:
-        check_consistent_length(target, part)
+    for part, name in found[1:]:
+        check_rows(target, part, name, where)
     timed = [(part.index, name) for part, name in found if has_time(part)]
     for part, name in found[1:]:
         if has_time(target) and not has_time(part):

@@ -26,6 +26,7 @@ _ENOUGH_RESIDUALS = 200
 # Multiplications of the Gram matrix, less than a second of one core.
 _MAX_PRODUCTS = 1.5e10
 _MAX_RESIDUALS = 8192
+_ENOUGH_WINDOWS, _MOST_UNSURE = 20, 4.0
 _SHARES = 21
 _LEAST_GAIN = 0.01
 _SPREAD_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -115,7 +116,7 @@ def fit_closed_form(
         apart = [partial(_sums, module, partial(chunks, variable), guess) for variable in range(module.maps)]
         solution = solve_own(apart, solution, root=root)
     module.linear = solution.weight.to(module.linear)
-    _set_spread(module, _unseen_residuals(module, chunks, solution))
+    _set_spread(module, *_unseen_residuals(module, chunks, solution))
     return solution
 
 
@@ -172,14 +173,15 @@ def fit_spread(module: DirectForecaster, batches: Iterable[Batch]) -> None:
     batches : iterable of Batch
         Windows it was not trained on, on the module's device.
     """
-    kept = []
+    kept, known = [], []
     for batch in batches:
         assert batch.target is not None
         parts = module.parts(batch.context, batch.mask, batch.future, batch.variable)
         target = (batch.target - parts.window.loc) / parts.window.scale
-        kept.append((target - module.point(parts))[target.isfinite().any(1)])
+        kept.append(target - module.point(parts))
+        known.append(module.sees_enough(batch.context, batch.mask))
     if kept:
-        _set_spread(module, _thinned(torch.cat(kept)))
+        _set_spread(module, torch.cat(kept), torch.cat(known))
     module.spread_share.zero_()
 
 
@@ -258,32 +260,44 @@ def _normalised(module: DirectForecaster, batch: Batch) -> tuple[Normalised, Ten
     return window, (batch.target - window.loc) / window.scale
 
 
-def _unseen_residuals(module: DirectForecaster, chunks: Chunks, solution: RidgeMap) -> Tensor:
-    """Residuals (n, H) of each fold's map on its held-out segments; of the map itself where there is no fold."""
+def _unseen_residuals(module: DirectForecaster, chunks: Chunks, solution: RidgeMap) -> tuple[Tensor, Tensor]:
+    """Residuals (n, H) of each fold's map on its held-out segments; of the map itself where there is no fold.
+
+    Beside them, whether the windows saw enough.
+    """
     weights = {}
     for segments, weight in zip(solution.fold_segments, solution.fold_weights, strict=True):
         weights.update(dict.fromkeys(segments, weight))
-    kept = []
+    kept, known = [], []
     for segment, batch in chunks():
         if weights and segment not in weights:
             continue
         window, target = _normalised(module, batch)
         point = mapped(window.z, weights.get(segment, solution.weight).to(window.z), batch.variable)
-        kept.append((target - point)[target.isfinite().any(1)])
-    return _thinned(torch.cat(kept)) if kept else torch.zeros(0, module.horizon)
+        kept.append(target - point)
+        known.append(module.sees_enough(batch.context, batch.mask))
+    return (torch.cat(kept), torch.cat(known)) if kept else (torch.zeros(0, module.horizon), torch.zeros(0).bool())
 
 
-def _thinned(residuals: Tensor) -> Tensor:
-    return residuals[:: max(1, math.ceil(len(residuals) / _MAX_RESIDUALS))]
-
-
-def _set_spread(module: DirectForecaster, residuals: Tensor) -> None:
+def _set_spread(module: DirectForecaster, residuals: Tensor, enough: Tensor) -> None:
     """Write the offsets from residuals (n, H), centred on the point forecast; none leave the buffers as they are.
 
     Enough residuals give each step its own quantiles. Few give the normal ones of their root mean square: their own
     would be as narrow as the luck of a handful of windows.
+
+    The scale of a window of which little was seen says little of its errors, which may be ten times as large in its
+    units. Beside enough whole windows these have a factor of their own and no say in the offsets; a limit, since series
+    that are asked for a forecast have seen more than the first of their windows.
     """
-    if not module.levels or not bool(residuals.isfinite().any()):
+    observed = residuals.isfinite().any(1)
+    whole, partial_ = residuals[observed & enough], residuals[observed & ~enough]
+    if min(len(whole), len(partial_)) >= _ENOUGH_WINDOWS:
+        module.unsure.fill_(float((_size(partial_) / _size(whole).clamp_min(1e-6)).clamp(1.0, _MOST_UNSURE)))
+        residuals = whole
+    else:
+        residuals = residuals[observed]
+    residuals = residuals[:: max(1, math.ceil(len(residuals) / _MAX_RESIDUALS))]
+    if not module.levels or not len(residuals):
         return
     levels = torch.tensor((*module.levels, 0.5), dtype=residuals.dtype, device=residuals.device)
     if int((~residuals.isnan()).sum(0).min()) >= _ENOUGH_RESIDUALS:
@@ -294,3 +308,8 @@ def _set_spread(module: DirectForecaster, residuals: Tensor) -> None:
         size = torch.where(size > 0, size, size.mean()).sqrt().clamp_min(1e-6)
         quantiles = size[:, None] * torch.special.ndtri(levels[:-1])
     module.offsets.copy_(quantiles)
+
+
+def _size(residuals: Tensor) -> Tensor:
+    """What four of five residuals do not exceed."""
+    return residuals[:: max(1, math.ceil(len(residuals) / _MAX_RESIDUALS))].abs().nanquantile(0.8)

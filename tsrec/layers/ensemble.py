@@ -23,22 +23,14 @@ class MeanForecaster(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(
-        self,
-        context: Tensor,
-        mask: Tensor | None = None,
-        future: Tensor | None = None,
-        variable: Tensor | None = None,
+        self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None, variable: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return point (B, H) and quantiles (B, H, Q) in data units."""
         points, quantiles = zip(*(member(context, mask, future, variable) for member in self.members), strict=True)
         return torch.stack(points).mean(0), torch.stack(quantiles).mean(0)
 
     def components(
-        self,
-        context: Tensor,
-        mask: Tensor | None = None,
-        future: Tensor | None = None,
-        variable: Tensor | None = None,
+        self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None, variable: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Return the mean of each component (B, H)."""
         found: list[dict[str, Tensor]] = [

@@ -22,6 +22,7 @@ LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
 LOSSES = ("mse", "mae", "huber", "absolute")
 _MAX_LOG_FACTOR = 3.0
 _COVARIATE_WIDTH = 16
+_ENOUGH_SEEN = 0.8
 # The spread has one factor per side, which a part of the steps shows well enough.
 _PINBALL_STEPS = 12
 
@@ -96,6 +97,8 @@ class DirectForecaster(nn.Module):
         Share of the covariates' net that is used, 1 until set.
     spread_share : Tensor, scalar
         Share of the branch's say on the spread, 1 until set.
+    unsure : Tensor, scalar
+        How much wider the quantiles are of windows that have seen less than four fifths of their context.
     offsets : Tensor of shape (H, Q)
         Distance of each quantile from the median, at spread 0.
     fallback_loc, fallback_scale : Tensor, scalar
@@ -118,6 +121,7 @@ class DirectForecaster(nn.Module):
     shrink: Tensor
     covariate_share: Tensor
     spread_share: Tensor
+    unsure: Tensor
     offsets: Tensor
     probabilities: Tensor
     fallback_loc: Tensor
@@ -168,6 +172,7 @@ class DirectForecaster(nn.Module):
         self.register_buffer("shrink", torch.ones(()))
         self.register_buffer("covariate_share", torch.ones(()))
         self.register_buffer("spread_share", torch.ones(()))
+        self.register_buffer("unsure", torch.ones(()))
         normal = torch.special.ndtri(torch.tensor(self.levels, dtype=torch.float64)).float()
         self.register_buffer("offsets", normal.expand(self.horizon, -1).clone())
         self.register_buffer("probabilities", torch.tensor(self.levels))
@@ -180,11 +185,7 @@ class DirectForecaster(nn.Module):
         return 1 if self.linear is None or self.linear.ndim == 2 else len(self.linear)
 
     def forward(
-        self,
-        context: Tensor,
-        mask: Tensor | None = None,
-        future: Tensor | None = None,
-        variable: Tensor | None = None,
+        self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None, variable: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Forecast in data units.
 
@@ -208,7 +209,9 @@ class DirectForecaster(nn.Module):
         parts = self.parts(context, mask, future, variable)
         _, loc, scale = parts.window
         point = self.point(parts)
-        quantiles = self.quantiles(point, parts.log_spread * self.spread_share)
+        log_spread = parts.log_spread * self.spread_share
+        unsure = torch.where(self.sees_enough(context, mask), 0.0, self.unsure.log())
+        quantiles = self.quantiles(point, log_spread + unsure[:, None])
         return loc + scale * point, loc[..., None] + scale[..., None] * quantiles
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -250,11 +253,7 @@ class DirectForecaster(nn.Module):
         return parameter_groups(self)
 
     def components(
-        self,
-        context: Tensor,
-        mask: Tensor | None = None,
-        future: Tensor | None = None,
-        variable: Tensor | None = None,
+        self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None, variable: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Split the point forecast; the parts (B, H) sum to it, in data units.
 
@@ -278,11 +277,7 @@ class DirectForecaster(nn.Module):
         return found
 
     def parts(
-        self,
-        context: Tensor,
-        mask: Tensor | None = None,
-        future: Tensor | None = None,
-        variable: Tensor | None = None,
+        self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None, variable: Tensor | None = None
     ) -> Parts:
         """Compute what a forecast is made of; arguments as in :meth:`forward`."""
         window = self._normalise(context, mask)
@@ -345,6 +340,11 @@ class DirectForecaster(nn.Module):
         if self.loss in ("mae", "absolute"):
             return (point - target).abs()
         return huber_loss(point, target, reduction="none")
+
+    def sees_enough(self, context: Tensor, mask: Tensor | None) -> Tensor:
+        """Whether windows have seen four fifths of their context, bool (B,)."""
+        seen = torch.ones_like(context, dtype=torch.bool) if mask is None else mask
+        return seen.float().mean(1) >= _ENOUGH_SEEN
 
     def _normalise(self, context: Tensor, mask: Tensor | None) -> Normalised:
         return normalise(

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
-from tsrec.estimators._read import like_fitted
+from tsrec.estimators._read import check_rows, like_fitted
 from tsrec.frames import Panel, read_panel, stacked_index, variable_names
 
 # Grids whose steps are numbered, not placed on a calendar.
@@ -68,9 +67,9 @@ def backtest(
     >>> backtest(SeasonalNaiveForecaster(horizon=2), y, n_windows=3)["sales"].shape
     (6, 9)
     """
-    if not hasattr(forecaster, "predict_cutoffs"):
+    if isinstance(forecaster, type) or not hasattr(forecaster, "predict_cutoffs"):
         raise TypeError(
-            f"forecaster: found a {type(forecaster).__name__}. Give a forecaster of tsrec itself; of a search, its "
+            f"forecaster: found {_named(forecaster)}. Give a forecaster of tsrec itself; of a search, its "
             "best_estimator_; of a Pipeline, its last step with X transformed."
         )
     horizon = int(forecaster.horizon if horizon is None else horizon)
@@ -79,12 +78,13 @@ def backtest(
     panel = read_panel(y, freq=getattr(forecaster, "freq", None))
     cutoffs = _cutoffs(panel, horizon, horizon if step is None else int(step), n_windows)
     if X is not None:
-        check_consistent_length(y, X)
+        check_rows(y, X, "X")
     learned = getattr(forecaster, "panel_", None)
     if learned is not None and (X is None) != (learned.n_covariates == 0):
         raise ValueError(
             f"X: found {'None' if X is None else 'covariates'}, but the forecaster was fitted with "
-            f"{learned.n_covariates or 'none'}. Give what it was fitted with, or a forecaster that is not fitted."
+            f"{learned.n_covariates or 'no'} covariates. Give X=, rows of what it was fitted with, or a forecaster "
+            "that is not fitted."
         )
     if refit:
         answers, levels = _with_refits(forecaster, panel, y, X, cutoffs)
@@ -97,6 +97,10 @@ def backtest(
         forecaster = _fit_before(clone(forecaster), panel, y, X, cutoffs)
     answers, levels = forecaster.predict_cutoffs(y, cutoffs, X), forecaster.levels_
     return _table(panel, cutoffs, answers[:, :horizon], levels, horizon)
+
+
+def _named(found: Any) -> str:
+    return f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
 
 
 def _cutoffs(panel: Panel, horizon: int, step: int, n_windows: int | None) -> np.ndarray:
