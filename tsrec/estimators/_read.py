@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from tsrec.estimators._request import check_level_names, has_time
-from tsrec.frames import Form, Panel, TimeGrid, form_of, read_panel, to_numbers
+from tsrec.frames import Form, Panel, TimeGrid, check_rows, form_of, read_panel, to_numbers
 
 
 def read_fit(estimator: BaseEstimator, X: Any, y: Any, past: Any = None, static: Any = None) -> tuple[Panel, Form]:
@@ -124,15 +124,6 @@ def like_fitted(estimator: Any, y: Any, *, where: str) -> Any:
     if found != len(form.columns):
         raise ValueError(f"{where}: it has {found} columns, the fitted y {len(form.columns)}. Give the same columns.")
     return y
-
-
-def check_rows(target: Any, part: Any, name: str, where: str = "y") -> None:
-    """Refuse covariates that do not have a row for each row of the target."""
-    if len(target) != len(part):
-        raise ValueError(
-            f"{name}: it has {len(part)} rows, {where} has {len(target)}. Give the same rows of both; rows of {name} "
-            "that are still to come belong to predict."
-        )
 
 
 def assemble(

@@ -2,6 +2,7 @@
 
 from tsrec.frames.container import (
     Form,
+    check_rows,
     form_of,
     panel_index,
     read_index,
@@ -22,6 +23,7 @@ __all__ = [
     "Origins",
     "Panel",
     "TimeGrid",
+    "check_rows",
     "contexts",
     "form_of",
     "from_long",

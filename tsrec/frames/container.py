@@ -319,3 +319,25 @@ def variable_names(columns: pd.Index) -> list[Hashable]:
     list
     """
     return [0 if len(columns) == 1 and name is None else name for name in columns]
+
+
+def check_rows(target: Any, part: Any, name: str, where: str = "y") -> None:
+    """Refuse covariates that do not have a row for each row of the target.
+
+    Parameters
+    ----------
+    target, part : Series, DataFrame or array
+        The target, and what lies beside it.
+    name, where : str
+        What messages call the part and the target.
+
+    Raises
+    ------
+    ValueError
+        If they are not equally long.
+    """
+    if len(target) != len(part):
+        raise ValueError(
+            f"{name}: it has {len(part)} rows, {where} has {len(target)}. Give the same rows of both; rows of {name} "
+            "that are still to come belong to predict."
+        )

@@ -8,8 +8,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from tsrec.estimators._read import check_rows, like_fitted
-from tsrec.frames import Panel, read_panel, stacked_index, variable_names
+from tsrec.frames import Panel, check_rows, read_panel, stacked_index, variable_names
 
 # Grids whose steps are numbered, not placed on a calendar.
 _NUMBERED = ("position", "integer", "delta")
@@ -90,8 +89,9 @@ def backtest(
         answers, levels = _with_refits(forecaster, panel, y, X, cutoffs)
         return _table(panel, cutoffs, answers[:, :horizon], levels, horizon)
     if _trained_before(forecaster, panel, cutoffs):
-        # Its columns, in its order.
-        y = like_fitted(forecaster, y, where="y")
+        # Its columns, in its order; where one is missing, it says so itself.
+        if isinstance(y, pd.DataFrame) and set(forecaster.form_.columns) <= set(y.columns):
+            y = y[list(forecaster.form_.columns)]
         panel = read_panel(y, freq=forecaster.freq)
     else:
         forecaster = _fit_before(clone(forecaster), panel, y, X, cutoffs)
