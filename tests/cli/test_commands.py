@@ -68,6 +68,15 @@ def test_a_series_too_short_is_said_once_and_left_out(shops, write, tsrec_):
     assert "for each of 2 series" in answer.err
 
 
+def test_of_many_series_the_picture_shows_the_first(shops, write, tsrec_, tmp_path):
+    many = pd.concat([shops.head(20).assign(shop=f"s{number:02}") for number in range(14)])
+    flags = ["--id", "shop", "--time", "day", "--target", "sold", *FAST]
+    answer = tsrec_("forecast", write(many), *flags, "--plot", tmp_path / "p.png")
+    assert answer.status == 0, answer.err
+    assert "the picture shows the first 12 of 14 series" in answer.err
+    assert (tmp_path / "p.png").exists()
+
+
 def promotions(rows=80, ahead=6):
     """Sales that follow a promotion; the last rows are to be forecast."""
     days = pd.date_range("2024-01-01", periods=rows, freq="D").astype(str)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from tsrec import SeasonalNaiveForecaster
+from tsrec import LSSLForecaster, SeasonalNaiveForecaster
 
 INDEX = pd.date_range("2024-01-01", periods=90, freq="D", name="day")
 A = pd.Series(np.arange(90.0), INDEX, name="a")
@@ -202,3 +202,27 @@ def test_parameters_set_after_fit_wait_for_the_next_fit(naive):
     naive.fit(A).set_params(horizon=9, season=1)
     assert len(naive.predict()) == 5
     assert len(naive.fit(A).predict()) == 9
+
+
+def test_a_gap_in_the_covariates_to_come_is_said():
+    index = pd.date_range("2024-01-01", periods=60, freq="D")
+    X = pd.DataFrame({"promo": np.arange(60.0) % 7}, index)
+    y = pd.Series(np.arange(60.0) % 7, index)
+    fitted = LSSLForecaster(horizon=3, season=7, context=14, max_epochs=0).fit(X.iloc[:50], y.iloc[:50])
+    gap = X.iloc[50:53].copy()
+    gap.iloc[1] = np.nan
+    with pytest.warns(UserWarning, match="X: 1 values of the rows asked for are NaN"):
+        fitted.predict(gap)
+
+
+@pytest.mark.parametrize(
+    ("column", "mend"),
+    [
+        (pd.date_range("2024-01-01", periods=8), r"make it the index: frame\.set_index\('day'\)"),
+        (list("abcdefgh"), "pd.to_numeric"),
+    ],
+)
+def test_columns_that_are_no_numbers_are_refused_with_the_mend(column, mend):
+    frame = pd.DataFrame({"day": column, "y": np.arange(8.0)})
+    with pytest.raises(TypeError, match=mend):
+        LSSLForecaster(horizon=1).fit(frame)

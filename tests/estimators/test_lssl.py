@@ -179,7 +179,8 @@ def test_covariates_of_the_future_are_used():
     error = (fitted.predict(X.iloc[588:]) - y.iloc[588:]).abs().mean()
     assert error < 0.5
     unknown = X.iloc[588:] * np.nan
-    assert np.isfinite(fitted.predict(unknown)).all()
+    with pytest.warns(UserWarning, match="X: 24 values of the rows asked for are NaN"):
+        assert np.isfinite(fitted.predict(unknown)).all()
     assert "covariate effect" in fitted.predict_components(X.iloc[588:]).columns.get_level_values(1)
 
 

@@ -74,9 +74,15 @@ def write(table: pd.DataFrame, path: Path | None) -> None:
 
 def draw(forecaster: Any, X: Any, path: Path, coverage: list[float]) -> None:
     """Draw a forecast into a file."""
-    from tsrec.plotting import ForecastDisplay
+    from tsrec.plotting import MOST_TRACKS, ForecastDisplay
 
-    display = ForecastDisplay.from_estimator(forecaster, X, coverage=tuple(sorted(coverage)))
+    series = None
+    names, variables = forecaster.panel_.ids, forecaster.panel_.n_channels
+    shown = max(MOST_TRACKS // variables, 1)
+    if names is not None and len(names) > shown:
+        series = list(names[:shown])
+        note(f"note: the picture shows the first {shown} of {len(names)} series")
+    display = ForecastDisplay.from_estimator(forecaster, X, coverage=tuple(sorted(coverage)), series=series)
     path.parent.mkdir(parents=True, exist_ok=True)
     display.figure_.savefig(path, dpi=120, bbox_inches="tight")
     print(f"drew {path}")

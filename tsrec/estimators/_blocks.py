@@ -89,6 +89,9 @@ def _put_future(longer: Panel, history: Panel, request: Request, beyond: np.ndar
     rows = longer.offsets[:-1][local] + request.positions[beyond]
     if request.covariates is not None:
         longer.covariates[rows] = request.covariates[beyond]
+        holes = int(np.isnan(request.covariates[beyond]).sum())
+        if holes:
+            warn_user(f"X: {holes} values of the rows asked for are NaN and count as missing.")
     ahead = request.positions[beyond] - history.lengths[local]
     furthest = np.zeros(longer.n_series, dtype=np.int64)
     np.maximum.at(furthest, local, ahead + 1)

@@ -101,10 +101,13 @@ def to_numbers(y: Any, *, where: str) -> np.ndarray:
 def _check_numeric(frame: pd.DataFrame, where: str) -> None:
     for position, dtype in enumerate(frame.dtypes):
         if not (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)):
-            raise TypeError(
-                f"{where}: column {frame.columns[position]!r} holds {dtype}, not numbers. Drop it, or encode it first "
-                "(for example pd.get_dummies or astype(float))."
-            )
+            name = frame.columns[position]
+            mend = "Drop it, or encode it first (for example pd.get_dummies or astype(float))."
+            if pd.api.types.is_datetime64_any_dtype(dtype):
+                mend = f"If it is the time of the rows, make it the index: frame.set_index({name!r})."
+            elif pd.api.types.is_object_dtype(dtype) or pd.api.types.is_string_dtype(dtype):
+                mend += " Numbers written as text: pd.to_numeric(column, errors='coerce')."
+            raise TypeError(f"{where}: column {name!r} holds {dtype}, not numbers. {mend}")
         if pd.api.types.is_complex_dtype(dtype):
             raise ValueError(
                 f"{where}: Complex data not supported (column {frame.columns[position]!r}). Give real columns."

@@ -3,12 +3,13 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-_HOME = {"ForecastDisplay": "tsrec.plotting._forecast"}
+_HOME = {"ForecastDisplay": "tsrec.plotting._forecast", "MOST_TRACKS": "tsrec.plotting._tracks"}
 
-__all__ = ["ForecastDisplay"]
+__all__ = ["MOST_TRACKS", "ForecastDisplay"]
 
 if TYPE_CHECKING:
     from tsrec.plotting._forecast import ForecastDisplay
+    from tsrec.plotting._tracks import MOST_TRACKS
 
 
 def __getattr__(name: str) -> Any:
