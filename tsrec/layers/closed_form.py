@@ -311,5 +311,5 @@ def _set_spread(module: DirectForecaster, residuals: Tensor, enough: Tensor) -> 
 
 
 def _size(residuals: Tensor) -> Tensor:
-    """What four of five residuals do not exceed."""
-    return residuals[:: max(1, math.ceil(len(residuals) / _MAX_RESIDUALS))].abs().nanquantile(0.8)
+    """Root mean square of the residuals of a window, which four of five windows do not exceed."""
+    return residuals.square().nanmean(1).sqrt().quantile(0.8)
