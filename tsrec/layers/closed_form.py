@@ -173,15 +173,15 @@ def fit_spread(module: DirectForecaster, batches: Iterable[Batch]) -> None:
     batches : iterable of Batch
         Windows it was not trained on, on the module's device.
     """
-    kept, known = [], []
+    kept, enough = [], []
     for batch in batches:
         assert batch.target is not None
         parts = module.parts(batch.context, batch.mask, batch.future, batch.variable)
         target = (batch.target - parts.window.loc) / parts.window.scale
         kept.append(target - module.point(parts))
-        known.append(module.sees_enough(batch.context, batch.mask))
+        enough.append(module.sees_enough(batch.context, batch.mask))
     if kept:
-        _set_spread(module, torch.cat(kept), torch.cat(known))
+        _set_spread(module, torch.cat(kept), torch.cat(enough))
     module.spread_share.zero_()
 
 
@@ -268,15 +268,15 @@ def _unseen_residuals(module: DirectForecaster, chunks: Chunks, solution: RidgeM
     weights = {}
     for segments, weight in zip(solution.fold_segments, solution.fold_weights, strict=True):
         weights.update(dict.fromkeys(segments, weight))
-    kept, known = [], []
+    kept, enough = [], []
     for segment, batch in chunks():
         if weights and segment not in weights:
             continue
         window, target = _normalised(module, batch)
         point = mapped(window.z, weights.get(segment, solution.weight).to(window.z), batch.variable)
         kept.append(target - point)
-        known.append(module.sees_enough(batch.context, batch.mask))
-    return (torch.cat(kept), torch.cat(known)) if kept else (torch.zeros(0, module.horizon), torch.zeros(0).bool())
+        enough.append(module.sees_enough(batch.context, batch.mask))
+    return (torch.cat(kept), torch.cat(enough)) if kept else (torch.zeros(0, module.horizon), torch.zeros(0).bool())
 
 
 def _set_spread(module: DirectForecaster, residuals: Tensor, enough: Tensor) -> None:

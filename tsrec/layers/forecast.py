@@ -52,7 +52,8 @@ class DirectForecaster(nn.Module):
 
     With z the window in its own units and W the map of its variable,
     point = z W + shrink * head(mixer(patches(z))) + covariates, and
-    quantile_q = point + offset_q * exp(spread_share * spread), with one spread per side from the branch.
+    quantile_q = point + offset_q * exp(spread_share * spread), with one spread per side from the branch; windows
+    that have seen little have offsets ``unsure`` times as large.
 
     Parameters
     ----------

@@ -200,13 +200,14 @@ def solve_own(
     folds = [fold for fold in FOLDS if fold[1] in shared.fold_segments]
     usual = _usual(len(apart) * shared.scarcity, shaped=root is not None)
     penalties = [max(factor * usual, PENALTIES[0]) for factor in _DEPARTURES]
-    gains, everything, candidates = [], [], []
+    gains, everything = [], []
+    candidates: list[list[list[Tensor]]] = [[] for _ in folds]
     for statistics in (summed() for summed in apart if folds):
         everything.append(_pooled(statistics, range(N_SEGMENTS)))
-        for (trained, held_out), weight in zip(folds, shared.fold_weights, strict=True):
+        for of_fold, (trained, held_out), weight in zip(candidates, folds, shared.fold_weights, strict=True):
             train, unseen, start = _pooled(statistics, trained), _pooled(statistics, held_out), weight.double()
             maps = _solved(train, penalties, start, root)
-            candidates.append([one.float() for one in maps])
+            of_fold.append([one.float() for one in maps])
             if min(train.weight, unseen.weight, unseen.square) > 0:
                 gains.append(_gains([start, *maps], unseen))
     best = _best_departure(gains)
@@ -216,9 +217,7 @@ def solve_own(
     own = [_solved(sums, [penalties[best]], start, root)[0] for sums in everything]
     return shared._replace(
         weight=torch.stack(own).float(),
-        fold_weights=[
-            torch.stack([maps[best] for maps in candidates[number :: len(folds)]]) for number in range(len(folds))
-        ],
+        fold_weights=[torch.stack([maps[best] for maps in of_fold]) for of_fold in candidates],
         departure=_DEPARTURES[best],
     )
 
