@@ -1,5 +1,6 @@
 """pandas to arrays and back: time grids, panels, windows. No torch modules live here."""
 
+from tsrec.frames.collection import Collection, from_rows, is_rows, read_collection
 from tsrec.frames.container import (
     Form,
     check_rows,
@@ -17,19 +18,25 @@ from tsrec.frames.grid import TimeGrid
 from tsrec.frames.long import from_long, to_long
 from tsrec.frames.panel import Panel, offsets_of
 from tsrec.frames.segments import windows
+from tsrec.frames.targets import align_target
 
 __all__ = [
+    "Collection",
     "Form",
     "Origins",
     "Panel",
     "TimeGrid",
+    "align_target",
     "check_rows",
     "contexts",
     "form_of",
     "from_long",
+    "from_rows",
+    "is_rows",
     "offsets_of",
     "origins",
     "panel_index",
+    "read_collection",
     "read_index",
     "read_panel",
     "stacked_index",

@@ -101,6 +101,19 @@ class StateSpaceMixer(nn.Module, ABC):
         state : Tensor or None
             State after the last step.
         """
+        y, last = self.filter(x, state, mask, rate=rate, return_state=return_state)
+        return self._mix(y), last
+
+    def filter(
+        self,
+        x: Tensor,
+        state: Tensor | None = None,
+        mask: Tensor | None = None,
+        *,
+        rate: float = 1.0,
+        return_state: bool = True,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return C x + D u alone, of shape (B, L, H, M), and the state; arguments as in :meth:`forward`."""
         if mask is not None:
             x = x.masked_fill(~mask[..., None], 0.0)
         dtype = _compute_dtype(x)
@@ -112,7 +125,7 @@ class StateSpaceMixer(nn.Module, ABC):
             if state is not None:
                 y = y + dynamics.response(C, state, x.shape[1])
             last = dynamics.final_state(u, state) if return_state else None
-        return self._mix(y.to(x.dtype)), last
+        return y.to(x.dtype), last
 
     def step(
         self, x_t: Tensor, state: Tensor, *, rate: float = 1.0, mask: Tensor | None = None
