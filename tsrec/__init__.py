@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tsrec.estimators.baseline import SeasonalMeanForecaster as SeasonalMeanForecaster
     from tsrec.estimators.baseline import SeasonalNaiveForecaster as SeasonalNaiveForecaster
     from tsrec.estimators.lssl import LSSLForecaster as LSSLForecaster
+    from tsrec.estimators.lssl_series import LSSLClassifier as LSSLClassifier
+    from tsrec.estimators.lssl_series import LSSLEncoder as LSSLEncoder
+    from tsrec.estimators.lssl_series import LSSLRegressor as LSSLRegressor
     from tsrec.estimators.mlp import MLPForecaster as MLPForecaster
     from tsrec.estimators.theta import ThetaForecaster as ThetaForecaster
     from tsrec.io import load as load

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 import tsrec
 from tsrec import LSSLForecaster, SeasonalMeanForecaster
 from tsrec.datasets import make_seasonal
-from tsrec.estimators import _learning
+from tsrec.estimators import _epochs, _learning
 from tsrec.model_selection import backtest
 from tsrec.training import NonFiniteLossError, WindowBatches
 
@@ -81,7 +81,7 @@ def test_no_epochs_leave_the_linear_map_alone(hourly):
 
 
 def test_interruption_keeps_what_was_learned_and_is_passed_on(hourly, monkeypatch):
-    real, epochs = _learning.Progress.__call__, []
+    real, epochs = _epochs.Progress.__call__, []
 
     def interrupt(self, state):
         epochs.append(state.epoch)
@@ -89,7 +89,7 @@ def test_interruption_keeps_what_was_learned_and_is_passed_on(hourly, monkeypatc
             raise KeyboardInterrupt
         real(self, state)
 
-    monkeypatch.setattr(_learning.Progress, "__call__", interrupt)
+    monkeypatch.setattr(_epochs.Progress, "__call__", interrupt)
     for linear in ("ridge", None):
         stopped = clone(SMALL).set_params(max_epochs=5, linear=linear)
         with pytest.raises(KeyboardInterrupt):

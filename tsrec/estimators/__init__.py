@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 _HOME = {
     "AutoForecaster": "tsrec.estimators.auto",
+    "LSSLClassifier": "tsrec.estimators.lssl_series",
+    "LSSLEncoder": "tsrec.estimators.lssl_series",
     "LSSLForecaster": "tsrec.estimators.lssl",
+    "LSSLRegressor": "tsrec.estimators.lssl_series",
     "MLPForecaster": "tsrec.estimators.mlp",
     "SeasonalMeanForecaster": "tsrec.estimators.baseline",
     "SeasonalNaiveForecaster": "tsrec.estimators.baseline",
@@ -14,7 +17,10 @@ _HOME = {
 
 __all__ = [
     "AutoForecaster",
+    "LSSLClassifier",
+    "LSSLEncoder",
     "LSSLForecaster",
+    "LSSLRegressor",
     "MLPForecaster",
     "SeasonalMeanForecaster",
     "SeasonalNaiveForecaster",
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     from tsrec.estimators.auto import AutoForecaster
     from tsrec.estimators.baseline import SeasonalMeanForecaster, SeasonalNaiveForecaster
     from tsrec.estimators.lssl import LSSLForecaster
+    from tsrec.estimators.lssl_series import LSSLClassifier, LSSLEncoder, LSSLRegressor
     from tsrec.estimators.mlp import MLPForecaster
     from tsrec.estimators.theta import ThetaForecaster
 

@@ -5,7 +5,6 @@ and other histories are dealt with here, once.
 """
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsrec.estimators import _quantiles
 from tsrec.estimators._blocks import forecast_rows
+from tsrec.estimators._parameters import check_whole
 from tsrec.estimators._paths import drawn_ranks, error_ranks
 from tsrec.estimators._read import checked_covariates, common_index, like_fitted, read_fit, read_history, read_predict
 from tsrec.estimators._request import Request, plain_request, read_request
@@ -376,13 +376,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
 
     def _check_whole(self, *names: str, least: int = 1, auto: bool = False) -> None:
         """Refuse parameters that are no whole numbers, or too small; "auto" may stand for one."""
-        for name in names:
-            value = getattr(self, name)
-            if auto and isinstance(value, str) and value == "auto":
-                continue
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-                also = " or 'auto'" if auto else ""
-                raise ValueError(f"{name}: found {value!r}. Give a whole number of at least {least}{also}.")
+        check_whole(self, *names, least=least, auto=auto)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

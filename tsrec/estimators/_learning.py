@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tsrec.estimators._callbacks import EpochHook
+from tsrec.estimators._epochs import named_losses, train_epochs
 from tsrec.estimators._recipe import kind_of
 from tsrec.estimators._training_windows import WindowTable
 from tsrec.layers.closed_form import fit_closed_form, fit_shrink, fit_spread, thinned_chunks
@@ -15,7 +16,7 @@ from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.ridge import RidgeMap
 from tsrec.layers.seasonal import SeasonalRoot, seasonal_map, seasonal_mean_map
 from tsrec.layers.segments import time_segments
-from tsrec.training import Progress, TrainingState, WindowBatches, train
+from tsrec.training import TrainingState, WindowBatches
 
 # Segments of `time_segments`: up to the front's last, and the tail, which no target of the front reaches.
 _FRONT, _TAIL = 2, 4
@@ -88,7 +89,7 @@ class Learner:
     def history(self) -> pd.DataFrame:
         """Losses by epoch, those of the choice ("select") and of the training on all rows ("refit")."""
         rows = [
-            {"phase": phase, **{k: v for k, v in record.items() if not isinstance(v, dict)}, **_named(record)}
+            {"phase": phase, **{k: v for k, v in record.items() if not isinstance(v, dict)}, **named_losses(record)}
             for phase, state in self.phases.items()
             for record in state.history
         ]
@@ -215,36 +216,18 @@ class Learner:
         forecaster = self.forecaster
         size = min(_BATCH, max(len(windows.origins) // _LEAST_BATCHES, 1))
         state = self.phases[phase] = TrainingState()
-        with Progress(epochs, label=f"{type(forecaster).__name__} {phase}", verbose=forecaster.verbose) as progress:
-            self.hook.begin()
-
-            def on_epoch_end(state: TrainingState) -> bool:
-                progress(state)
-                stop = self.hook.end()
-                if not stop and state.epoch < epochs:
-                    self.hook.begin()
-                return stop
-
-            train(
-                module,
-                windows.resized(size, max_batches=_MAX_BATCHES),
-                max_epochs=epochs,
-                learning_rate=forecaster.learning_rate,
-                validation=None if tail is None else tail.resized(_INFERENCE_BATCH),
-                generator=self.generator,
-                device=self.device,
-                on_epoch_end=on_epoch_end,
-                state=state,
-            )
-            self.hook.end()
+        train_epochs(
+            self.hook,
+            module,
+            windows.resized(size, max_batches=_MAX_BATCHES),
+            label=f"{type(forecaster).__name__} {phase}",
+            max_epochs=epochs,
+            validation=None if tail is None else tail.resized(_INFERENCE_BATCH),
+            generator=self.generator,
+            device=self.device,
+            state=state,
+        )
 
 
 def _numbered(phase: str, number: int) -> str:
     return f"{phase} {number + 1}" if number else phase
-
-
-def _named(record: dict[str, Any]) -> dict[str, float]:
-    """Columns for the named losses of an epoch."""
-    parts = {f"{name}_loss": value for name, value in record["losses"].items()}
-    held_out = record["validation_losses"] or {}
-    return {**parts, **{f"validation_{name}_loss": value for name, value in held_out.items()}}

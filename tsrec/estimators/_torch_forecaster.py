@@ -8,7 +8,6 @@ A family gives ``_build(n_features, generator)``, a module with the seam of `tsr
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from tsrec.estimators._callbacks import CallbackSupportMixin, with_callbacks
 from tsrec.estimators._covariates import CovariateEffect, fit_effect
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._learning import Learner
+from tsrec.estimators._parameters import check_positive
 from tsrec.estimators._training_windows import window_table
 from tsrec.estimators._units import SeriesUnits, measure
 from tsrec.estimators._window_weights import window_weights, with_mean_one
@@ -136,8 +136,7 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         self._check_whole("n_members", auto=True)
         if self.recent is not None:
             self._check_whole("recent", auto=True)
-        if not isinstance(self.learning_rate, Real) or not 0 < self.learning_rate < np.inf:
-            raise ValueError(f"learning_rate: found {self.learning_rate!r}. Give a positive number, for example 0.005.")
+        check_positive(self, "learning_rate")
 
     def _restore_module(self, weights: dict[str, np.ndarray]) -> None:
         """Build the module again and give it saved weights."""

@@ -1,9 +1,9 @@
 """Random linear filters: memories of the input at many time scales, read by random vectors and never trained.
 
-The state of a HiPPO-LegS system (Gu et al. 2021, arXiv 2110.13985) holds the recent past on the scale 1/dt in N numbers.
-Random read-outs of it are causal filters of many lengths and shapes, as the random convolutions of Rocket (Dempster,
-Petitjean and Webb 2020, arXiv 1910.13051) and MiniRocket (arXiv 2012.08791) are, but they run step by step in constant
-memory, and follow another sampling rate by dt.
+The state of a HiPPO-LegS system (Gu et al. 2021, arXiv 2110.13985) holds the recent past, on the scale 1/dt, in N
+numbers. Random read-outs of it are causal filters of many lengths and shapes, as the random convolutions of Rocket
+(Dempster, Petitjean and Webb 2020, arXiv 1910.13051) and MiniRocket (arXiv 2012.08791) are, but they run step by step
+in constant memory, and follow another sampling rate by dt.
 """
 
 import math

@@ -1,8 +1,8 @@
 """From the outputs of a sequence to one vector: whole or step by step, in constant memory, padding left out.
 
-Every pooling has ``init_state(batch)``, ``update(state, y, mask) -> state`` for the next steps of the sequences, and
-``read(state) -> (B, n_outputs)``. States are tuples of tensors, passed and returned. Sums are kept in float64, so that a
-million steps lose no digits.
+Every pooling has ``n_outputs``, ``init_state(batch)``, ``update(state, y, mask) -> state`` for the next steps of the
+sequences, and ``read(state) -> (B, n_outputs)``. States are tuples of tensors, passed and returned. Sums are kept in
+float64, so that a million steps lose no digits.
 """
 
 from typing import NamedTuple
@@ -11,8 +11,11 @@ import torch
 from torch import Tensor, nn
 
 KINDS = ("mean", "max", "last")
-# Steps whose shares are formed at a time: what is formed stays in the cache.
+# Shares are formed of so many elements at a time: what is formed stays in the cache.
 _CHUNK_ELEMENTS = 100_000
+_GOLDEN = 0.6180339887498949
+# What logarithms of sizes start from, in units of the input.
+_SMALL = 1e-4
 
 
 class PoolState(NamedTuple):
@@ -20,7 +23,7 @@ class PoolState(NamedTuple):
 
     Attributes
     ----------
-    count : Tensor of shape (B,), float64
+    steps : Tensor of shape (B,), float64
         Steps seen.
     total : Tensor of shape (B, D), float64
         Their sum.
@@ -28,7 +31,7 @@ class PoolState(NamedTuple):
         Elementwise maximum, and the last step.
     """
 
-    count: Tensor
+    steps: Tensor
     total: Tensor
     largest: Tensor
     latest: Tensor
@@ -44,6 +47,11 @@ class Pooling(nn.Module):
     kinds : tuple of {"mean", "max", "last"}, default ("mean",)
         Which of them. All are zero for a sequence without steps.
 
+    Raises
+    ------
+    ValueError
+        For an unknown kind, or none.
+
     Examples
     --------
     >>> pooling = Pooling(1, ("mean", "max"))
@@ -52,19 +60,19 @@ class Pooling(nn.Module):
     [[2.0, 3.0]]
     """
 
+    _like: Tensor
+
     def __init__(self, d_model: int, kinds: tuple[str, ...] = ("mean",)) -> None:
         super().__init__()
-        unknown = [kind for kind in kinds if kind not in KINDS]
-        if unknown or not kinds:
+        if not kinds or not set(kinds) <= set(KINDS):
             raise ValueError(f"kinds: found {kinds!r}. Give some of {KINDS}.")
         self.d_model, self.kinds, self.n_outputs = d_model, tuple(kinds), d_model * len(kinds)
         self.register_buffer("_like", torch.zeros(0), persistent=False)
 
     def init_state(self, batch: int) -> PoolState:
         """Return the state of `batch` sequences before their first step."""
-        like: Tensor = self._like  # type: ignore[assignment]
-        zeros = like.new_zeros(batch, self.d_model)
-        count = like.new_zeros(batch, dtype=torch.float64)
+        zeros = self._like.new_zeros(batch, self.d_model)
+        count = self._like.new_zeros(batch, dtype=torch.float64)
         return PoolState(count, zeros.double(), torch.full_like(zeros, -torch.inf), zeros)
 
     def update(self, state: PoolState, y: Tensor, mask: Tensor | None = None) -> PoolState:
@@ -81,12 +89,12 @@ class Pooling(nn.Module):
         -------
         PoolState
         """
-        count, total, largest, latest = state
+        seen, total, largest, latest = state
         if mask is None:
-            steps = torch.full_like(count, y.shape[1])
+            steps = torch.full_like(seen, y.shape[1])
             kept, low, last = y, y, y[:, -1]
         else:
-            steps = mask.sum(1).to(count.dtype)
+            steps = mask.sum(1).to(seen.dtype)
             kept, low = y * mask[..., None], y.masked_fill(~mask[..., None], -torch.inf)
             at = (steps.long() - 1).clamp_min(0)
             last = torch.where((steps > 0)[:, None], y[torch.arange(len(y), device=y.device), at], latest)
@@ -94,102 +102,126 @@ class Pooling(nn.Module):
             total = total + kept.sum(1)
         if "max" in self.kinds:
             largest = torch.maximum(largest, low.amax(1))
-        return PoolState(count + steps, total, largest, last)
+        return PoolState(seen + steps, total, largest, last)
 
     def read(self, state: PoolState) -> Tensor:
         """Return the pooled vectors (B, D len(kinds))."""
-        seen = (state.count > 0)[:, None]
+        seen = (state.steps > 0)[:, None]
         parts = {
-            "mean": lambda: (state.total / state.count.clamp_min(1)[:, None]).to(state.latest.dtype),
-            "max": lambda: torch.where(seen, state.largest, 0.0),
-            "last": lambda: state.latest,
+            "mean": (state.total / state.steps.clamp_min(1)[:, None]).to(state.latest.dtype),
+            "max": torch.where(seen, state.largest, 0.0),
+            "last": state.latest,
         }
-        return torch.cat([parts[kind]() for kind in self.kinds], 1)
+        return torch.cat([parts[kind] for kind in self.kinds], 1)
 
 
-class ShareState(NamedTuple):
-    """What :class:`SharePooling` knows of its sequences so far.
+class FilterState(NamedTuple):
+    """What :class:`FilterPooling` knows of its sequences so far.
 
     Attributes
     ----------
-    count : Tensor of shape (B,), float64
+    steps : Tensor of shape (B,), float64
         Steps seen.
-    total : Tensor of shape (B, F K), float64
+    above : Tensor of shape (B, K, F), float64
         Steps above each threshold.
+    square : Tensor of shape (B, F), float64
+        Sum of squares.
+    top, bottom : Tensor of shape (B, F)
+        Largest and smallest value, 0 before the first step.
     """
 
-    count: Tensor
-    total: Tensor
+    steps: Tensor
+    above: Tensor
+    square: Tensor
+    top: Tensor
+    bottom: Tensor
 
 
-class SharePooling(nn.Module):
-    """The share of time that each input spends above each of its K thresholds.
+class FilterPooling(nn.Module):
+    """What filters answered to a sequence: share of time above K thresholds, energy and extremes.
 
-    Rocket's "proportion of positive values" (Dempster et al. 2020, arXiv 1910.13051), with K biases per filter
-    (MiniRocket, arXiv 2012.08791). A step counts by how far it is above: from 0 to 1 over `softness` standard
-    deviations, so that rounding cannot flip it.
+    The shares are Rocket's "proportion of positive values" (Dempster et al. 2020, arXiv 1910.13051) with K biases per
+    filter, at quantiles of its answers (MiniRocket, arXiv 2012.08791). A step counts by how far it is above, from 0 to
+    1 over a small range, so that rounding does not flip it. Energy and extremes are taken as logarithms.
 
     Parameters
     ----------
     n_inputs : int
-        Inputs F.
+        Filters F.
     n_thresholds : int, default 8
-        Thresholds K of each. They stand at normal quantiles of the input's mean and deviation: see :meth:`calibrate`.
+        Thresholds K of each; they are at zero until :meth:`calibrate` has seen answers.
     softness : float, default 0.1
-        Width of the step, in standard deviations.
+        Half the range over which a step begins to count, in distances between thresholds.
 
     Examples
     --------
-    >>> pooling = SharePooling(1, 1)
-    >>> state = pooling.update(pooling.init_state(1), torch.tensor([[[1.0], [3.0], [-1.0], [2.0]]]))
-    >>> pooling.read(state).tolist()
-    [[0.75]]
+    >>> pooling = FilterPooling(1, 1)
+    >>> pooling.calibrate(torch.tensor([[-2.0], [-1.0], [0.0], [1.0], [2.0]]), torch.ones(5))
+    >>> state = pooling.update(pooling.init_state(1), torch.tensor([[[1.0], [3.0], [-3.0], [2.0]]]))
+    >>> pooling.read(state)[0, 0].item()
+    0.75
     """
 
     thresholds: Tensor
-    width: Tensor
+    widths: Tensor
 
     def __init__(self, n_inputs: int, n_thresholds: int = 8, *, softness: float = 0.1) -> None:
         super().__init__()
-        self.n_outputs, self.softness = n_inputs * n_thresholds, softness
+        self.n_outputs, self.softness = n_inputs * (n_thresholds + 3), softness
         self.register_buffer("thresholds", torch.zeros(n_thresholds, n_inputs))
-        self.register_buffer("width", torch.full((n_inputs,), softness))
-        self.calibrate(torch.zeros(n_inputs), torch.ones(n_inputs))
+        self.register_buffer("widths", torch.ones(n_thresholds, n_inputs))
 
-    def calibrate(self, mean: Tensor, deviation: Tensor) -> None:
-        """Place the thresholds for inputs with these means and standard deviations, both of shape (F,).
+    def calibrate(self, answers: Tensor, weight: Tensor) -> None:
+        """Place the thresholds at quantiles, whose levels fill (0, 1) evenly over all filters together.
 
-        The quantiles of all inputs together fill (0, 1) evenly: input f has (j + phi f mod 1) / K, phi the golden
-        ratio.
+        Parameters
+        ----------
+        answers : Tensor of shape (S, F)
+            Answers at some steps of sequences like those to come.
+        weight : Tensor of shape (S,)
+            Non-negative weight of each; a row of weight 2 is one that is there twice.
         """
         K, F = self.thresholds.shape
-        offset = (torch.arange(F, dtype=torch.float64) * 0.6180339887498949) % 1
-        level = (torch.arange(K, dtype=torch.float64)[:, None] + 0.02 + 0.96 * offset) / K
-        normal = torch.special.ndtri(level)
-        # An input that does not move is above none of them, whatever rounding does.
-        scale = deviation.double().clamp_min(1e-6)
-        self.thresholds.copy_(mean.double() + normal * scale)
-        self.width.copy_(self.softness * scale)
+        start = 0.5 + (torch.arange(F, dtype=torch.float64) - F // 2) * _GOLDEN
+        levels = (torch.arange(K, dtype=torch.float64)[:, None] + start % 1) / K
+        ordered, order = answers.T.double().sort(dim=1)
+        below = weight.double()[order].cumsum(1)
+        spread = self.softness / K
+        wanted = torch.stack([levels - spread, levels, levels + spread]).clamp(0, 1).flatten(0, 1).T.contiguous()
+        at = torch.searchsorted(below, wanted * below[:, -1:]).clamp_max(len(answers) - 1)
+        low, middle, high = ordered.gather(1, at).T.view(3, K, F)
+        # A filter that hardly moves is not to turn rounding into shares.
+        least = 1e-6 * ordered.std(1, correction=0).clamp_min(1e-6)
+        self.thresholds.copy_(middle)
+        self.widths.copy_(torch.maximum(high - low, least))
 
-    def init_state(self, batch: int) -> ShareState:
+    def init_state(self, batch: int) -> FilterState:
         """Return the state of `batch` sequences before their first step."""
-        zeros = self.width.new_zeros(batch, self.n_outputs, dtype=torch.float64)
-        return ShareState(zeros[:, 0].clone(), zeros)
+        zeros = self.widths.new_zeros(batch, self.widths.shape[1])
+        above = self.widths.new_zeros(batch, *self.widths.shape, dtype=torch.float64)
+        return FilterState(above[:, 0, 0].clone(), above, zeros.double(), zeros, zeros)
 
-    def update(self, state: ShareState, y: Tensor, mask: Tensor | None = None) -> ShareState:
+    def update(self, state: FilterState, y: Tensor, mask: Tensor | None = None) -> FilterState:
         """Take in further steps; arguments as in :meth:`Pooling.update`."""
         steps = y.new_full((len(y),), y.shape[1]) if mask is None else mask.sum(1)
-        scaled = y / self.width
         if mask is not None:
-            scaled = scaled.masked_fill(~mask[..., None], -torch.inf)
-        edges = (self.thresholds / self.width - 0.5).to(y.dtype)
+            y = y * mask[..., None]
+        above, square = state.above.clone(), state.square.clone()
+        gain = 1 / self.widths
+        shift = 0.5 - self.thresholds * gain
         size = max(_CHUNK_ELEMENTS // max(y.shape[0] * y.shape[2], 1), 1)
-        total = state.total.view(len(y), *self.thresholds.shape).clone()
-        for part in scaled.split(size, 1):
-            for k, edge in enumerate(edges):
-                total[:, k] += (part - edge).clamp_(0, 1).sum(1)
-        return ShareState(state.count + steps, total.flatten(1))
+        for at in range(0, y.shape[1], size):
+            part = y[:, at : at + size]
+            square += part.square().sum(1)
+            for k in range(len(gain)):
+                share = torch.addcmul(shift[k], part, gain[k]).clamp_(0, 1)
+                above[:, k] += (share if mask is None else share * mask[:, at : at + size, None]).sum(1)
+        top, bottom = torch.maximum(state.top, y.amax(1)), torch.minimum(state.bottom, y.amin(1))
+        return FilterState(state.steps + steps, above, square, top, bottom)
 
-    def read(self, state: ShareState) -> Tensor:
-        """Return the shares (B, F K), 0 for a sequence without steps."""
-        return (state.total / state.count.clamp_min(1)[:, None]).to(self.width.dtype)
+    def read(self, state: FilterState) -> Tensor:
+        """Return shares (B, F K), then log energy, log largest and log smallest answer, (B, F) each."""
+        count = state.steps.clamp_min(1)[:, None]
+        shares = (state.above / count[:, None]).flatten(1)
+        sizes = (state.square / count + _SMALL**2, state.top + _SMALL, _SMALL - state.bottom)
+        return torch.cat([shares.to(self.widths.dtype), *(s.log().to(self.widths.dtype) for s in sizes)], 1)

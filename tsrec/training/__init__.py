@@ -7,6 +7,7 @@ _HOME = {
     "Batch": "batch",
     "NonFiniteLossError": "errors",
     "Progress": "progress",
+    "SeriesBatches": "series",
     "TrainingState": "state",
     "WindowBatches": "windows",
     "make_generator": "seeds",
@@ -18,6 +19,7 @@ __all__ = [
     "Batch",
     "NonFiniteLossError",
     "Progress",
+    "SeriesBatches",
     "TrainingState",
     "WindowBatches",
     "make_generator",
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from tsrec.training.loop import train
     from tsrec.training.progress import Progress
     from tsrec.training.seeds import make_generator
+    from tsrec.training.series import SeriesBatches
     from tsrec.training.state import TrainingState
     from tsrec.training.windows import WindowBatches
 

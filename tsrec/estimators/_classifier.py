@@ -1,0 +1,137 @@
+"""The classification task for collections of series: classes, weights, probabilities, streams; written once."""
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from tsrec.estimators._stream import Stream
+from tsrec.estimators._supervised import SupervisedEstimator
+from tsrec.layers.sequence_tasks import SequenceClassifier
+
+# Bounds of the logarithm of what scores are multiplied by before they become probabilities.
+_SHARPNESS = (-3.0, 4.0)
+
+
+class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
+    """Base of the classifiers: a family adds its parameters, `_filters` and `_mixer`."""
+
+    class_weight: Any
+    classes_: np.ndarray
+    sharpness_: float
+    _trainable = SequenceClassifier
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn from labelled series.
+
+        Parameters
+        ----------
+        X : array, frame, list or dict
+            A collection of series: an array or frame of shape (n_series, n_times), an array of shape
+            (n_series, n_channels, n_times), a frame with index (series, time), or a list or dict of frames or arrays of
+            shape (n_times, n_channels), of any lengths. NaN is a missing value.
+        y : array-like of shape (n_series,)
+            Classes; aligned by name where both name the series.
+        sample_weight : array-like of shape (n_series,), optional
+            Non-negative weights; multiplied by `class_weight`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is no collection of series, or y has not one class for each; the message says what was found.
+        """
+        collection, y, kept, weight = self._read_labelled(X, y, sample_weight)
+        labels = column_or_1d(y, warn=True)
+        check_classification_targets(labels)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        codes = codes if kept is None else codes[kept]
+        present = self.classes_[np.unique(codes)].tolist()
+        if len(present) < 2:
+            raise ValueError(f"y: it has one class, {present[0]!r}. Give series of at least two classes.")
+        if self.class_weight is not None:
+            of_class = compute_sample_weight(self.class_weight, self.classes_[codes])
+            weight = of_class if weight is None else weight * of_class
+        target = np.where(codes[:, None] == np.arange(len(self.classes_)), 1.0, -1.0)
+        head = self._learn(collection, target, torch.from_numpy(codes), weight)
+        self.sharpness_ = 1.0 if head is None else _sharpness(head.held_out.numpy(), codes, weight)
+        return self
+
+    def predict_proba(self, X: Any, *, rate: float = 1.0) -> Any:
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array, frame, list or dict
+            As in `fit`; lengths may be others, but that a table has the columns of `fit` unless `rate` is given.
+        rate : float, default 1.0
+            How many times as slowly X was sampled: 2 for every second step of what was learned from.
+
+        Returns
+        -------
+        array of shape (n_series, n_classes)
+            A frame with the names of the series where X names them.
+        """
+        collection = self._read(X, rate)
+        found = self._answers(collection, rate)
+        return pd.DataFrame(found, index=collection.labels, columns=self.classes_) if collection.named else found
+
+    def predict(self, X: Any, *, rate: float = 1.0) -> Any:
+        """The most probable class of each series.
+
+        Parameters
+        ----------
+        X, rate
+            As in `predict_proba`.
+
+        Returns
+        -------
+        array of shape (n_series,)
+            A Series with the names of the series where X names them.
+        """
+        found = self.predict_proba(X, rate=rate)
+        best = self.classes_[np.asarray(found).argmax(axis=1)]
+        return pd.Series(best, index=found.index) if isinstance(found, pd.DataFrame) else best
+
+    def stream(self, n_streams: int | None = None, *, rate: float = 1.0, state: Any = None) -> Stream:
+        """Classify series while they come in, in constant memory and time per step.
+
+        Parameters
+        ----------
+        n_streams : int, optional
+            How many series run side by side; one, without a dimension for it, when omitted.
+        rate : float, default 1.0
+            As in `predict_proba`.
+        state : dict, optional
+            ``stream.state()`` of an earlier stream, to go on with it.
+
+        Returns
+        -------
+        Stream
+            Its ``push(rows)`` gives the probabilities so far: those that `predict_proba` gives for all rows so far.
+        """
+        return Stream(self, n_streams, rate=rate, state=state)
+
+    def _respond(self, answers: np.ndarray) -> np.ndarray:
+        return softmax(answers.astype(np.float64) * self.sharpness_, axis=1)
+
+
+def _sharpness(scores: np.ndarray, codes: np.ndarray, weight: np.ndarray | None) -> float:
+    """What scores of series that were left out must be multiplied by to be the best log odds."""
+    rows = np.arange(len(codes))
+
+    def loss(log_factor: float) -> float:
+        log_odds = log_softmax(scores * np.exp(log_factor), axis=1)[rows, codes]
+        return -float(np.average(log_odds, weights=weight))
+
+    return float(np.exp(minimize_scalar(loss, bounds=_SHARPNESS, method="bounded").x))

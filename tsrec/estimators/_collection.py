@@ -1,0 +1,257 @@
+"""What classifiers, regressors and encoders of collections of series share: reading, units, padded batches, training.
+
+A family gives ``_filters(length, n_channels, generator)``, a bank of fixed filters, and ``_mixer(length, generator)``,
+a mixer of width `d_model` to be trained; both follow the contract of mixers.
+"""
+
+from collections.abc import Callable, Iterator
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from torch import Tensor, nn
+
+from tsrec.estimators._callbacks import CallbackSupportMixin, EpochHook, with_callbacks
+from tsrec.estimators._epochs import history_frame, train_epochs
+from tsrec.estimators._parameters import check_choice, check_positive, check_share, check_whole
+from tsrec.frames import Collection, from_rows, is_rows, read_collection
+from tsrec.layers.sequence_model import SequenceModel
+from tsrec.training import Batch, SeriesBatches, TrainingState, make_generator, resolve_device, single_thread
+
+# From a module and a batch of series to a row for each.
+Ask = Callable[[SequenceModel, Batch], Tensor]
+
+NORMALISATIONS = ("channel", "series", None)
+# Numbers at a time in inference, and series at most; a batch always has the same shape for series of one length.
+_INFERENCE_ELEMENTS, _INFERENCE_BATCH = 1 << 20, 64
+# Small steps lose more to a pool of threads than they gain.
+_LARGE_STEP = 1 << 22
+# Steps of training that "auto" aims at, and the epochs it keeps within.
+_STEPS, _LEAST_EPOCHS, _MOST_EPOCHS = 2000, 5, 200
+
+
+def padded_length(length: int) -> int:
+    """Steps to which a series of this length is padded: at most a quarter more, and a function of itself alone."""
+    unit = max(1 << max(length.bit_length() - 3, 0), 1)
+    return -(-length // unit) * unit
+
+
+class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
+    """Base of the estimators whose samples are series; see the module's docstring for what a family adds."""
+
+    normalisation: str | None
+    max_epochs: int | str
+    batch_size: int
+    learning_rate: float
+    device: Any
+    random_state: Any
+    verbose: int
+    center_: np.ndarray
+    spread_: np.ndarray
+    length_: int
+    n_channels_: int
+    module_: SequenceModel
+    history_: pd.DataFrame
+
+    def _filters(self, length: int, n_channels: int, generator: torch.Generator) -> nn.Module:
+        raise NotImplementedError
+
+    def _mixer(self, length: int, generator: torch.Generator) -> nn.Module:
+        raise NotImplementedError
+
+    def _build(self, generator: torch.Generator) -> SequenceModel:
+        """The module for what was read, with weights to begin with."""
+        raise NotImplementedError
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a module to ask."""
+        return hasattr(self, "module_")
+
+    def __sklearn_tags__(self) -> Tags:
+        """Missing values are legal, and so are arrays (series, channel, time)."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _check_parameters(self) -> None:
+        check_whole(self, "d_model", "d_state", "n_layers", "batch_size")
+        check_whole(self, "max_epochs", least=0, auto=True)
+        check_positive(self, "learning_rate")
+        check_share(self, "dropout")
+        check_choice(self, "normalisation", NORMALISATIONS)
+
+    def _read_fit(self, X: Any) -> Collection:
+        """Read what is learned from, and remember its shape; what an earlier fit learned is forgotten."""
+        self._check_parameters()
+        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
+            delattr(self, name)
+        if is_rows(X):
+            values = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
+            collection = from_rows(values, _labels(X))
+        else:
+            collection = read_collection(X)
+            self.n_features_in_ = collection.n_channels
+            if all(isinstance(name, str) for name in collection.columns):
+                self.feature_names_in_ = np.asarray(collection.columns, dtype=object)
+        self.reads_rows_ = is_rows(X)
+        self.n_channels_ = collection.n_channels
+        self.length_ = int(collection.lengths.max())
+        return collection
+
+    def _read(self, X: Any, rate: float) -> Collection:
+        """Read what is asked about: as many channels as learned from; rows of the same length unless rate says why."""
+        check_is_fitted(self)
+        if not isinstance(rate, Real) or not 0 < rate < np.inf:
+            raise ValueError(f"rate: found {rate!r}. Give a positive number: 2 for data sampled half as often.")
+        if is_rows(X):
+            if rate == 1 and self.reads_rows_:
+                values = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
+            else:
+                values = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan")
+            collection = from_rows(values, _labels(X))
+        else:
+            collection = read_collection(X)
+        if collection.n_channels != self.n_channels_:
+            raise ValueError(
+                f"X has {collection.n_channels} channels, but {type(self).__name__} is expecting {self.n_channels_} "
+                "channels as in fit. Arrays are (series, channel, time)."
+            )
+        names = getattr(self, "feature_names_in_", None)
+        named = not self.reads_rows_ and names is not None and not isinstance(collection.columns, pd.RangeIndex)
+        if named and list(collection.columns) != list(names):
+            raise ValueError(
+                f"X: its columns are {list(collection.columns)}, those of fit were {list(names)}. Use X[{list(names)}]."
+            )
+        return collection
+
+    def _measure(self, collection: Collection, weight: np.ndarray | None) -> None:
+        """Centre and spread of each channel over all steps, by the weights of the series."""
+        values, seen = collection.values, ~np.isnan(collection.values)
+        each = np.ones(collection.n_series) if weight is None else weight
+        w = np.repeat(each, collection.lengths)[:, None] * seen
+        total = np.maximum(w.sum(axis=0), np.finfo(float).tiny)
+        filled = np.where(seen, values, 0.0)
+        self.center_ = (w * filled).sum(axis=0) / total
+        deviation = np.where(seen, values - self.center_, 0.0)
+        largest = np.maximum(np.abs(deviation).max(axis=0), np.finfo(float).tiny)
+        spread = largest * np.sqrt((w * (deviation / largest) ** 2).sum(axis=0) / total)
+        moving = spread > 1e-12 * np.maximum(np.abs(self.center_), np.finfo(float).tiny)
+        self.spread_ = np.where(moving, spread, 1.0)
+        if self.normalisation is None:
+            self.center_, self.spread_ = np.zeros_like(self.center_), np.ones_like(self.spread_)
+
+    def _standardised(self, collection: Collection) -> Tensor:
+        """Values in units, float32 (n_rows, n_channels); NaN where missing."""
+        values = (collection.values - self.center_) / self.spread_
+        if self.normalisation == "series":
+            seen, starts, owner = ~np.isnan(values), collection.offsets[:-1], np.arange(collection.n_series)
+            owner = np.repeat(owner, collection.lengths)
+            count = np.maximum(np.add.reduceat(seen, starts, axis=0, dtype=np.int64), 1)
+            mean = np.add.reduceat(np.where(seen, values, 0.0), starts, axis=0) / count
+            values = values - mean[owner]
+            square = np.add.reduceat(np.where(seen, values, 0.0) ** 2, starts, axis=0) / count
+            spread = np.sqrt(square)
+            values = values / np.where(spread > 1e-9, spread, 1.0)[owner]
+        return torch.from_numpy(values).float()
+
+    def _batches(self, collection: Collection, **fields: Any) -> SeriesBatches:
+        return SeriesBatches(self._standardised(collection), torch.from_numpy(collection.offsets), **fields)
+
+    def _inference(self, collection: Collection, width: int) -> Iterator[tuple[np.ndarray, Batch]]:
+        """All series in padded batches, with their numbers.
+
+        The shape of a batch follows from the length of its series alone (the last row is repeated to fill it), so that
+        an answer does not depend on the neighbours in the last bit.
+        """
+        batches = self._batches(collection)
+        lengths = np.array([padded_length(int(n)) for n in collection.lengths])
+        for length in np.unique(lengths):
+            numbers = np.flatnonzero(lengths == length)
+            size = int(np.clip(_INFERENCE_ELEMENTS // (length * width), 1, _INFERENCE_BATCH))
+            for at in range(0, len(numbers), size):
+                chosen = numbers[at : at + size]
+                filled = chosen[np.minimum(np.arange(size), len(chosen) - 1)]
+                batch = batches.gather(torch.from_numpy(filled), int(length))
+                # With and without a mask the same sums are formed, but not in the same way.
+                mask = torch.ones(batch.context.shape[:2], dtype=torch.bool) if batch.mask is None else batch.mask
+                yield chosen, batch._replace(mask=mask)
+
+    def _each(self, collection: Collection, ask: Ask) -> Iterator[tuple[int, np.ndarray]]:
+        """Number of each series and its row of ``ask(module, batch) -> (B, ...)``, in any order."""
+        module = self.module_
+        device = next(iter(module.state_dict().values())).device
+        with single_thread(device.type == "cpu"), torch.no_grad():
+            for chosen, batch in self._inference(collection, module.width):
+                yield from zip(chosen, ask(module, batch.to(device)).cpu().numpy(), strict=False)
+
+    def _asked(self, collection: Collection, ask: Ask) -> np.ndarray:
+        """Rows of ``ask(module, batch)`` for all series, in their order."""
+        found = dict(self._each(collection, ask))
+        return np.stack([found[i] for i in range(collection.n_series)])
+
+    def _answers(self, collection: Collection, rate: float) -> np.ndarray:
+        """What the fitted model says of all series."""
+        return self._respond(
+            self._asked(
+                collection,
+                lambda model, batch: self._answer(model, model.features(batch.context, batch.mask, rate=rate)),
+            )
+        )
+
+    def _answer(self, model: SequenceModel, features: Tensor) -> Tensor:
+        """What the model makes of features, (B, F) -> (B, K)."""
+        return model.head(features)
+
+    def _respond(self, answers: np.ndarray) -> np.ndarray:
+        """What the user is told, row by row, in float64."""
+        return answers.astype(np.float64)
+
+    def _restore_module(self, weights: dict[str, np.ndarray]) -> None:
+        """Build the module again and give it saved weights."""
+        module = self._build(torch.Generator())
+        module.load_state_dict({name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()})
+        self.module_ = module.eval()
+
+    @with_callbacks
+    def _train(self, module: SequenceModel, batches: SeriesBatches, generator: torch.Generator) -> None:
+        """Train by gradients; ``module_`` and ``history_`` are there afterwards, also when it is interrupted."""
+        device = resolve_device(self.device)
+        epochs = self.max_epochs
+        if epochs == "auto":
+            epochs = int(np.clip(-(-_STEPS // len(batches)), _LEAST_EPOCHS, _MOST_EPOCHS))
+        context = self._init_callback_context(max_subtasks=None)
+        if context is not None:
+            context.call_on_fit_task_begin(estimator=self)
+        state = TrainingState()
+        step = int(batches.batch_size * min(self.length_, batches.crop or self.length_) * module.width)
+        try:
+            with single_thread(device.type == "cpu" and step < _LARGE_STEP):
+                train_epochs(
+                    EpochHook(self, context),
+                    module,
+                    batches,
+                    label=type(self).__name__,
+                    max_epochs=int(epochs),
+                    generator=generator,
+                    device=device,
+                    state=state,
+                )
+        finally:
+            self.module_ = module.eval()
+            self.n_epochs_ = state.epoch
+            self.history_ = history_frame(state)
+        if context is not None:
+            context.call_on_fit_task_end(estimator=self)
+
+    def _generator(self) -> torch.Generator:
+        return make_generator(self.random_state)
+
+
+def _labels(X: Any) -> pd.Index:
+    return X.index if isinstance(X, pd.DataFrame) else pd.RangeIndex(len(np.asarray(X)))

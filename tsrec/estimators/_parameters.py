@@ -1,0 +1,38 @@
+"""Checks of parameters, in fit: what was found and what is allowed."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+
+def check_whole(estimator: Any, *names: str, least: int = 1, auto: bool = False) -> None:
+    """Refuse parameters that are no whole numbers, or too small; "auto" may stand for one."""
+    for name in names:
+        value = getattr(estimator, name)
+        if auto and isinstance(value, str) and value == "auto":
+            continue
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+            also = " or 'auto'" if auto else ""
+            raise ValueError(f"{name}: found {value!r}. Give a whole number of at least {least}{also}.")
+
+
+def check_positive(estimator: Any, name: str) -> None:
+    """Refuse a parameter that is no positive finite number."""
+    value = getattr(estimator, name)
+    if not isinstance(value, Real) or not 0 < float(value) < np.inf:
+        raise ValueError(f"{name}: found {value!r}. Give a positive number, for example 0.005.")
+
+
+def check_share(estimator: Any, name: str) -> None:
+    """Refuse a parameter outside [0, 1)."""
+    value = getattr(estimator, name)
+    if not isinstance(value, Real) or not 0 <= float(value) < 1:
+        raise ValueError(f"{name}: found {value!r}. Give a number from 0 on, below 1.")
+
+
+def check_choice(estimator: Any, name: str, choices: tuple[Any, ...]) -> None:
+    """Refuse a parameter that is none of the choices."""
+    value = getattr(estimator, name)
+    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        raise ValueError(f"{name}: found {value!r}. Give one of {choices}.")
