@@ -5,7 +5,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tsrec import (
     AutoForecaster,
+    LSSLClassifier,
+    LSSLEncoder,
     LSSLForecaster,
+    LSSLRegressor,
     MLPForecaster,
     SeasonalMeanForecaster,
     SeasonalNaiveForecaster,
@@ -28,6 +31,15 @@ NETWORKS = [
     AutoForecaster(horizon=5, random_state=0),
     MLPForecaster(horizon=5, context=8, linear=None, loss="owa", n_members=2, d_model=4, random_state=0),
 ]
+# Estimators of collections: no exception at all.
+TINY = {"d_model": 8, "d_state": 4, "n_layers": 1, "random_state": 0}
+COLLECTIONS = [
+    LSSLClassifier(random_state=0),
+    LSSLClassifier(features="trained", max_epochs=60, **TINY),
+    LSSLRegressor(random_state=0),
+    LSSLRegressor(features="trained", max_epochs=150, learning_rate=0.02, **TINY),
+    LSSLEncoder(max_epochs=2, **TINY),
+]
 
 
 def declared(estimator):
@@ -45,4 +57,10 @@ def test_scikit_learn_checks_a_baseline(estimator, check):
 @pytest.mark.slow
 @parametrize_with_checks(NETWORKS, expected_failed_checks=declared)
 def test_scikit_learn_checks_a_network(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(COLLECTIONS)
+def test_scikit_learn_checks_an_estimator_of_collections(estimator, check):
     check(estimator)

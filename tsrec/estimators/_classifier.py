@@ -63,8 +63,10 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
             of_class = compute_sample_weight(self.class_weight, self.classes_[codes])
             weight = of_class if weight is None else weight * of_class
         target = np.where(codes[:, None] == np.arange(len(self.classes_)), 1.0, -1.0)
+        self.sharpness_ = 1.0
         head = self._learn(collection, target, torch.from_numpy(codes), weight)
-        self.sharpness_ = 1.0 if head is None else _sharpness(head.held_out.numpy(), codes, weight)
+        if head is not None:
+            self.sharpness_ = _sharpness(head.held_out.numpy(), codes, weight)
         return self
 
     def predict_proba(self, X: Any, *, rate: float = 1.0) -> Any:
@@ -127,11 +129,18 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
 
 
 def _sharpness(scores: np.ndarray, codes: np.ndarray, weight: np.ndarray | None) -> float:
-    """What scores of series that were left out must be multiplied by to be the best log odds."""
+    """What scores of series that were left out must be multiplied by to be the best log odds.
+
+    Where all of them are right nothing would be too sharp: one more series, of which any class is as likely, counts too
+    (Platt 1999, Probabilistic Outputs for Support Vector Machines).
+    """
     rows = np.arange(len(codes))
+    total = float(len(codes)) if weight is None else float(weight.sum())
 
     def loss(log_factor: float) -> float:
-        log_odds = log_softmax(scores * np.exp(log_factor), axis=1)[rows, codes]
-        return -float(np.average(log_odds, weights=weight))
+        log_odds = log_softmax(scores * np.exp(log_factor), axis=1)
+        right = np.average(log_odds[rows, codes], weights=weight)
+        any_class = np.average(log_odds.mean(axis=1), weights=weight)
+        return -float(total * right + any_class) / (total + 1)
 
     return float(np.exp(minimize_scalar(loss, bounds=_SHARPNESS, method="bounded").x))

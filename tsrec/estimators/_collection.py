@@ -111,7 +111,7 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
             raise ValueError(f"rate: found {rate!r}. Give a positive number: 2 for data sampled half as often.")
         if is_rows(X):
             if rate == 1 and self.reads_rows_:
-                values = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
+                values = self._validated(X)
             else:
                 values = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan")
             collection = from_rows(values, _labels(X))
@@ -129,6 +129,18 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
                 f"X: its columns are {list(collection.columns)}, those of fit were {list(names)}. Use X[{list(names)}]."
             )
         return collection
+
+    def _validated(self, X: Any) -> np.ndarray:
+        """A table with the columns of fit."""
+        try:
+            return validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
+        except ValueError as err:
+            if "is expecting" not in str(err):
+                raise
+            raise ValueError(
+                f"{err} Columns of a table are time steps. Give series of other lengths as a list of arrays or as an "
+                "array (series, 1, time), and data of another sampling rate with rate=."
+            ) from None
 
     def _measure(self, collection: Collection, weight: np.ndarray | None) -> None:
         """Centre and spread of each channel over all steps, by the weights of the series."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import check_array
 from torch import Tensor
 
 from tsrec.estimators._collection import CollectionEstimator
@@ -61,12 +61,8 @@ class SupervisedEstimator(CollectionEstimator):
         y = align_target(y, collection)
         if sample_weight is None:
             return collection, y, None, None
-        weight = _check_sample_weight(
-            sample_weight, np.empty((collection.n_series, 1)), dtype=np.float64, ensure_non_negative=True
-        )
-        kept = np.flatnonzero(weight > 0)
-        if not len(kept):
-            raise ValueError("sample_weight: all weights are zero. Give some series a positive weight.")
+        weight = _checked_weight(sample_weight, collection.n_series)
+        kept = np.flatnonzero(weight)
         # Series without weight are left out altogether, as if they were not there.
         collection = collection.take(kept)
         self.length_ = int(collection.lengths.max())
@@ -141,6 +137,18 @@ class SupervisedEstimator(CollectionEstimator):
         assert isinstance(module.pooling, FilterPooling)
         w = torch.from_numpy(weight[chosen]).repeat_interleave(answers.shape[1])
         module.pooling.calibrate(answers.flatten(0, 1), w)
+
+
+def _checked_weight(sample_weight: Any, n_series: int) -> np.ndarray:
+    if np.ndim(sample_weight) == 0:
+        sample_weight = np.full(n_series, sample_weight)
+    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weight.shape != (n_series,):
+        raise ValueError(f"sample_weight: found shape {weight.shape}. Give one weight per series, ({n_series},).")
+    if (weight < 0).any() or not weight.any():
+        found = "a negative weight" if weight.any() else "zeros only"
+        raise ValueError(f"sample_weight: found {found}. Give weights from 0 on, some of them positive.")
+    return weight
 
 
 def _outputs_at(model: SequenceModel, x: Tensor, at: Tensor) -> Tensor:

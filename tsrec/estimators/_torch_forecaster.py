@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from tsrec.estimators._callbacks import CallbackSupportMixin, with_callbacks
 from tsrec.estimators._covariates import CovariateEffect, fit_effect
+from tsrec.estimators._forecast_stream import ForecastStream
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._learning import Learner
 from tsrec.estimators._parameters import check_positive
@@ -196,6 +197,32 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
             [variable_names(self.form_.columns), range(rows.shape[2])], names=["variable", "dimension"]
         )
         return pd.DataFrame(rows.reshape(len(rows), -1), index=panel.labels, columns=names)
+
+    def stream(self, history: Any = None) -> ForecastStream:
+        """Forecast while observations come in, in constant memory and time per push.
+
+        Parameters
+        ----------
+        history : Series, DataFrame or array, optional
+            Rows so far, or ``state()`` of an earlier stream; no rows when omitted.
+
+        Returns
+        -------
+        ForecastStream
+            Its ``push(rows)`` gives what ``predict(history=...)`` gives for all rows so far.
+
+        Raises
+        ------
+        ValueError
+            If the forecaster was fitted with covariates.
+        """
+        check_is_fitted(self)
+        if self.n_features_:
+            raise ValueError(
+                "stream: the forecaster was fitted with covariates, whose future rows must be asked for each time. Use "
+                "predict(X, history=rows, history_X=known)."
+            )
+        return ForecastStream(self, history)
 
     def _in_data_units(self, panel: Panel, cutoffs: np.ndarray, answer: Callable[[_Windows], Tensor]) -> np.ndarray:
         found = []

@@ -13,7 +13,7 @@ from tsrec.layers.filter_bank import FilterBank
 from tsrec.layers.lssl import LSSLStack
 
 # Time scales of the filters, read-outs of each, and copies for many channels.
-_SCALES, _READOUTS, _MOST_COPIES = 12, 64, 48
+_SCALES, _READOUTS, _MOST_COPIES = 12, 128, 48
 
 
 class LSSLFamily(CollectionEstimator):

@@ -130,6 +130,17 @@ class Dropout(nn.Module):
         self._pool = None
         return super().train(mode)
 
+    def draws(self) -> tuple[Tensor | None, int, torch.Generator | None, Tensor | None]:
+        """Return where it stands with its random numbers, for :meth:`put_back`."""
+        generator = self.generator
+        return self._pool, self._read, generator, None if generator is None else generator.get_state()
+
+    def put_back(self, draws: tuple[Tensor | None, int, torch.Generator | None, Tensor | None]) -> None:
+        """Draw from now on as after :meth:`draws` was called. The generator, which others may share, moves too."""
+        self._pool, self._read, self.generator, state = draws
+        if self.generator is not None and state is not None:
+            self.generator.set_state(state)
+
     def extra_repr(self) -> str:
         """Show the rate when the module is printed."""
         return f"p={self.p}"

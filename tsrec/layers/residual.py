@@ -1,12 +1,18 @@
 """Residual blocks and stacks around any mixer, with its contract: forward, step, state passed and returned."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from tsrec.layers.checkpoint import run_again_backwards
 from tsrec.layers.parameter_groups import parameter_groups
 from tsrec.layers.random import Dropout
+
+# From so many numbers on, what a block computed is not kept for the backward pass but computed again.
+CHECKPOINT_ELEMENTS = 1 << 22
 
 
 class ResidualBlock(nn.Module):
@@ -152,9 +158,11 @@ class ResidualStack(nn.Module):
         if mask is not None:
             x = x.masked_fill(~mask[..., None], 0.0)
         states = []
+        large = torch.is_grad_enabled() and x.requires_grad and x.numel() > CHECKPOINT_ELEMENTS
         for i, block in enumerate(self.blocks):
             before = None if state is None else state[i]
-            x, after = block(x, before, mask, rate=rate, return_state=return_state)
+            run = partial(block, mask=mask, rate=rate, return_state=return_state)
+            x, after = run_again_backwards(block, run, x, before) if large else run(x, before)
             states.append(after)
         return self.norm(x), tuple(states) if return_state else None
 

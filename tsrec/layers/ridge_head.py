@@ -142,7 +142,8 @@ def fit_ridge_head(features: Tensor, target: Tensor, weight: Tensor | None = Non
         yield from vectors.split(_BLOCK) if is_dual else (z @ (vectors * inverse) for z in rows.blocks())
 
     a = torch.stack([U.T @ t for U, t in zip(left(), T.split(_BLOCK), strict=True)]).sum(0)
-    unit = max(float(rows.square()) / len(features), _TINY)
+    # Where no feature varies any unit will do.
+    unit = float(rows.square()) / len(features) or 1.0
     penalty, residual = _choose(left, s / unit, a, T, None if is_dual else share)
     shrunk = a / (s + penalty * unit)[:, None]
     scaled = Z.T @ (vectors @ shrunk) if is_dual else vectors @ (shrunk * s.sqrt()[:, None])
