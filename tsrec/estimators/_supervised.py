@@ -1,6 +1,7 @@
 """What classifiers and regressors of series share: a head solved in closed form on random features, or training."""
 
 from collections import defaultdict
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from tsrec.layers.sequence_model import ChannelEmbedding, ChannelMix, SequenceMo
 from tsrec.training import Batch, resolve_device
 
 FEATURES = ("auto", "random", "trained")
-# From so many series on, training is worth its time.
-_MANY = 1000
+# From so many series on, the closed form would need much time and memory.
+_MANY = 4000
 # Series that thresholds are placed by, and steps of each.
 _CALIBRATION_SERIES, _CALIBRATION_STEPS = 512, 16
 
@@ -140,7 +141,7 @@ class SupervisedEstimator(CollectionEstimator):
 
 
 def _checked_weight(sample_weight: Any, n_series: int) -> np.ndarray:
-    if np.ndim(sample_weight) == 0:
+    if isinstance(sample_weight, Real):
         sample_weight = np.full(n_series, sample_weight)
     weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     if weight.shape != (n_series,):

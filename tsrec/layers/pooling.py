@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 KINDS = ("mean", "max", "last")
 # Shares are formed of so many elements at a time: what is formed stays in the cache.
-_CHUNK_ELEMENTS = 100_000
+_CHUNK_ELEMENTS = 400_000
 _GOLDEN = 0.6180339887498949
 # What logarithms of sizes start from, in units of the input.
 _SMALL = 1e-4
@@ -204,19 +204,20 @@ class FilterPooling(nn.Module):
     def update(self, state: FilterState, y: Tensor, mask: Tensor | None = None) -> FilterState:
         """Take in further steps; arguments as in :meth:`Pooling.update`."""
         steps = y.new_full((len(y),), y.shape[1]) if mask is None else mask.sum(1)
-        if mask is not None:
-            y = y * mask[..., None]
-        above, square = state.above.clone(), state.square.clone()
+        above, square, top, bottom = state.above.clone(), state.square.clone(), state.top, state.bottom
         gain = 1 / self.widths
         shift = 0.5 - self.thresholds * gain
         size = max(_CHUNK_ELEMENTS // max(y.shape[0] * y.shape[2], 1), 1)
         for at in range(0, y.shape[1], size):
-            part = y[:, at : at + size]
+            part = counted = y[:, at : at + size]
+            if mask is not None and not mask[:, at : at + size].all():
+                outside = ~mask[:, at : at + size, None]
+                # A step outside is above no threshold, and of no size.
+                part, counted = part.masked_fill(outside, 0.0), part.masked_fill(outside, -torch.inf)
             square += part.square().sum(1)
+            top, bottom = torch.maximum(top, part.amax(1)), torch.minimum(bottom, part.amin(1))
             for k in range(len(gain)):
-                share = torch.addcmul(shift[k], part, gain[k]).clamp_(0, 1)
-                above[:, k] += (share if mask is None else share * mask[:, at : at + size, None]).sum(1)
-        top, bottom = torch.maximum(state.top, y.amax(1)), torch.minimum(state.bottom, y.amin(1))
+                above[:, k] += torch.addcmul(shift[k], counted, gain[k]).clamp_(0, 1).sum(1)
         return FilterState(state.steps + steps, above, square, top, bottom)
 
     def read(self, state: FilterState) -> Tensor:

@@ -15,7 +15,7 @@ PENALTIES = tuple(10.0 ** (power / 2) for power in range(-14, 5))
 # The least share of a row's answer that is not its own doing; residuals are divided by it.
 _LEAST_FREE = 1e-12
 # Eigenvalue of the direction of the mean, in traces of the Gram matrix.
-_FREE = 1e3
+_FREE = 10.0
 _TINY = torch.finfo(torch.float64).tiny
 _BLOCK = 4096
 
@@ -89,6 +89,12 @@ class _Rows(NamedTuple):
         for x, r in zip(self.features.split(_BLOCK), self.root.split(_BLOCK), strict=True):
             yield (x.double() - self.mean) / self.scale * r[:, None]
 
+    def columns(self) -> Iterator[Tensor]:
+        """The same, some features of all rows at a time."""
+        parts = zip(*(part.split(_BLOCK, -1) for part in (self.features, self.mean, self.scale)), strict=True)
+        for x, mean, scale in parts:
+            yield (x.double() - mean) / scale * self.root[:, None]
+
     def square(self) -> Tensor:
         """Sum of squares of all."""
         return torch.stack([z.square().sum() for z in self.blocks()]).sum()
@@ -128,12 +134,11 @@ def fit_ridge_head(features: Tensor, target: Tensor, weight: Tensor | None = Non
     share = w / w.sum()
     is_dual = len(features) <= features.shape[1]
     if is_dual:
-        Z = torch.cat(list(rows.blocks()))
-        gram = Z @ Z.T
+        gram = _gram(rows.columns(), len(features), transposed=True)
         # The direction of the mean, which is fitted without a penalty, among the others: as one that costs nothing.
         s, vectors = torch.linalg.eigh(gram + _FREE * (gram.trace() + 1) * share.sqrt()[:, None] * share.sqrt())
     else:
-        s, vectors = torch.linalg.eigh(_gram(rows))
+        s, vectors = torch.linalg.eigh(_gram(rows.blocks(), features.shape[1]))
     s = s.clamp_min(0.0)
     inverse = torch.where(s > 1e-13 * s[-1], s.clamp_min(_TINY).rsqrt(), 0.0)
 
@@ -146,7 +151,10 @@ def fit_ridge_head(features: Tensor, target: Tensor, weight: Tensor | None = Non
     unit = float(rows.square()) / len(features) or 1.0
     penalty, residual = _choose(left, s / unit, a, T, None if is_dual else share)
     shrunk = a / (s + penalty * unit)[:, None]
-    scaled = Z.T @ (vectors @ shrunk) if is_dual else vectors @ (shrunk * s.sqrt()[:, None])
+    if is_dual:
+        scaled = torch.cat([z.T @ (vectors @ shrunk) for z in rows.columns()])
+    else:
+        scaled = vectors @ (shrunk * s.sqrt()[:, None])
     return RidgeHead(mean, scale, scaled.T, center, penalty, target - residual / rows.root[:, None])
 
 
@@ -160,10 +168,10 @@ def _moments(features: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     return mean, torch.where(deviation > 1e-6 * mean.abs() + 1e-12, deviation, torch.inf)
 
 
-def _gram(rows: _Rows) -> Tensor:
-    gram = rows.mean.new_zeros(len(rows.mean), len(rows.mean))
-    for z in rows.blocks():
-        gram += z.T @ z
+def _gram(blocks: Iterator[Tensor], size: int, *, transposed: bool = False) -> Tensor:
+    gram = torch.zeros(size, size, dtype=torch.float64)
+    for z in blocks:
+        gram += z @ z.T if transposed else z.T @ z
     return gram
 
 
@@ -173,11 +181,13 @@ def _choose(
     """The penalty of the least squared error on rows left out, and these errors (n, K), in weighted units.
 
     A row's error is divided by the share of its answer that is not its own doing. Both are summed up from what a
-    penalty takes away by singular vector, since with few rows and many features they are tiny; `share`, the mean's
-    part, is given where there are directions beyond these vectors.
+    penalty takes away by singular vector, since with few rows and many features they are tiny. Nothing is taken from
+    the mean: it is the last of these vectors, or its `share` in a row is given where there are directions beyond them.
     """
     penalties = torch.tensor(PENALTIES, dtype=s.dtype)
     taken = penalties / (s[:, None] + penalties)
+    if share is None:
+        taken[-1] = 0.0
     shares = [None] * (-(-len(T) // _BLOCK)) if share is None else share.split(_BLOCK)
     found = []
     for U, t, part in zip(left(), T.split(_BLOCK), shares, strict=True):
