@@ -1,66 +1,13 @@
 """Records of forecasting.py, one per run of one model, and the tables made from them."""
 
-import datetime
-import json
 import math
-import os
-import platform
-import subprocess
-from collections import defaultdict
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
+from _records import Record, append, grouped, markdown, mean, read, seeds, surroundings
 
-import tsrec
-
-Record = dict[str, Any]
+__all__ = ["append", "latest", "read", "surroundings", "tables"]
 _FOLDS = 2
-
-
-def surroundings(peers: dict[str, str] | None, threads: int) -> Record:
-    """When, where and with what."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        named = [
-            line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
-        ]
-        processor = named[0] if named else processor
-    return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
-        "machine": {"processor": processor, "cores": os.cpu_count(), "threads": threads},
-        "versions": {
-            "tsrec": f"{tsrec.__version__} ({_revision()})",
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "pandas": pd.__version__,
-            "numpy": np.__version__,
-        },
-        **({"peers": peers} if peers else {}),
-    }
-
-
-def _revision() -> str:
-    """The commit that was measured, and whether it was changed."""
-    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
-    answer = subprocess.run(asked, capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or "revision unknown"
-
-
-def read(path: Path) -> list[Record]:
-    """All records of a file; none if there is no such file."""
-    return json.loads(path.read_text()) if path.exists() else []
-
-
-def append(path: Path, record: Record) -> None:
-    """Add a record, which stands on a line of its own."""
-    lines = [json.dumps(one) for one in [*read(path), record]]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("[\n" + ",\n".join(lines) + "\n]\n")
 
 
 def latest(records: list[Record]) -> list[Record]:
@@ -77,29 +24,29 @@ def tables(records: list[Record]) -> str:
 
 
 def _long_tables(records: list[Record]) -> str:
-    found = _grouped([one for one in records if one["kind"] == "long"], ("set", "part", "fitted_on", "stride"))
+    found = grouped([one for one in records if one["kind"] == "long"], ("set", "part", "fitted_on", "stride"))
     shown = []
     for (name, part, fitted_on, stride), group in found.items():
         horizons = sorted({one["horizon"] for one in group})
         rows = []
-        for (model,), of_model in _grouped(group, ("model",)).items():
+        for (model,), of_model in grouped(group, ("model",)).items():
             cells, all_mse, all_mae, seconds = [], [], [], 0.0
             for horizon in horizons:
                 runs = [one for one in of_model if one["horizon"] == horizon and "mse" in one]
                 if not runs:
                     cells.append("-")
                     continue
-                mse, mae = _mean(runs, "mse"), _mean(runs, "mae")
-                seconds += _mean(runs, "seconds")
+                mse, mae = mean(runs, "mse"), mean(runs, "mae")
+                seconds += mean(runs, "seconds")
                 cells.append(f"{mse:.4f}/{mae:.4f}")
                 all_mse.append(mse)
                 all_mae.append(mae)
             complete = len(all_mse) == len(horizons)
-            mean = f"{np.mean(all_mse):.4f}/{np.mean(all_mae):.4f}" if complete else "-"
-            rows.append([model, *cells, mean, f"{seconds:.1f}", _seeds(of_model)])
+            overall = f"{np.mean(all_mse):.4f}/{np.mean(all_mae):.4f}" if complete else "-"
+            rows.append([model, *cells, overall, f"{seconds:.1f}", seeds(of_model)])
         head = ["model", *[f"H={horizon}" for horizon in horizons], "mean", "seconds", "seeds"]
         windows = "every window" if stride == 1 else f"every {stride}th window"
-        shown.append(f"### {name}, {part}, fitted on {fitted_on}, {windows} (MSE/MAE)\n\n" + _markdown(head, rows))
+        shown.append(f"### {name}, {part}, fitted on {fitted_on}, {windows} (MSE/MAE)\n\n" + markdown(head, rows))
     return "\n\n".join(shown)
 
 
@@ -107,11 +54,11 @@ def _holdout_tables(records: list[Record]) -> str:
     shown = []
     measured = [one for one in records if one["kind"] == "hold-out"]
     of_folds = [one for one in measured if one["part"].startswith("fold") and "mase" in one]
-    both = [group for group in _grouped(of_folds, ("set", "model", "seed")).values() if len(group) == _FOLDS]
+    both = [group for group in grouped(of_folds, ("set", "model", "seed")).values() if len(group) == _FOLDS]
     pooled = [{**one, "part": "mean of the folds"} for group in both for one in group]
-    for (part,), group in _grouped(measured + pooled, ("part",)).items():
+    for (part,), group in grouped(measured + pooled, ("part",)).items():
         sets = list(dict.fromkeys(one["set"] for one in group))
-        by_model = _grouped(group, ("model",))
+        by_model = grouped(group, ("model",))
         cells = {
             model: {name: [one for one in runs if one["set"] == name and "mase" in one] for name in sets}
             for (model,), runs in by_model.items()
@@ -123,17 +70,17 @@ def _holdout_tables(records: list[Record]) -> str:
                 head += ["geometric mean", "sets", "to SeasonalNaive, same sets", "to Auto, same sets"]
             rows = []
             for model, found in cells.items():
-                row = [model, *[f"{_mean(runs, key):.{digits}f}" if runs else "-" for runs in found.values()]]
-                row.append(_seeds(by_model[(model,)]))
+                row = [model, *[f"{mean(runs, key):.{digits}f}" if runs else "-" for runs in found.values()]]
+                row.append(seeds(by_model[(model,)]))
                 if key == "mase":
                     row += _geometric(_means(found, key), naive, ours)
                 rows.append(row)
-            shown.append(f"### Hold-out sets, {part}: {key}\n\n" + _markdown(head, rows))
+            shown.append(f"### Hold-out sets, {part}: {key}\n\n" + markdown(head, rows))
     return "\n\n".join(shown)
 
 
 def _means(found: dict[str, list[Record]], key: str) -> dict[str, float]:
-    return {name: _mean(runs, key) for name, runs in found.items() if runs}
+    return {name: mean(runs, key) for name, runs in found.items() if runs}
 
 
 def _geometric(values: dict[str, float], *references: dict[str, float]) -> list[str]:
@@ -153,38 +100,19 @@ def _geometric_mean(values: Iterable[float]) -> float:
 def _m4_table(records: list[Record]) -> str:
     shown = []
     weekly = [one for one in records if "owa" in one]
-    for (part,), group in _grouped(weekly, ("part",)).items():
+    for (part,), group in grouped(weekly, ("part",)).items():
         rows = []
-        for (model,), runs in _grouped(group, ("model",)).items():
+        for (model,), runs in grouped(group, ("model",)).items():
             apart = [
                 f"{np.mean([run[which]['owa'] for run in runs]):.3f} ({runs[0][which]['series']})"
                 for which in ("resembling", "others")
             ]
-            rows.append([model, f"{_mean(runs, 'owa'):.3f}", *apart, f"{_mean(runs, 'seconds'):.1f}", _seeds(runs)])
+            rows.append([model, f"{mean(runs, 'owa'):.3f}", *apart, f"{mean(runs, 'seconds'):.1f}", seeds(runs)])
         head = ["model", "OWA", "series that resemble others", "all other series", "seconds", "seeds"]
-        shown.append(f"### M4 Weekly, {part}\n\n" + _markdown(head, rows))
+        shown.append(f"### M4 Weekly, {part}\n\n" + markdown(head, rows))
     return "\n\n".join(shown)
 
 
 def _failures(records: list[Record]) -> str:
     rows = [[one["model"], one["set"], one["part"], one["failed"]] for one in records if "failed" in one]
-    return "### Without result\n\n" + _markdown(["model", "set", "part", "why"], rows) if rows else ""
-
-
-def _grouped(records: list[Record], keys: tuple[str, ...]) -> dict[tuple[Any, ...], list[Record]]:
-    groups: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
-    for one in records:
-        groups[tuple(one[key] for key in keys)].append(one)
-    return groups
-
-
-def _mean(runs: list[Record], key: str) -> float:
-    return float(np.mean([run[key] for run in runs]))
-
-
-def _seeds(runs: list[Record]) -> str:
-    return ", ".join(str(seed) for seed in sorted({run["seed"] for run in runs}))
-
-
-def _markdown(head: list[str], rows: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+    return "### Without result\n\n" + markdown(["model", "set", "part", "why"], rows) if rows else ""

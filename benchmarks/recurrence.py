@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from _forecasting_data import folder
 from _forecasting_models import WithoutMixing, warm_up
-from _forecasting_records import surroundings
+from _records import surroundings
 
 import tsrec
 
