@@ -1,0 +1,98 @@
+"""Ridge heads: normal equations, and rows left out for real."""
+
+import pytest
+import torch
+
+from tsrec.layers import ridge_head
+from tsrec.layers.ridge_head import RidgeLinear, fit_ridge_head
+
+SHAPES = {"dual": (15, 40), "square": (20, 20), "primal": (60, 7)}
+every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+
+
+def problem(n, size, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, size, generator=g, dtype=torch.float64) * 3 + 1
+    y = torch.randn(n, 2, generator=g, dtype=torch.float64) + x[:, :2]
+    return x, y, torch.rand(n, generator=g, dtype=torch.float64) + 0.2
+
+
+def solved(z, y, w, penalty):
+    """Weights and intercept by the normal equations, the intercept unpenalised."""
+    n, size = z.shape
+    one = torch.cat([z, torch.ones(n, 1, dtype=z.dtype)], 1)
+    P = penalty * torch.eye(size + 1, dtype=z.dtype)
+    P[-1, -1] = 0
+    return torch.linalg.solve(one.T @ (w[:, None] * one) + P, one.T @ (w[:, None] * y))
+
+
+def answers(head, x):
+    return (x - head.mean) / head.scale @ head.weight.T + head.bias
+
+
+@every_shape
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("penalty", [1e-4, 1.0])
+def test_the_head_solves_the_normal_equations_and_rows_are_left_out_exactly(shape, weighted, penalty, monkeypatch):
+    monkeypatch.setattr(ridge_head, "PENALTIES", (penalty,))
+    x, y, w = problem(*shape)
+    w = w if weighted else torch.ones_like(w)
+    head = fit_ridge_head(x, y, w if weighted else None)
+    z = (x - head.mean) / head.scale
+    absolute = penalty * float((w[:, None] * z**2).sum()) / len(x)
+    B = solved(z, y, w, absolute)
+    torch.testing.assert_close(head.weight.T, B[:-1], rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(answers(head, x), z @ B[:-1] + B[-1], rtol=1e-7, atol=1e-9)
+    for i in range(0, len(x), 4):
+        kept = torch.arange(len(x)) != i
+        B = solved(z[kept], y[kept], w[kept], absolute)
+        torch.testing.assert_close(head.held_out[i], z[i] @ B[:-1] + B[-1], rtol=1e-6, atol=1e-7)
+
+
+@every_shape
+def test_the_penalty_is_the_best_on_rows_left_out(shape, monkeypatch):
+    x, y, w = problem(*shape, seed=3)
+    head = fit_ridge_head(x, y, w)
+    errors = {}
+    for penalty in ridge_head.PENALTIES:
+        monkeypatch.setattr(ridge_head, "PENALTIES", (penalty,))
+        errors[penalty] = float((w[:, None] * (y - fit_ridge_head(x, y, w).held_out) ** 2).sum())
+    assert head.penalty == min(errors, key=errors.get)
+
+
+@every_shape
+def test_blocks_change_nothing(shape, monkeypatch):
+    x, y, w = problem(*shape)
+    whole = fit_ridge_head(x, y, w)
+    monkeypatch.setattr(ridge_head, "_BLOCK", 4)
+    for part, other in zip(fit_ridge_head(x, y, w), whole, strict=True):
+        torch.testing.assert_close(part, other, rtol=1e-6, atol=1e-9)
+
+
+def test_weight_two_is_a_row_that_is_there_twice():
+    x, y, w = problem(30, 5)
+    w = torch.where(w > 0.8, 2.0, 1.0).double()
+    twice = torch.cat([torch.arange(30), (w == 2).nonzero()[:, 0]])
+    one, other = fit_ridge_head(x, y, w), fit_ridge_head(x[twice], y[twice])
+    torch.testing.assert_close(one.mean, other.mean)
+    torch.testing.assert_close(one.scale, other.scale)
+
+
+def test_a_constant_feature_gets_no_weight_and_constant_features_give_the_mean():
+    x, y, _ = problem(20, 5)
+    x[:, 2] = 4.0
+    head = fit_ridge_head(x.float(), y)
+    assert head.weight[:, 2].abs().max() < 1e-12
+    flat = fit_ridge_head(torch.ones(6, 9), y[:6])
+    torch.testing.assert_close(answers(flat, torch.ones(3, 9)), y[:6].mean(0).expand(3, -1))
+    assert flat.held_out.isfinite().all()
+
+
+def test_a_linear_layer_adopts_the_head():
+    x, y, w = problem(20, 30)
+    x[:, 0] = 1.0
+    head = fit_ridge_head(x, y, w)
+    layer = RidgeLinear(30, 2).double()
+    layer.adopt(head)
+    torch.testing.assert_close(layer(x), answers(head, x))
+    assert not list(layer.parameters())
