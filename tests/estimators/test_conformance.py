@@ -31,15 +31,22 @@ NETWORKS = [
     AutoForecaster(horizon=5, random_state=0),
     MLPForecaster(horizon=5, context=8, linear=None, loss="owa", n_members=2, d_model=4, random_state=0),
 ]
-# Estimators of collections: no exception at all.
+# Estimators of collections: no exception, but that epochs of random batches know nothing of rows repeated.
 TINY = {"d_model": 8, "d_state": 4, "n_layers": 1, "random_state": 0}
 COLLECTIONS = [
     LSSLClassifier(random_state=0),
     LSSLClassifier(features="trained", max_epochs=60, **TINY),
     LSSLRegressor(random_state=0),
-    LSSLRegressor(features="trained", max_epochs=150, learning_rate=0.02, **TINY),
+    LSSLRegressor(features="trained", max_epochs=60, learning_rate=0.02, dropout=0.0, **{**TINY, "d_model": 16}),
     LSSLEncoder(max_epochs=2, **TINY),
 ]
+
+
+def declared_of_collections(estimator):
+    if getattr(estimator, "features", None) != "trained":
+        return {}
+    reason = "batches are drawn at random, so that a series of weight 2 is not one that is there twice"
+    return {"check_sample_weight_equivalence_on_dense_data": reason}
 
 
 def declared(estimator):
@@ -61,6 +68,6 @@ def test_scikit_learn_checks_a_network(estimator, check):
 
 
 @pytest.mark.slow
-@parametrize_with_checks(COLLECTIONS)
+@parametrize_with_checks(COLLECTIONS, expected_failed_checks=declared_of_collections)
 def test_scikit_learn_checks_an_estimator_of_collections(estimator, check):
     check(estimator)

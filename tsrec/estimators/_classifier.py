@@ -10,7 +10,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from tsrec.estimators._stream import Stream
 from tsrec.estimators._supervised import SupervisedEstimator
@@ -53,6 +53,8 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
         """
         collection, y, kept, weight = self._read_labelled(X, y, sample_weight)
         labels = column_or_1d(y, warn=True)
+        if labels.dtype.kind == "f":
+            assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         codes = codes if kept is None else codes[kept]

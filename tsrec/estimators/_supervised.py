@@ -21,6 +21,8 @@ from tsrec.training import Batch, resolve_device
 FEATURES = ("auto", "random", "trained")
 # From so many series on, the closed form would need much time and memory.
 _MANY = 4000
+# Of trained layers: the last output, which has seen all, tells where something was; the paper has the mean only.
+_POOLED = ("mean", "last")
 # Series that thresholds are placed by, and steps of each.
 _CALIBRATION_SERIES, _CALIBRATION_STEPS = 512, 16
 
@@ -47,8 +49,9 @@ class SupervisedEstimator(CollectionEstimator):
             return SequenceModel(mix, filters, pooling, RidgeLinear(pooling.n_outputs, self.n_outputs_))
         embedding = ChannelEmbedding(self.n_channels_, self.d_model, generator=generator)
         mixer = self._mixer(self.length_, generator)
-        head = Linear(self.d_model, self.n_outputs_, generator=generator)
-        return self._trainable(embedding, mixer, Pooling(self.d_model), head)
+        pooling = Pooling(self.d_model, _POOLED)
+        head = Linear(pooling.n_outputs, self.n_outputs_, generator=generator)
+        return self._trainable(embedding, mixer, pooling, head)
 
     def _read_labelled(
         self, X: Any, y: Any, sample_weight: Any

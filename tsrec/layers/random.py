@@ -9,6 +9,8 @@ from torch import Tensor, nn
 # Elements of a pool at least, masks in it at least, and how often it is read through before it is drawn anew.
 _POOL, _MASKS = 1 << 14, 8
 _READINGS = 16
+# Masks of more elements are drawn one by one: a pool of them would outweigh what they mask.
+_LARGEST = 1 << 20
 
 
 def default_generator(generator: torch.Generator | None) -> torch.Generator:
@@ -72,7 +74,7 @@ class Dropout(nn.Module):
     -----
     Random numbers cost more than all the rest of a small net. One 64-bit draw holds four 16-bit numbers, which are
     compared with a threshold; the masks of one epoch are cut at random places from a pool of them, drawn when training
-    mode is set and again when it has been read sixteen times over.
+    mode is set and again when it has been read sixteen times over. Masks of more than a million elements have no pool.
 
     Examples
     --------
@@ -117,6 +119,8 @@ class Dropout(nn.Module):
                 "Set .generator on every submodule that has the attribute, or call .eval()."
             )
         count = x.numel()
+        if count > _LARGEST:
+            return x * self._draw(count, self.generator).to(x.device, x.dtype).view(x.shape)
         pool = self._pool
         if pool is None or len(pool) < _MASKS * count or pool.dtype != x.dtype or self._read > _READINGS * len(pool):
             pool = self._pool = self._draw(max(_POOL, _MASKS * count), self.generator).to(x.device, x.dtype)
