@@ -100,11 +100,10 @@ def latest(records: list[Record]) -> list[Record]:
 
 
 def tables(records: list[Record]) -> str:
-    """Accuracy and seconds by set and model; means over the sets that all models have."""
+    """Accuracy, log loss and seconds by set and model, and their means where a model has all sets."""
     shown = []
     for (part,), group in grouped([one for one in latest(records) if "accuracy" in one], ("part",)).items():
         models = grouped(group, ("model",))
-        common = [n for n in NAMES if all(any(one["set"] == n for one in runs) for runs in models.values())]
         for key, scale, digits in (("accuracy", 100, 1), ("log_loss", 1, 3), ("seconds", 1, 1)):
             rows = []
             for (model,), runs in models.items():
@@ -113,9 +112,10 @@ def tables(records: list[Record]) -> str:
                 if not any(of.values()):
                     continue
                 cells = [f"{scale * mean(found, key):.{digits}f}" if found else "-" for found in of.values()]
-                usable = [mean(of[n], key) for n in common if of[n]]
-                rows.append([model, *cells, f"{scale * np.mean(usable):.{digits}f}", seeds(runs)])
-            head = ["model", *NAMES, f"mean of {len(common)}", "seeds"]
+                overall = [scale * mean(found, key) for found in of.values() if found]
+                of_all = f"{np.mean(overall):.{digits}f}" if len(overall) == len(NAMES) else "-"
+                rows.append([model, *cells, of_all, seeds(runs)])
+            head = ["model", *NAMES, "mean", "seeds"]
             shown.append(f"### Classification, {part}: {key.replace('_', ' ')}\n\n" + markdown(head, rows))
     return "\n\n".join(shown)
 

@@ -34,8 +34,62 @@ def test_the_state_goes_on_at_another_rate():
     assert error < 0.02 * naive
 
 
+def test_no_filter_answers_to_a_constant_in_the_end_whatever_came_before():
+    filters, x = bank(), torch.randn(1, 100, 6, generator=torch.Generator().manual_seed(2))
+    y, state = filters(x + 5)
+    later, _ = filters(torch.full((1, 3000, 6), 5.0), state)
+    assert y.abs().amax((0, 1)).min() > 0.05
+    assert later[:, -1].abs().max() < 1e-3
+
+
+@pytest.mark.parametrize(("length", "d_state"), [(1, 3), (40, 2), (1000, 16)])
+def test_an_impulse_has_unit_energy_at_every_length_and_order(length, d_state):
+    filters = FilterBank(4, 3, length, scales=4, d_state=d_state).double()
+    impulse = torch.zeros(1, 30 * length + 100, 4, dtype=torch.float64)
+    impulse[:, 0] = 1
+    energy = filters(impulse)[0].square().sum(1)
+    torch.testing.assert_close(energy, torch.ones_like(energy), rtol=1e-3, atol=0)
+
+
+def test_scales_go_from_one_step_to_the_length_and_start_again():
+    dt = FilterBank(7, 2, 100, scales=3).memory.log_dt.exp()
+    torch.testing.assert_close(dt, torch.tensor([0.01, 0.1, 1.0, 0.01, 0.1, 1.0, 0.01]))
+
+
+def test_a_filter_of_a_long_scale_still_answers_when_one_of_a_short_scale_is_over():
+    impulse = torch.zeros(1, 400, 2)
+    impulse[:, 0] = 1
+    y, _ = FilterBank(2, 4, 200, scales=2, d_state=4)(impulse)
+    late = y[:, 50:].square().sum((0, 1)).view(2, 4)
+    assert late[0].min() > 0.05
+    assert late[1].max() < 1e-6
+
+
+def test_each_copy_reads_its_own_input_with_filters_of_its_own():
+    filters, x = bank(), torch.randn(1, 50, 6, generator=torch.Generator().manual_seed(2))
+    other = x.clone()
+    other[..., 2] += 1
+    moved = (filters(other)[0] != filters(x)[0]).any(1).view(6, 5).any(1)
+    assert moved.tolist() == [number == 2 for number in range(6)]
+    same = filters(x[..., :1].expand(-1, -1, 6).contiguous())[0][0].T
+    assert torch.linalg.matrix_rank(same.double()) == 30
+
+
+def test_filters_follow_the_generator():
+    one, two, other = (FilterBank(3, 2, 50, generator=torch.Generator().manual_seed(seed)).C for seed in (1, 1, 2))
+    assert torch.equal(one, two)
+    # The first state alone answers to a constant in the end: it is never read.
+    assert not torch.isclose(one, other)[..., 1:].any()
+    assert torch.equal(FilterBank(3, 2, 50).C, FilterBank(3, 2, 50).C)
+
+
 def test_nothing_is_trained():
-    assert not any(p.requires_grad for p in bank().parameters())
+    filters = bank()
+    assert not any(p.requires_grad for p in filters.parameters())
+    x = torch.ones(1, 20, 6, requires_grad=True)
+    filters(x)[0].square().sum().backward()
+    assert x.grad.abs().sum() > 0
+    assert all(tensor.grad is None for tensor in (*filters.parameters(), *filters.buffers()))
 
 
 @pytest.mark.parametrize("rate", [1.0, 1.7])

@@ -61,6 +61,77 @@ def test_the_penalty_is_the_best_on_rows_left_out(shape, monkeypatch):
 
 
 @every_shape
+@pytest.mark.parametrize("noise", [0, 4])
+def test_the_penalty_has_the_least_error_of_all_when_rows_are_left_out_for_real(shape, noise):
+    x, y, w = problem(*shape, seed=3)
+    y = y + noise * torch.randn(y.shape, generator=torch.Generator().manual_seed(9), dtype=y.dtype)
+    head = fit_ridge_head(x, y, w)
+    z = (x - head.mean) / head.scale
+    unit, errors, chosen = float((w[:, None] * z**2).sum()) / len(x), {}, None
+    for penalty in ridge_head.PENALTIES:
+        left_out = []
+        for i in range(len(x)):
+            kept = torch.arange(len(x)) != i
+            B = solved(z[kept], y[kept], w[kept], penalty * unit)
+            left_out.append(z[i] @ B[:-1] + B[-1])
+        left_out = torch.stack(left_out)
+        errors[penalty] = float((w[:, None] * (y - left_out) ** 2).sum())
+        chosen = left_out if penalty == head.penalty else chosen
+    assert head.penalty == min(errors, key=errors.get)
+    torch.testing.assert_close(head.held_out, chosen, rtol=1e-5, atol=1e-6)
+
+
+@every_shape
+def test_few_features_and_many_rows_give_what_many_features_and_few_rows_give(shape):
+    """A feature that does not vary changes nothing, but for which of the two Gram matrices is the smaller one."""
+    x, y, w = problem(*shape)
+    size = x.shape[1]
+    padded = torch.cat([x, torch.full((len(x), 70), 3.0, dtype=x.dtype)], 1)
+    one, other = fit_ridge_head(x, y, w), fit_ridge_head(padded, y, w)
+    assert one.penalty == other.penalty
+    torch.testing.assert_close(other.weight[:, :size], one.weight, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(other.held_out, one.held_out, rtol=1e-6, atol=1e-7)
+    assert (other.weight[:, size:] == 0).all()
+
+
+@every_shape
+def test_features_are_standardised_by_weighted_moments(shape):
+    x, y, w = problem(*shape)
+    head = fit_ridge_head(x, y, w)
+    mean = (w[:, None] * x).sum(0) / w.sum()
+    torch.testing.assert_close(head.mean, mean)
+    torch.testing.assert_close(head.scale, ((w[:, None] * (x - mean) ** 2).sum(0) / w.sum()).sqrt())
+    torch.testing.assert_close(head.bias, (w[:, None] * y).sum(0) / w.sum())
+
+
+@every_shape
+def test_units_and_offsets_of_features_and_weights_change_no_answer(shape):
+    x, y, w = problem(*shape)
+    units = torch.logspace(-3, 3, x.shape[1], dtype=x.dtype)
+    one, other = fit_ridge_head(x, y, w), fit_ridge_head(x * units - 5 * units, y, 7 * w)
+    torch.testing.assert_close(other.held_out, one.held_out, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(answers(other, x * units - 5 * units), answers(one, x), rtol=1e-6, atol=1e-7)
+
+
+@every_shape
+def test_each_target_has_coefficients_of_its_own(shape, monkeypatch):
+    monkeypatch.setattr(ridge_head, "PENALTIES", (0.1,))
+    x, y, w = problem(*shape)
+    both = fit_ridge_head(x, y, w)
+    for k in range(2):
+        one = fit_ridge_head(x, y[:, k : k + 1], w)
+        torch.testing.assert_close(one.weight[0], both.weight[k])
+        torch.testing.assert_close(one.held_out[:, 0], both.held_out[:, k])
+
+
+def test_a_constant_target_is_answered_by_itself():
+    x, y, w = problem(20, 30)
+    head = fit_ridge_head(x, torch.full_like(y, 2.5), w)
+    torch.testing.assert_close(answers(head, 100 * x), torch.full_like(y, 2.5))
+    torch.testing.assert_close(head.held_out, torch.full_like(y, 2.5))
+
+
+@every_shape
 def test_blocks_change_nothing(shape, monkeypatch):
     x, y, w = problem(*shape)
     whole = fit_ridge_head(x, y, w)
@@ -76,6 +147,22 @@ def test_weight_two_is_a_row_that_is_there_twice():
     one, other = fit_ridge_head(x, y, w), fit_ridge_head(x[twice], y[twice])
     torch.testing.assert_close(one.mean, other.mean)
     torch.testing.assert_close(one.scale, other.scale)
+
+
+@pytest.mark.parametrize("shape", [(12, 30), (30, 5)], ids=["dual", "primal"])
+def test_weight_two_gives_the_coefficients_of_a_row_that_is_there_twice(shape, monkeypatch):
+    x, y, w = problem(*shape)
+    w = torch.where(w > 0.8, 2.0, 1.0).double()
+    twice = torch.cat([torch.arange(len(x)), (w == 2).nonzero()[:, 0]])
+
+    def fit(penalty, *data):
+        # The penalty is relative to the mean square of a row, which more rows make smaller.
+        monkeypatch.setattr(ridge_head, "PENALTIES", (penalty * len(data[0]),))
+        return fit_ridge_head(*data)
+
+    one, other = fit(0.01, x, y, w), fit(0.01, x[twice], y[twice])
+    torch.testing.assert_close(one.weight, other.weight, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(answers(one, x), answers(other, x))
 
 
 def test_a_constant_feature_gets_no_weight_and_constant_features_give_the_mean():
@@ -96,3 +183,9 @@ def test_a_linear_layer_adopts_the_head():
     layer.adopt(head)
     torch.testing.assert_close(layer(x), answers(head, x))
     assert not list(layer.parameters())
+    saved = RidgeLinear(30, 2).double()
+    saved.load_state_dict(layer.state_dict())
+    assert torch.equal(saved(x), layer(x))
+    changed = x.clone()
+    changed[:, 0] = 1e6
+    assert torch.equal(layer(changed), layer(x))

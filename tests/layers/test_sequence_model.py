@@ -1,16 +1,21 @@
 """Sequence models: whole, in parts and step by step, around every mixer and every pooling."""
 
+import copy
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tsrec.layers import residual, sequence_model
 from tsrec.layers.filter_bank import FilterBank
-from tsrec.layers.lssl import LSSLStack
+from tsrec.layers.lssl import LSSL, LSSLStack
+from tsrec.layers.mlp import PointwiseMLP
 from tsrec.layers.pooling import FilterPooling, Pooling
 from tsrec.layers.random import Linear
 from tsrec.layers.ridge_head import RidgeLinear
 from tsrec.layers.s4d import S4D
-from tsrec.layers.sequence_model import ChannelEmbedding, ChannelMix, SequenceModel
+from tsrec.layers.sequence_model import ChannelEmbedding, ChannelMix, SequenceModel, _held
 
 C, D = 3, 4
 KINDS = ("mean", "max", "last")
@@ -20,26 +25,48 @@ def seeded(number=1):
     return torch.Generator().manual_seed(number)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Loops over small steps crawl when torch's threads wait for a busy core at each of them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def noise(*shape, seed=0):
     return torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
 
 
-def around(mixer):
+def around(mixer, pooling=None):
+    pooling = Pooling(D, KINDS) if pooling is None else pooling
     embedding = ChannelEmbedding(C, D, generator=seeded())
     embedding.missing.data.normal_(generator=seeded(5))
-    return SequenceModel(embedding, mixer, Pooling(D, KINDS), Linear(D * 3, 2, generator=seeded())).double().eval()
+    head = Linear(pooling.n_outputs, 2, generator=seeded())
+    return SequenceModel(embedding, mixer, pooling, head).double().eval()
+
+
+def filter_pooling(width):
+    pooling = FilterPooling(width)
+    pooling.calibrate(noise(100, width).float(), torch.ones(100))
+    return pooling
 
 
 def of_filters():
-    bank, pooling = FilterBank(6, 2, 50, d_state=4, generator=seeded()), FilterPooling(12)
-    pooling.calibrate(noise(100, 12).float(), torch.ones(100))
-    return SequenceModel(ChannelMix(C, 6, generator=seeded()), bank, pooling, RidgeLinear(132, 2)).double().eval()
+    bank, head = FilterBank(6, 2, 50, d_state=4, generator=seeded()), RidgeLinear(132, 2)
+    for buffer in head.buffers():
+        buffer.normal_(generator=seeded(6))
+    return SequenceModel(ChannelMix(C, 6, generator=seeded()), bank, filter_pooling(12), head).double().eval()
 
 
 MODELS = {
     "LSSL": lambda: around(LSSLStack(D, 2, d_state=4, generator=seeded())),
     "LSSL-fixed": lambda: around(LSSLStack(D, 1, d_state=4, fixed=True, prenorm=False, generator=seeded())),
     "S4D": lambda: around(residual.ResidualStack([S4D(D, d_state=4, generator=seeded())])),
+    "LSSL alone, into filters' pooling": lambda: around(LSSL(D, d_state=4, generator=seeded()), filter_pooling(D)),
+    "S4D and pointwise": lambda: around(
+        residual.ResidualStack([S4D(D, d_state=4, generator=seeded()), PointwiseMLP(D, generator=seeded())])
+    ),
     "filters": of_filters,
 }
 every_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
@@ -65,6 +92,125 @@ def test_parts_and_steps_equal_the_whole(make, rate):
         torch.testing.assert_close(model.read(state), whole, rtol=1e-9, atol=1e-9)
         y, _ = model.advance(x, model.init_state(2), rate=rate)
         torch.testing.assert_close(y[:, -1], y_t)
+
+
+@every_model
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)], ids=str)
+@torch.no_grad()
+def test_steps_equal_the_whole_at_lengths_around_a_block(make, dtype, tolerance):
+    model = make().to(dtype)
+    for length in (1, 64, 197):
+        x = holed(noise(2, length, C)).to(dtype)
+        y, end = model.advance(x, model.init_state(2))
+        state, outputs = model.init_state(2), []
+        for t in range(length):
+            y_t, state = model.step(x[:, t], state)
+            outputs.append(y_t)
+        torch.testing.assert_close(torch.stack(outputs, 1), y, rtol=tolerance, atol=tolerance)
+        assert torch.equal(state.held, end.held)
+        # Shares jump where a step of the filters is near a threshold: they get as many digits less as a width is small.
+        torch.testing.assert_close(model.read(state), model.features(x), rtol=20 * tolerance, atol=20 * tolerance)
+
+
+@every_model
+@torch.no_grad()
+def test_the_head_answers_from_the_features_of_the_mixer_s_outputs(make):
+    model, x = make(), holed(noise(3, 30, C))
+    mask = torch.arange(30) < torch.tensor([[30], [25], [1]])
+    found = model(x, mask, rate=1.5)
+    torch.testing.assert_close(found, model.head(model.features(x, mask, rate=1.5)))
+    y, state = model.advance(x, model.init_state(3), mask, rate=1.5)
+    torch.testing.assert_close(found, model.head(model.read(state)))
+    pooling = model.pooling
+    torch.testing.assert_close(found, model.head(pooling.read(pooling.update(pooling.init_state(3), y, mask))))
+    assert not torch.allclose(found, model(x, mask))
+    assert not torch.allclose(found, model(x, rate=1.5))
+
+
+@every_model
+@torch.no_grad()
+def test_a_rate_is_a_factor_of_every_step_size(make):
+    model, x = make(), noise(2, 30, C)
+    found = model(x, rate=2.0)
+    for module in model.modules():
+        if hasattr(module, "log_dt"):
+            module.log_dt += torch.tensor(2.0).log()
+    torch.testing.assert_close(found, model(x), rtol=1e-5, atol=1e-5)
+
+
+def leaves(state):
+    return [leaf for part in state for leaf in leaves(part)] if isinstance(state, tuple) else [state]
+
+
+@every_model
+@torch.no_grad()
+def test_states_are_returned_and_never_changed(make):
+    model, x = make(), holed(noise(2, 20, C))
+    _, state = model.advance(x[:, :9], model.init_state(2))
+    kept = copy.deepcopy(state)
+    one, two = model.advance(x[:, 9:], state), model.advance(x[:, 9:], state)
+    model.step(x[:, 9], state)
+    model.read(state)
+    for pair in (zip(leaves(state), leaves(kept), strict=True), zip(leaves(one), leaves(two), strict=True)):
+        assert all(a is b is None or torch.equal(a, b) for a, b in pair)
+
+
+@every_model
+@torch.no_grad()
+def test_what_padding_holds_is_not_even_looked_at(make):
+    model, x = make(), holed(noise(2, 40, C))
+    mask = torch.arange(40) < torch.tensor([[40], [25]])
+    wanted = model(x.masked_fill(~mask[..., None], 0.0), mask)
+    for filling in (torch.nan, 1e9, -1e9):
+        found = model(x.masked_fill(~mask[..., None], filling), mask)
+        torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
+
+
+@every_model
+@torch.no_grad()
+def test_batch_rows_do_not_influence_each_other(make):
+    model, x = make(), holed(noise(3, 70, C))
+    other = torch.cat((x[:1], noise(2, 70, C, seed=9)))
+    torch.testing.assert_close(model(x)[0], model(other)[0], rtol=1e-13, atol=1e-13)
+    assert not torch.allclose(model(x)[1], model(other)[1])
+
+
+@every_model
+@torch.no_grad()
+def test_a_copy_answers_the_same_and_no_global_random_state_is_used(make):
+    before = torch.random.get_rng_state()
+    x = holed(noise(2, 20, C))
+    model, again = make(), make()
+    assert torch.equal(copy.deepcopy(model)(x), model(x))
+    assert torch.equal(again(x), model(x))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@every_model
+@torch.no_grad()
+def test_a_series_of_missing_values_alone_is_one_of_zeros(make):
+    model = make()
+    nothing = model.features(torch.full((1, 8, C), torch.nan, dtype=torch.float64))
+    if isinstance(model.embedding, ChannelEmbedding):
+        model.embedding.missing.zero_()
+        nothing = model.features(torch.full((1, 8, C), torch.nan, dtype=torch.float64))
+    torch.testing.assert_close(nothing, model.features(torch.zeros(1, 8, C, dtype=torch.float64)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from([1.0, -2.5, float("nan")]), min_size=1, max_size=12), st.integers(0, 12))
+def test_held_values_are_those_of_a_loop_wherever_the_series_is_cut(values, cut):
+    current, wanted = 7.0, []
+    for value in values:
+        current = value if value == value else current
+        wanted.append(current)
+    x, held = torch.tensor(values)[None, :, None], torch.full((1, 1), 7.0)
+    found = []
+    for part in (x[:, :cut], x[:, cut:]):
+        if part.shape[1]:
+            found.append(_held(part, part.isnan(), held))
+            held = found[-1][:, -1]
+    assert torch.cat(found, 1).flatten().tolist() == wanted
 
 
 @every_model

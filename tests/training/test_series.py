@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tsrec.training import SeriesBatches
 
@@ -79,3 +81,94 @@ def test_a_subset_keeps_what_belongs_to_its_series():
     (batch,) = part.epoch(seeded())
     assert sorted(batch.target.tolist()) == [2, 5]
     assert set(batch.context[:, 0, 0].tolist()) == {float(OFFSETS[5]), float(OFFSETS[2])}
+
+
+def test_a_subset_of_a_subset_counts_within_it_and_leaves_the_whole_alone():
+    whole = make(weight=torch.arange(8.0), target=torch.arange(8), crop=2)
+    part = whole.subset(torch.tensor([7, 5, 2])).subset(torch.tensor([2, 0]))
+    batch = part.gather(torch.tensor([0, 1]))
+    assert batch.target.tolist() == [2, 7]
+    assert batch.weight.tolist() == [2, 7]
+    assert batch.series.tolist() == [0, 1]
+    assert part.crop == 2
+    assert len(part) == 1
+    assert len(whole) == 3
+    assert whole.gather(torch.arange(8)).target.tolist() == list(range(8))
+    assert make().subset(torch.tensor([1])).weight is None
+
+
+def test_nothing_is_cut_without_a_generator():
+    batch = make(crop=2).gather(torch.tensor([1, 6]))
+    assert batch.context.shape == (2, 11, 2)
+    assert batch.mask.sum(1).tolist() == [10, 11]
+
+
+def test_pieces_start_everywhere_equally_often():
+    starts = torch.zeros(7)
+    batches, g = make(crop=4), seeded()
+    chosen = torch.ones(7000, dtype=torch.int64)
+    for value in batches.gather(chosen, generator=g).context[:, 0, 0]:
+        starts[int(value) - int(OFFSETS[1])] += 1
+    assert (starts / 7000 - 1 / 7).abs().max() < 0.02
+
+
+def test_pieces_and_orders_follow_the_generator():
+    def contexts(seed):
+        return [batch.context.tolist() for batch in make(crop=3).epoch(seeded(seed))]
+
+    before = torch.random.get_rng_state()
+    assert contexts(0) == contexts(0)
+    assert contexts(0) != contexts(1)
+    g, batches = seeded(), make(crop=3)
+    assert [b.context.tolist() for b in batches.epoch(g)] != [b.context.tolist() for b in batches.epoch(g)]
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_missing_values_stay_missing_and_padding_is_zero():
+    values = VALUES.clone()
+    values[4, 0] = torch.nan
+    batch = SeriesBatches(values, OFFSETS, batch_size=2).gather(torch.tensor([0, 1]), 12)
+    assert batch.context.isnan().nonzero().tolist() == [[1, 1, 0]]
+    assert (batch.context[~batch.mask] == 0).all()
+    # A batch is a copy: what is done to it does not reach the series.
+    batch.context.zero_()
+    assert torch.equal(make().values, VALUES)
+    assert values[3, 0] == 3
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(1, 30), min_size=1, max_size=40),
+    st.integers(1, 9),
+    st.one_of(st.none(), st.integers(1, 12)),
+    st.integers(0, 99),
+)
+def test_whatever_the_lengths_an_epoch_holds_every_series_once(lengths, size, crop, seed):
+    sizes = torch.tensor(lengths)
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.cumsum(0)])
+    batches = SeriesBatches(torch.arange(1.0, sum(lengths) + 1)[:, None], offsets, batch_size=size, crop=crop)
+    found = list(batches.epoch(seeded(seed)))
+    assert len(found) == len(batches)
+    assert sorted(number for batch in found for number in batch.series.tolist()) == list(range(len(lengths)))
+    for batch in found:
+        assert len(batch.series) <= size
+        wanted = sizes[batch.series].clamp_max(crop or 99)
+        mask = torch.ones(batch.context.shape[:2], dtype=torch.bool) if batch.mask is None else batch.mask
+        assert torch.equal(mask.sum(1), wanted)
+        assert batch.context.shape[1] == wanted.max()
+        for row, number, length in zip(batch.context[..., 0], batch.series, wanted, strict=True):
+            assert torch.equal(row[:length], row[0] + torch.arange(length))
+            assert offsets[number] + 1 <= row[0]
+            assert row[length - 1] <= offsets[number + 1]
+
+
+def test_batches_of_like_length_come_in_any_order():
+    """Sorted within so many batches, then shuffled: lengths do not rise through an epoch."""
+    sizes = torch.arange(1, 65)
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.cumsum(0)])
+    batches = SeriesBatches(torch.zeros(int(sizes.sum()), 1), offsets, batch_size=8)
+    found = [(batch.series + 1).sort().values for batch in batches.epoch(seeded())]
+    assert all(torch.equal(batch, batch[0] + torch.arange(8)) for batch in found)
+    firsts = [int(batch[0]) for batch in found]
+    assert sorted(firsts) == list(range(1, 65, 8))
+    assert firsts != sorted(firsts)

@@ -45,8 +45,8 @@ class SupervisedEstimator(CollectionEstimator):
         if self.features_ == "random":
             filters = self._filters(self.length_, self.n_channels_, generator)
             mix = ChannelMix(self.n_channels_, int(filters.d_model), generator=generator)  # type: ignore[arg-type]
-            pooling = FilterPooling(int(filters.n_outputs))  # type: ignore[arg-type]
-            return SequenceModel(mix, filters, pooling, RidgeLinear(pooling.n_outputs, self.n_outputs_))
+            summary = FilterPooling(int(filters.n_outputs))  # type: ignore[arg-type]
+            return SequenceModel(mix, filters, summary, RidgeLinear(summary.n_outputs, self.n_outputs_))
         embedding = ChannelEmbedding(self.n_channels_, self.d_model, generator=generator)
         mixer = self._mixer(self.length_, generator)
         pooling = Pooling(self.d_model, _POOLED)
