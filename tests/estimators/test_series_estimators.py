@@ -230,6 +230,9 @@ def test_a_regressor_takes_many_targets_and_names_them():
         assert model.score(PANEL, table) > 0.8
         assert clone(regressor).fit(LIST, value).predict(LIST).shape == (12,)
         assert clone(regressor).fit(LIST, table.to_numpy()).predict(LIST).shape == (12, 2)
+        assert clone(regressor).fit(LIST, table[["a"]].to_numpy()).predict(LIST).shape == (12, 1)
+        with pytest.raises(ValueError, match="dim 3"):
+            clone(regressor).fit(LIST, np.zeros((12, 1, 1)))
 
 
 @both_classifiers

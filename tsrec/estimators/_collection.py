@@ -32,7 +32,7 @@ _INFERENCE_ELEMENTS, _INFERENCE_BATCH = 1 << 20, 64
 # Small steps lose more to a pool of threads than they gain.
 _LARGE_STEP = 1 << 22
 # Steps of training that "auto" aims at, and the epochs it keeps within.
-_STEPS, _LEAST_EPOCHS, _MOST_EPOCHS = 2000, 5, 200
+_STEPS, _LEAST_EPOCHS, _MOST_EPOCHS = 1000, 5, 200
 
 
 def padded_length(length: int) -> int:

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.validation import check_array
 
 from tsrec.estimators._stream import Stream
 from tsrec.estimators._supervised import SupervisedEstimator
@@ -100,8 +100,8 @@ class SeriesRegressor(RegressorMixin, SupervisedEstimator):
     def _checked(self, y: Any) -> np.ndarray:
         self.target_columns_ = getattr(y, "columns", getattr(y, "name", None))
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-        self.target_is_flat_ = y.ndim == 1 or y.shape[1] == 1
-        return column_or_1d(y, warn=True) if self.target_is_flat_ else y
+        self.target_is_flat_ = y.ndim == 1
+        return y
 
     def _respond(self, answers: np.ndarray) -> np.ndarray:
         found = answers.astype(np.float64) * self.target_spread_ + self.target_center_

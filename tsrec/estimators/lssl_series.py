@@ -67,7 +67,7 @@ class LSSLClassifier(SeriesClassifier, LSSLFamily):
         Units of the values: of each channel over all series; of each series by itself, besides (no streams then); or
         as they are.
     max_epochs : int or "auto"
-        Epochs of training; about 2,000 steps when "auto".
+        Epochs of training; about 1,000 steps when "auto".
     batch_size : int
         Series per step of training.
     learning_rate : float
