@@ -87,9 +87,16 @@ def states_of(mixer, u, state, mask, rate):
 def loop(mixer, u, state, mask, rate):
     """What a mixer answers, and its last state."""
     if isinstance(mixer, FilterBank):
-        found, last = states_of(mixer.memory, u, state, mask, rate)
+        origin, state = [np.full(u[:, 0].shape, np.nan), None] if state is None else state
+        inputs = []
+        for t in range(u.shape[1]):
+            begins = np.isnan(origin) & mask[:, t, None]
+            origin = np.where(begins, np.where(mixer.relative.numpy() > 0, u[:, t], 0.0), origin)
+            inputs.append(u[:, t] - origin)
+        found, last = states_of(mixer.memory, np.stack(inputs, 1), state, mask, rate)
         reads = mixer.C.numpy()
-        return np.stack([np.einsum("hmn,bhn->bhm", reads, x).reshape(len(u), -1) for x, _ in found], 1), last
+        y = np.stack([np.einsum("hmn,bhn->bhm", reads, x).reshape(len(u), -1) for x, _ in found], 1)
+        return y, [origin, last]
     if isinstance(mixer, LSSL | S4D):
         v = numbers(mixer)
         found, last = states_of(mixer, u, state, mask, rate)

@@ -172,3 +172,10 @@ def test_batches_of_like_length_come_in_any_order():
     firsts = [int(batch[0]) for batch in found]
     assert sorted(firsts) == list(range(1, 65, 8))
     assert firsts != sorted(firsts)
+
+
+def test_series_meet_others_in_each_epoch():
+    batches, g = SeriesBatches(torch.zeros(60, 1), torch.arange(0, 61, 3), batch_size=4), seeded()
+    one, two = ({frozenset(batch.series.tolist()) for batch in batches.epoch(g)} for _ in range(2))
+    assert len(one) == len(two) == 5
+    assert not one & two

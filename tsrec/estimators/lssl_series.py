@@ -12,8 +12,8 @@ from tsrec.estimators._regressor import SeriesRegressor
 from tsrec.layers.filter_bank import FilterBank
 from tsrec.layers.lssl import LSSLStack
 
-# Time scales of the filters, read-outs of each, and copies for many channels.
-_SCALES, _READOUTS, _MOST_COPIES = 12, 128, 48
+# Time scales of the filters, read-outs of each, and copies: two sets of scales, more for many channels.
+_SCALES, _READOUTS, _LEAST_COPIES, _MOST_COPIES = 12, 64, 24, 48
 
 
 class LSSLFamily(CollectionEstimator):
@@ -25,7 +25,7 @@ class LSSLFamily(CollectionEstimator):
     dropout: float
 
     def _filters(self, length: int, n_channels: int, generator: torch.Generator) -> nn.Module:
-        copies = _SCALES if n_channels == 1 else min(max(_SCALES, 4 * n_channels), _MOST_COPIES)
+        copies = min(max(_LEAST_COPIES, 4 * n_channels), _MOST_COPIES)
         return FilterBank(copies, _READOUTS, length, d_state=self.d_state, scales=_SCALES, generator=generator)
 
     def _mixer(self, length: int, generator: torch.Generator) -> nn.Module:

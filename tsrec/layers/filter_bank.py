@@ -7,7 +7,7 @@ in constant memory, and follow another sampling rate by dt.
 """
 
 import math
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,26 @@ from tsrec.layers.random import default_generator
 _SHORTEST = 1.0
 
 
+class BankState(NamedTuple):
+    """State of a filter bank.
+
+    Attributes
+    ----------
+    origin : Tensor of shape (B, H)
+        What is taken off the input of each copy; NaN before the first step.
+    memory : Tensor of shape (B, H, N)
+        States of the copies.
+    """
+
+    origin: Tensor
+    memory: Tensor
+
+
 class FilterBank(nn.Module):
     """H copies of one LSSL at time scales from one step to the whole length, M random read-outs each.
+
+    Every other set of scales sees its input from where it began: an input far from zero is not a step at the start, on
+    top of which everything else would be small.
 
     The read-outs are orthogonal to the answer to a constant and scaled to a unit response: a constant gives 0 in the
     end, white noise gives noise of about the same size. It keeps the contract of a mixer, but that D_in = H becomes
@@ -43,11 +61,12 @@ class FilterBank(nn.Module):
     --------
     >>> bank = FilterBank(3, 5, 100)
     >>> y, state = bank(torch.ones(2, 40, 3))
-    >>> y.shape, state.shape
-    (torch.Size([2, 40, 15]), torch.Size([2, 3, 16]))
+    >>> y.shape, [part.shape for part in state]
+    (torch.Size([2, 40, 15]), [torch.Size([2, 3]), torch.Size([2, 3, 16])])
     """
 
     C: Tensor
+    relative: Tensor
 
     def __init__(
         self,
@@ -68,6 +87,7 @@ class FilterBank(nn.Module):
         steps = torch.linspace(math.log(min(1 / length, _SHORTEST)), math.log(_SHORTEST), scales)
         steps = steps.repeat(-(-n_scales // scales))[:n_scales]
         self.memory.log_dt.copy_(steps)
+        self.register_buffer("relative", (torch.arange(n_scales) // scales % 2).float())
         self.memory.C.data.copy_(torch.eye(d_state).expand(n_scales, -1, -1))
         self.memory.D.data.zero_()
         self.requires_grad_(False)
@@ -90,26 +110,38 @@ class FilterBank(nn.Module):
     def forward(
         self,
         x: Tensor,
-        state: Tensor | None = None,
+        state: BankState | None = None,
         mask: Tensor | None = None,
         *,
         rate: float = 1.0,
         return_state: bool = True,
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> tuple[Tensor, BankState | None]:
         """Filter a whole sequence: (B, L, H) -> (B, L, H M); arguments as a mixer takes them."""
-        states, last = self.memory.filter(x, state, mask, rate=rate, return_state=return_state)
-        return self._read(states), last
+        origin = self._origin(x[:, 0], None if state is None else state.origin)
+        inner = None if state is None else state.memory
+        states, last = self.memory.filter(x - origin[:, None], inner, mask, rate=rate, return_state=return_state)
+        return self._read(states), None if last is None else BankState(origin, last)
 
-    def step(self, x_t: Tensor, state: Tensor, *, rate: float = 1.0, mask: Tensor | None = None) -> Any:
+    def step(
+        self, x_t: Tensor, state: BankState, *, rate: float = 1.0, mask: Tensor | None = None
+    ) -> tuple[Tensor, BankState]:
         """Filter one step: (B, H) -> (B, H M)."""
+        origin = self._origin(x_t, state.origin)
+        u_t = x_t - origin
         if mask is not None:
-            x_t = x_t.masked_fill(~mask[..., None], 0.0)
-        state = self.memory._dynamics(state.dtype, rate).step(x_t.to(state.dtype), state)
-        return self._read(state[:, None])[:, 0].to(x_t.dtype), state
+            u_t = u_t.masked_fill(~mask[..., None], 0.0)
+        memory = self.memory._dynamics(state.memory.dtype, rate).step(u_t.to(state.memory.dtype), state.memory)
+        return self._read(memory[:, None])[:, 0].to(x_t.dtype), BankState(origin, memory)
 
-    def init_state(self, batch: int) -> Tensor:
-        """Return zeros of shape (batch, H, N)."""
-        return self.memory.init_state(batch)
+    def init_state(self, batch: int) -> BankState:
+        """Return the state of `batch` sequences before their first step."""
+        memory = self.memory.init_state(batch)
+        return BankState(torch.full_like(memory[..., 0], torch.nan), memory)
+
+    def _origin(self, first: Tensor, origin: Tensor | None) -> Tensor:
+        """Where sequences began: what they begin with now, unless they have begun."""
+        began = first * self.relative.to(first.dtype)
+        return began if origin is None else torch.where(origin.isnan(), began, origin.to(first.dtype))
 
     def _read(self, states: Tensor) -> Tensor:
         """Read-outs (B, L, H M) of states (B, L, H, N): one product per copy."""
