@@ -219,14 +219,14 @@ class LSSLEncoder(SeriesEncoder, LSSLFamily):
 
     Parameters
     ----------
-    d_model, d_state, n_layers, dropout, normalisation, max_epochs, batch_size, learning_rate, device, random_state
+    d_model, d_state, n_layers, dropout
         As in :class:`LSSLClassifier`.
-    verbose : int
-        1 shows the progress of the epochs.
     hidden : float
         Share of the steps that are hidden while training.
     crop : int
         Longest piece of a series in a step of training.
+    normalisation, max_epochs, batch_size, learning_rate, device, random_state, verbose
+        As in :class:`LSSLClassifier`.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tsrec.layers.lssl import LSSL
 from tsrec.layers.random import default_generator
 
-# One scale must still see the shape of single steps: dt = 1 forgets within about one of them.
+# The shortest scale must still see the shape of single steps.
 _SHORTEST = 1.0
 
 
@@ -54,6 +54,8 @@ class FilterBank(nn.Module):
         Steps of the longest scale, dt = 1 / length.
     d_state : int, default 16
         State order N.
+    scales : int, default 12
+        Different time scales; copies beyond them begin again with the first.
     generator : torch.Generator, optional
         Source of the read-outs; a fresh one with seed 0 when omitted.
 
@@ -117,17 +119,19 @@ class FilterBank(nn.Module):
         return_state: bool = True,
     ) -> tuple[Tensor, BankState | None]:
         """Filter a whole sequence: (B, L, H) -> (B, L, H M); arguments as a mixer takes them."""
-        origin = self._origin(x[:, 0], None if state is None else state.origin)
+        origin = self._origin(x, None if state is None else state.origin, mask)
         inner = None if state is None else state.memory
-        states, last = self.memory.filter(x - origin[:, None], inner, mask, rate=rate, return_state=return_state)
+        states, last = self.memory.filter(
+            x - origin.nan_to_num()[:, None], inner, mask, rate=rate, return_state=return_state
+        )
         return self._read(states), None if last is None else BankState(origin, last)
 
     def step(
         self, x_t: Tensor, state: BankState, *, rate: float = 1.0, mask: Tensor | None = None
     ) -> tuple[Tensor, BankState]:
         """Filter one step: (B, H) -> (B, H M)."""
-        origin = self._origin(x_t, state.origin)
-        u_t = x_t - origin
+        origin = self._origin(x_t[:, None], state.origin, None if mask is None else mask[:, None])
+        u_t = x_t - origin.nan_to_num()
         if mask is not None:
             u_t = u_t.masked_fill(~mask[..., None], 0.0)
         memory = self.memory._dynamics(state.memory.dtype, rate).step(u_t.to(state.memory.dtype), state.memory)
@@ -138,10 +142,15 @@ class FilterBank(nn.Module):
         memory = self.memory.init_state(batch)
         return BankState(torch.full_like(memory[..., 0], torch.nan), memory)
 
-    def _origin(self, first: Tensor, origin: Tensor | None) -> Tensor:
-        """Where sequences began: what they begin with now, unless they have begun."""
-        began = first * self.relative.to(first.dtype)
-        return began if origin is None else torch.where(origin.isnan(), began, origin.to(first.dtype))
+    def _origin(self, x: Tensor, origin: Tensor | None, mask: Tensor | None) -> Tensor:
+        """Where sequences began: the first observed step, unless they have begun; NaN where nothing was observed."""
+        first = x[:, 0]
+        if mask is not None:
+            first = x[torch.arange(len(x), device=x.device), mask.int().argmax(1)]
+        began = torch.where(self.relative > 0, first, 0.0)
+        if mask is not None:
+            began = began.masked_fill(~mask.any(1, keepdim=True), torch.nan)
+        return began if origin is None else torch.where(origin.isnan(), began, origin.to(x.dtype))
 
     def _read(self, states: Tensor) -> Tensor:
         """Read-outs (B, L, H M) of states (B, L, H, N): one product per copy."""

@@ -95,7 +95,7 @@ class Pooling(nn.Module):
             kept, low, last = y, y, y[:, -1]
         else:
             steps = mask.sum(1).to(seen.dtype)
-            kept, low = y * mask[..., None], y.masked_fill(~mask[..., None], -torch.inf)
+            kept, low = (y.masked_fill(~mask[..., None], fill) for fill in (0.0, -torch.inf))
             at = (steps.long() - 1).clamp_min(0)
             last = torch.where((steps > 0)[:, None], y[torch.arange(len(y), device=y.device), at], latest)
         if "mean" in self.kinds:
@@ -203,7 +203,7 @@ class FilterPooling(nn.Module):
 
     def update(self, state: FilterState, y: Tensor, mask: Tensor | None = None) -> FilterState:
         """Take in further steps; arguments as in :meth:`Pooling.update`."""
-        steps = y.new_full((len(y),), y.shape[1]) if mask is None else mask.sum(1)
+        steps = y.shape[1] if mask is None else mask.sum(1)
         above, square, top, bottom = state.above.clone(), state.square.clone(), state.top, state.bottom
         gain = 1 / self.widths
         shift = 0.5 - self.thresholds * gain

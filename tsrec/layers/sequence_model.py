@@ -151,7 +151,7 @@ class SequenceModel(nn.Module):
 
     def part_length(self, batch: int) -> int:
         """Steps that so many sequences go through at once without gradients."""
-        return max(_PART_ELEMENTS // (batch * self.width), _SHORTEST_PART)
+        return max(_PART_ELEMENTS // (max(batch, 1) * self.width), _SHORTEST_PART)
 
     def advance(
         self, x: Tensor, state: SequenceState, mask: Tensor | None = None, *, rate: float = 1.0

@@ -86,7 +86,9 @@ class SequenceEncoder(SequenceModel):
         )
         target = x[:, 1:]
         counted = ~target.isnan() if mask is None else ~target.isnan() & mask[:, 1:, None]
-        errors = (self.head(y[:, :-1]) - target.nan_to_num()).square()
+        errors = torch.where(counted, self.head(y[:, :-1]) - target, 0.0).square()
+        if batch.weight is not None:
+            errors = errors * batch.weight[:, None, None]
         names = {"next": counted & ~hidden[:, 1:, None], "masked": counted & hidden[:, 1:, None]}
         return {name: (errors * chosen).sum() / counted.sum().clamp_min(1) for name, chosen in names.items()}
 
@@ -100,9 +102,8 @@ class SequenceEncoder(SequenceModel):
                 "SequenceEncoder has no generator to draw what is hidden; set .generator or call .eval()."
             )
         draws = torch.rand(2, B, L, generator=self.generator, device=self.generator.device).to(x.device)
-        # A step draws anew with probability 1 / stretch, else it does as the step before.
-        anew = draws[0] * self.stretch < 1
-        anew[:, 0] = True
+        # A step draws anew, or else does as the step before; stretches that are both hidden join.
+        anew = draws[0] * self.stretch * (1 - self.hidden) < 1
         chosen = torch.where(anew, torch.arange(L, device=x.device), 0).cummax(1).values
         return (draws[1] < self.hidden).gather(1, chosen)
 

@@ -55,7 +55,13 @@ class SeriesBatches:
         return -(-len(self.starts) // self.batch_size)
 
     def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
-        """Yield every series once, in an order drawn from ``generator``."""
+        """Yield every series once.
+
+        Parameters
+        ----------
+        generator : torch.Generator
+            Draws the order.
+        """
         order = torch.randperm(len(self.starts), generator=generator)
         batches: list[Tensor] = []
         for drawn in order.split(self.batch_size * _DRAWN_TOGETHER):
