@@ -340,13 +340,13 @@ def test_maps_of_their_own_stand_beside_a_branch(tmp_path):
 
 def test_a_branch_stands_beside_the_maps_that_have_not_seen_its_tail(monkeypatch):
     beside, solved = [], []
-    learn, solve = _learning.train, _learning.fit_closed_form
+    learn, solve = _epochs.train, _learning.fit_closed_form
 
     def spy(module, *args, **kwargs):
         beside.append(module.linear.clone())
         return learn(module, *args, **kwargs)
 
-    monkeypatch.setattr(_learning, "train", spy)
+    monkeypatch.setattr(_epochs, "train", spy)
     monkeypatch.setattr(_learning, "fit_closed_form", lambda *a, **k: solved.append(solve(*a, **k)) or solved[0])
     fitted = LSSLForecaster(horizon=3, context=48, season=24, d_model=4, max_epochs=1, linear="ridge", random_state=0)
     fitted.fit(_unlike(600))

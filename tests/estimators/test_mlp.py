@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 import tsrec
 from tsrec import MLPForecaster
-from tsrec.estimators import _learning, _torch_forecaster
+from tsrec.estimators import _epochs, _torch_forecaster
 from tsrec.estimators._recipe import kind_of, recipe_for
 from tsrec.layers.ensemble import MeanForecaster
 from tsrec.layers.forecast import DirectForecaster
@@ -281,7 +281,7 @@ def test_the_unit_of_a_series_does_not_matter_to_weighted_losses(months, loss):
 
 def interrupted_at(monkeypatch, number, *, at_once):
     """Ctrl-C in the training with this number: before its first epoch, or after it."""
-    calls, real = [], _learning.train
+    calls, real = [], _epochs.train
 
     def train(*args, on_epoch_end, **options):
         calls.append(len(calls) + 1)
@@ -294,7 +294,7 @@ def interrupted_at(monkeypatch, number, *, at_once):
             raise KeyboardInterrupt
         return real(*args, on_epoch_end=stop if calls[-1] == number else on_epoch_end, **options)
 
-    monkeypatch.setattr(_learning, "train", train)
+    monkeypatch.setattr(_epochs, "train", train)
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["before an epoch", "after an epoch"])
