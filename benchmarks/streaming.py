@@ -42,7 +42,7 @@ def course(model: Any, channels: int, streams: int) -> dict[str, Any]:
     rng = np.random.default_rng(1)
     stream, done, found = model.stream(streams), 0, {}
     before = resident()
-    for place in PLACES:
+    for place in PLACES if channels == streams == 1 else PLACES[:2]:
         while done < place - 1:
             count = min(place - 1 - done, 10_000)
             stream.push(rng.normal(size=(streams, count, channels)))
@@ -84,8 +84,8 @@ def main() -> None:
                 one = {"model": name, "channels": channels, "streams": streams, "difference": worst}
                 one |= course(model, channels, streams)
                 results.append(one)
-                cells = [f"{us:.0f}" for us in one["microseconds"].values()]
-                each = one["microseconds"]["1000000"] / channels / streams
+                cells = [f"{one['microseconds'].get(str(p), np.nan):.0f}".replace("nan", "-") for p in PLACES]
+                each = one["microseconds"]["10000"] / channels / streams
                 grown = f"{one['MiB after'] - one['MiB before']:.1f}"
                 rows.append([name, str(channels), str(streams), *cells, f"{each:.1f}", grown, f"{worst:.1e}"])
                 print(rows[-1], flush=True)
