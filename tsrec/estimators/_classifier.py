@@ -12,7 +12,6 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
-from tsrec.estimators._stream import Stream
 from tsrec.estimators._supervised import SupervisedEstimator
 from tsrec.layers.sequence_tasks import SequenceClassifier
 
@@ -106,25 +105,6 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
         found = self.predict_proba(X, rate=rate)
         best = self.classes_[np.asarray(found).argmax(axis=1)]
         return pd.Series(best, index=found.index) if isinstance(found, pd.DataFrame) else best
-
-    def stream(self, n_streams: int | None = None, *, rate: float = 1.0, state: Any = None) -> Stream:
-        """Classify series while they come in, in constant memory and time per step.
-
-        Parameters
-        ----------
-        n_streams : int, optional
-            How many series run side by side; one, without a dimension for it, when omitted.
-        rate : float, default 1.0
-            As in `predict_proba`.
-        state : dict, optional
-            ``stream.state()`` of an earlier stream, to go on with it.
-
-        Returns
-        -------
-        Stream
-            Its ``push(rows)`` gives the probabilities so far: those that `predict_proba` gives for all rows so far.
-        """
-        return Stream(self, n_streams, rate=rate, state=state)
 
     def _respond(self, answers: np.ndarray) -> np.ndarray:
         return softmax(answers.astype(np.float64) * self.sharpness_, axis=1)

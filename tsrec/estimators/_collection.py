@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tsrec.estimators._callbacks import CallbackSupportMixin, EpochHook, with_callbacks
 from tsrec.estimators._epochs import history_frame, train_epochs
 from tsrec.estimators._parameters import check_choice, check_positive, check_share, check_whole
+from tsrec.estimators._stream import Stream
 from tsrec.frames import Collection, from_rows, is_rows, read_collection
 from tsrec.layers.sequence_model import SequenceModel
 from tsrec.training import Batch, SeriesBatches, TrainingState, make_generator, resolve_device, single_thread
@@ -78,6 +79,26 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
         return tags
+
+    def stream(self, n_streams: int | None = None, *, rate: float = 1.0, state: Any = None) -> Stream:
+        """Answer while series come in, in constant memory and time per step.
+
+        Parameters
+        ----------
+        n_streams : int, optional
+            How many series run side by side; one, without a dimension for it, when omitted.
+        rate : float, default 1.0
+            How many times as slowly they are sampled as what was learned from.
+        state : dict, optional
+            ``stream.state()`` of an earlier stream, to go on with it.
+
+        Returns
+        -------
+        Stream
+            Its ``push(rows)`` gives what ``predict_proba`` (of a classifier), ``predict`` or ``transform`` says of all
+            rows so far.
+        """
+        return Stream(self, n_streams, rate=rate, state=state)
 
     def _check_parameters(self) -> None:
         check_whole(self, "d_model", "d_state", "n_layers", "batch_size")

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from tsrec.estimators._collection import CollectionEstimator
 from tsrec.estimators._parameters import check_share
-from tsrec.estimators._stream import Stream
 from tsrec.layers.pooling import Pooling
 from tsrec.layers.random import Linear
 from tsrec.layers.sequence_model import ChannelEmbedding, SequenceModel
@@ -116,21 +115,6 @@ class SeriesEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Collectio
         name = type(self).__name__.lower()
         columns = [f"{name}_step{i}" for i in range(values.shape[1])]
         return pd.DataFrame(values, index=collection.row_index(), columns=columns)
-
-    def stream(self, n_streams: int | None = None, *, rate: float = 1.0, state: Any = None) -> Stream:
-        """Embed series while they come in, in constant memory and time per step.
-
-        Parameters
-        ----------
-        n_streams, rate, state
-            As the classifiers take them.
-
-        Returns
-        -------
-        Stream
-            Its ``push(rows)`` gives what `transform` gives for all rows so far.
-        """
-        return Stream(self, n_streams, rate=rate, state=state)
 
     def _answer(self, model: SequenceModel, features: Tensor) -> Tensor:  # noqa: ARG002 - the features are the answer
         return features

@@ -9,7 +9,6 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array
 
-from tsrec.estimators._stream import Stream
 from tsrec.estimators._supervised import SupervisedEstimator
 from tsrec.layers.sequence_tasks import SequenceRegressor
 
@@ -81,21 +80,6 @@ class SeriesRegressor(RegressorMixin, SupervisedEstimator):
         if found.ndim == 1:
             return pd.Series(found, index=collection.labels, name=self.target_columns_)
         return pd.DataFrame(found, index=collection.labels, columns=self.target_columns_)
-
-    def stream(self, n_streams: int | None = None, *, rate: float = 1.0, state: Any = None) -> Stream:
-        """Predict while series come in, in constant memory and time per step.
-
-        Parameters
-        ----------
-        n_streams, rate, state
-            As the classifiers take them.
-
-        Returns
-        -------
-        Stream
-            Its ``push(rows)`` gives what `predict` gives for all rows so far.
-        """
-        return Stream(self, n_streams, rate=rate, state=state)
 
     def _checked(self, y: Any) -> np.ndarray:
         self.target_columns_ = getattr(y, "columns", getattr(y, "name", None))
