@@ -37,7 +37,13 @@ COLLECTIONS = [
     LSSLClassifier(random_state=0),
     LSSLClassifier(features="trained", max_epochs=60, **TINY),
     LSSLRegressor(random_state=0),
-    LSSLRegressor(features="trained", max_epochs=60, learning_rate=0.02, dropout=0.0, **{**TINY, "d_model": 16}),
+    LSSLRegressor(
+        features="trained",
+        max_epochs=60,
+        learning_rate=0.02,
+        dropout=0.0,
+        **{**TINY, "d_model": 16, "d_state": 8, "n_layers": 2},
+    ),
     LSSLEncoder(max_epochs=2, **TINY),
 ]
 
