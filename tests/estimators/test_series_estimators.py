@@ -148,6 +148,27 @@ def test_a_second_fit_forgets_the_first(estimator):
 
 
 @every
+def test_a_refused_fit_leaves_the_earlier_one(estimator):
+    model = fitted(estimator)
+    wanted = answer(model, LIST)
+    for X, target in ((LIST, value[:-1]), (np.full((12, 5), np.inf), value)):
+        if not isinstance(estimator, LSSLEncoder) or X is not LIST:
+            with pytest.raises(ValueError, match=r"y: |infinity"):
+                model.fit(X, target)
+    np.testing.assert_array_equal(answer(model, LIST), wanted)
+
+
+@both_classifiers
+def test_missing_labels_and_classes_without_weight_are_refused(classifier):
+    for missing in (None, np.nan):
+        label = np.array([missing, *y[1:]], dtype=object)
+        with pytest.raises(ValueError, match="1 labels are missing, the first at 0"):
+            clone(classifier).fit(LIST, label)
+    with pytest.raises(ValueError, match="y: it has one class"):
+        clone(classifier).set_params(class_weight={"low": 0, "high": 1}).fit(LIST, y)
+
+
+@every
 def test_what_does_not_fit_is_refused_by_name(estimator):
     model = fitted(estimator)
     with pytest.raises(ValueError, match=r"has 1 channels, but .* is expecting 2 channels"):

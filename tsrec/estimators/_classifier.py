@@ -12,6 +12,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
+from tsrec.estimators._collection import refusing
 from tsrec.estimators._supervised import SupervisedEstimator
 from tsrec.layers.sequence_tasks import SequenceClassifier
 
@@ -50,19 +51,18 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
         TypeError, ValueError
             If X is no collection of series, or y has not one class for each; the message says what was found.
         """
-        collection, y, kept, weight = self._read_labelled(X, y, sample_weight)
-        labels = column_or_1d(y, warn=True)
-        if labels.dtype.kind == "f":
-            assert_all_finite(labels, input_name="y")
-        check_classification_targets(labels)
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        codes = codes if kept is None else codes[kept]
-        present = self.classes_[np.unique(codes)].tolist()
-        if len(present) < 2:
-            raise ValueError(f"y: it has one class, {present[0]!r}. Give series of at least two classes.")
-        if self.class_weight is not None:
-            of_class = compute_sample_weight(self.class_weight, self.classes_[codes])
-            weight = of_class if weight is None else weight * of_class
+        with refusing(self):
+            collection, y, kept, weight = self._read_labelled(X, y, sample_weight)
+            self.classes_, codes = _classes(y)
+            codes = codes if kept is None else codes[kept]
+            if self.class_weight is not None:
+                of_class = compute_sample_weight(self.class_weight, self.classes_[codes])
+                weight = of_class if weight is None else weight * of_class
+                counted = np.flatnonzero(weight)
+                collection, codes, weight = collection.take(counted), codes[counted], weight[counted]
+            present = self.classes_[np.unique(codes)].tolist()
+            if len(present) < 2:
+                raise ValueError(f"y: it has one class, {present}. Give series with a weight of at least two classes.")
         target = np.where(codes[:, None] == np.arange(len(self.classes_)), 1.0, -1.0)
         self.sharpness_ = 1.0
         head = self._learn(collection, target, torch.from_numpy(codes), weight)
@@ -108,6 +108,18 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
 
     def _respond(self, answers: np.ndarray) -> np.ndarray:
         return softmax(answers.astype(np.float64) * self.sharpness_, axis=1)
+
+
+def _classes(y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The classes, and the number of the class of each series."""
+    labels = column_or_1d(y, warn=True)
+    if labels.dtype.kind == "f":
+        assert_all_finite(labels, input_name="y")
+    missing = np.flatnonzero(pd.isna(labels))
+    if len(missing):
+        raise ValueError(f"y: {len(missing)} labels are missing, the first at {missing[0]}. Leave these series out.")
+    check_classification_targets(labels)
+    return np.unique(labels, return_inverse=True)
 
 
 def _sharpness(scores: np.ndarray, codes: np.ndarray, weight: np.ndarray | None) -> float:

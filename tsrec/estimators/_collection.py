@@ -5,6 +5,7 @@ a mixer of width `d_model` to be trained; both follow the contract of mixers.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
@@ -284,6 +285,18 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _generator(self) -> torch.Generator:
         return make_generator(self.random_state)
+
+
+@contextmanager
+def refusing(estimator: Any) -> Iterator[None]:
+    """Read and check inside: what is refused leaves an earlier fit as it was."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except Exception:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 def _labels(X: Any) -> pd.Index:

@@ -8,7 +8,7 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor
 
-from tsrec.estimators._collection import CollectionEstimator
+from tsrec.estimators._collection import CollectionEstimator, refusing
 from tsrec.estimators._parameters import check_share
 from tsrec.layers.pooling import Pooling
 from tsrec.layers.random import Linear
@@ -53,7 +53,8 @@ class SeriesEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Collectio
         self
         """
         del y
-        collection = self._read_fit(X)
+        with refusing(self):
+            collection = self._read_fit(X)
         generator = self._generator()
         self._measure(collection, None)
         batches = self._batches(collection, batch_size=self.batch_size, crop=self.crop)

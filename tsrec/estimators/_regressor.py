@@ -9,6 +9,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array
 
+from tsrec.estimators._collection import refusing
 from tsrec.estimators._supervised import SupervisedEstimator
 from tsrec.layers.sequence_tasks import SequenceRegressor
 
@@ -48,8 +49,9 @@ class SeriesRegressor(RegressorMixin, SupervisedEstimator):
         TypeError, ValueError
             If X is no collection of series, or y has not finite numbers for each; the message says what was found.
         """
-        collection, y, kept, weight = self._read_labelled(X, y, sample_weight)
-        y = self._checked(y)
+        with refusing(self):
+            collection, y, kept, weight = self._read_labelled(X, y, sample_weight)
+            y = self._checked(y)
         target = (y if kept is None else y[kept]).reshape(collection.n_series, -1)
         self.target_center_ = np.average(target, axis=0, weights=weight)
         spread = np.sqrt(np.average((target - self.target_center_) ** 2, axis=0, weights=weight))
