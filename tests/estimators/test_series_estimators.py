@@ -193,6 +193,10 @@ def test_a_target_is_aligned_by_name_and_must_be_complete(estimator):
     wanted = answer(clone(estimator).fit(PANEL, target), PANEL)
     shuffled = target.sample(frac=1, random_state=0)
     np.testing.assert_array_equal(answer(clone(estimator).fit(PANEL, shuffled), PANEL), wanted)
+    model = clone(estimator).fit(PANEL, target)
+    assert model.score(PANEL, shuffled) == model.score(PANEL, target)
+    with pytest.raises(ValueError, match="y: its index lacks"):
+        model.score(PANEL, target.rename(str.upper))
     for bad in (target[:-1], target.rename({"s03": "x"})):
         with pytest.raises(ValueError, match="y: "):
             clone(estimator).fit(PANEL, bad)

@@ -94,6 +94,9 @@ def test_what_cannot_be_streamed_is_refused():
     for rows in (np.zeros((5, 2)), np.zeros((0, 3)), np.zeros((1, 5, 3)), 1.0):
         with pytest.raises(ValueError, match="rows: found shape"):
             model.stream().push(rows)
+    named = LSSLClassifier(**SMALL).fit([pd.DataFrame(x, columns=["u", "v", "w"]) for x in X], y)
+    with pytest.raises(ValueError, match="rows: the columns are"):
+        named.stream().push(pd.DataFrame(LONG[:5], columns=["w", "v", "u"]))
     with pytest.raises(ValueError, match="infinite"):
         model.stream().push([[np.inf, 0, 0]])
     with pytest.raises(ValueError, match="n_streams: found 0"):

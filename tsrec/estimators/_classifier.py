@@ -106,6 +106,20 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
         best = self.classes_[np.asarray(found).argmax(axis=1)]
         return pd.Series(best, index=found.index) if isinstance(found, pd.DataFrame) else best
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy on series with known answers.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`; y is aligned by name where both name the series.
+
+        Returns
+        -------
+        float
+        """
+        return super().score(X, self._aligned(X, y), sample_weight)
+
     def _respond(self, answers: np.ndarray) -> np.ndarray:
         return softmax(answers.astype(np.float64) * self.sharpness_, axis=1)
 

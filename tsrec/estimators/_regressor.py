@@ -89,6 +89,20 @@ class SeriesRegressor(RegressorMixin, SupervisedEstimator):
         self.target_is_flat_ = y.ndim == 1
         return y
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Coefficient of determination R² on series with known answers.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`; y is aligned by name where both name the series.
+
+        Returns
+        -------
+        float
+        """
+        return super().score(X, self._aligned(X, y), sample_weight)
+
     def _respond(self, answers: np.ndarray) -> np.ndarray:
         found = answers.astype(np.float64) * self.target_spread_ + self.target_center_
         return found[:, 0] if self.target_is_flat_ else found

@@ -82,6 +82,12 @@ class Stream:
     def _read(self, rows: Any) -> Tensor:
         estimator = self._estimator
         channels, full = estimator.n_channels_, 2 if self._n_streams is None else 3
+        names = getattr(estimator, "feature_names_in_", None)
+        named = isinstance(rows, pd.DataFrame) and names is not None and not estimator.reads_rows_
+        if named and list(rows.columns) != list(names):
+            raise ValueError(
+                f"rows: the columns are {list(rows.columns)}, those of fit were {list(names)}. Use rows[{list(names)}]."
+            )
         if isinstance(rows, pd.DataFrame | pd.Series):
             values = to_numbers(rows, where="rows")
         else:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tsrec.estimators._collection import CollectionEstimator
 from tsrec.estimators._parameters import check_choice
-from tsrec.frames import Collection, align_target
+from tsrec.frames import Collection, align_target, is_rows, read_collection
 from tsrec.layers.pooling import FilterPooling, Pooling
 from tsrec.layers.random import Linear
 from tsrec.layers.ridge_head import RidgeHead, RidgeLinear, fit_ridge_head
@@ -71,6 +71,11 @@ class SupervisedEstimator(CollectionEstimator):
         collection = collection.take(kept)
         self.length_ = int(collection.lengths.max())
         return collection, y, kept, weight[kept]
+
+    @staticmethod
+    def _aligned(X: Any, y: Any) -> Any:
+        """Targets in the order of X, where both name the series."""
+        return y if is_rows(X) else align_target(y, read_collection(X))
 
     def _learn(
         self, collection: Collection, target: np.ndarray, answer: Tensor, weight: np.ndarray | None
