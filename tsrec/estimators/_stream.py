@@ -83,10 +83,10 @@ class Stream:
         estimator = self._estimator
         channels, full = estimator.n_channels_, 2 if self._n_streams is None else 3
         names = getattr(estimator, "feature_names_in_", None)
-        named = isinstance(rows, pd.DataFrame) and names is not None and not estimator.reads_rows_
-        if named and list(rows.columns) != list(names):
+        columns = rows.columns if isinstance(rows, pd.DataFrame) and not estimator.reads_rows_ else None
+        if names is not None and columns is not None and list(columns) != list(names):
             raise ValueError(
-                f"rows: the columns are {list(rows.columns)}, those of fit were {list(names)}. Use rows[{list(names)}]."
+                f"rows: the columns are {list(columns)}, those of fit were {list(names)}. Use rows[{list(names)}]."
             )
         if isinstance(rows, pd.DataFrame | pd.Series):
             values = to_numbers(rows, where="rows")
