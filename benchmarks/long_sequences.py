@@ -59,13 +59,13 @@ def main() -> None:
     results, environment = {}, {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     for name in CASES:
         asked = [sys.executable, __file__, name]
-        answer = subprocess.run(asked, capture_output=True, text=True, check=False, env=environment)
-        lines = [line for line in answer.stdout.splitlines() if line.startswith("{")]
-        results[name] = json.loads(lines[-1]) if lines else {"failed": answer.returncode}
+        # What fails (for want of memory, say) ends the run, so that an earlier record stays.
+        answer = subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+        results[name] = json.loads(next(line for line in answer.stdout.splitlines() if line.startswith("{")))
         print(name, results[name], flush=True)
     RESULTS.write_text(json.dumps({**surroundings(None, 1), "results": results}, indent=1) + "\n")
     head = list(next(iter(results.values())))
-    print(markdown(["", *head], [[name, *(str(one.get(k, "-")) for k in head)] for name, one in results.items()]))
+    print(markdown(["", *head], [[name, *(str(one[k]) for k in head)] for name, one in results.items()]))
 
 
 if __name__ == "__main__":

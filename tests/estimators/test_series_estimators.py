@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -113,6 +114,17 @@ def test_constant_and_huge_series_give_finite_answers(estimator):
 
 
 @every
+def test_a_fill_value_gives_a_finite_answer(estimator):
+    spoiled = [x.copy() for x in LIST]
+    spoiled[0][3] = 1e20
+    spoiled[1][5] = -1e300
+    for normalisation in ("channel", "series", None):
+        model = fitted(clone(estimator).set_params(normalisation=normalisation))
+        assert np.isfinite(answer(model, spoiled)).all()
+    assert np.isfinite(answer(fitted(model, [1e25 * x for x in LIST]), LIST)).all()
+
+
+@every
 def test_series_of_one_step_are_answered(estimator):
     short = [x[: 1 + i % 3] for i, x in enumerate(LIST)]
     assert np.isfinite(answer(fitted(estimator, short), [LIST[0][:1]])).all()
@@ -155,15 +167,65 @@ def test_a_refused_fit_leaves_the_earlier_one(estimator):
         if not isinstance(estimator, LSSLEncoder) or X is not LIST:
             with pytest.raises(ValueError, match=r"y: |infinity"):
                 model.fit(X, target)
+    for params in ({"random_state": "x"}, {"device": "cuda:99"}):
+        with pytest.raises((ValueError, RuntimeError)):
+            model.set_params(**params).fit(LIST, value if isinstance(estimator, LSSLRegressor) else y)
+        model.set_params(**{name: estimator.get_params()[name] for name in params})
     np.testing.assert_array_equal(answer(model, LIST), wanted)
+
+
+@pytest.mark.parametrize("estimator", [CLASSIFIERS["random"], REGRESSORS["random"]])
+def test_what_was_interrupted_has_nothing_to_say(estimator, monkeypatch):
+    from tsrec.estimators import _supervised
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_supervised, "fit_ridge_head", interrupt)
+    model = clone(estimator)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(LIST, value if isinstance(estimator, LSSLRegressor) else y)
+    with pytest.raises(NotFittedError):
+        model.predict(LIST)
+
+
+def test_a_class_without_weight_leaves_no_trace():
+    rng = np.random.default_rng(3)
+    longer = [*LIST, rng.normal(size=(400, 2))]
+    label = np.array([*y, "other"])
+    model = LSSLClassifier(d_state=4, random_state=0)
+    by_class = clone(model).set_params(class_weight={"low": 1, "high": 1, "other": 0}).fit(longer, label)
+    by_weight = clone(model).fit(longer, label, np.r_[np.ones(12), 0])
+    assert by_class.length_ == by_weight.length_ == max(map(len, LIST))
+    np.testing.assert_allclose(by_class.predict_proba(LIST), by_weight.predict_proba(LIST), rtol=1e-6)
+
+
+def test_parameters_changed_after_fit_change_no_answer_and_are_not_saved(tmp_path):
+    model = fitted(CLASSIFIERS["random"])
+    wanted = answer(model, LIST)
+    np.testing.assert_array_equal(answer(model.set_params(normalisation="series"), LIST), wanted)
+    with pytest.raises(ValueError, match="parameters were changed after fit"):
+        tsrec.save(model.set_params(d_state=7), tmp_path / "model.tsrec")
+    assert not list(tmp_path.iterdir())
+
+
+def test_targets_of_any_size_are_learned():
+    for size in (1e200, 1e-200):
+        model = clone(REGRESSORS["random"]).fit(LIST, size * value)
+        np.testing.assert_allclose(model.predict(LIST) / size, fitted(REGRESSORS["random"]).predict(LIST), rtol=1e-6)
 
 
 @both_classifiers
 def test_missing_labels_and_classes_without_weight_are_refused(classifier):
     for missing in (None, np.nan):
         label = np.array([missing, *y[1:]], dtype=object)
-        with pytest.raises(ValueError, match="1 labels are missing, the first at 0"):
+        with pytest.raises(ValueError, match="1 labels are missing, the first is that of 0"):
             clone(classifier).fit(LIST, label)
+        with pytest.raises(ValueError, match="1 labels are missing, the first is that of 's00'"):
+            clone(classifier).fit(PANEL, pd.Series(label, NAMES)[::-1])
+    for bad in ({"low": -1, "high": 1}, {"low": np.nan, "high": 1}):
+        with pytest.raises(ValueError, match=r"class_weight.*(negative|NaN)"):
+            clone(classifier).set_params(class_weight=bad).fit(LIST, y)
     with pytest.raises(ValueError, match="y: it has one class"):
         clone(classifier).set_params(class_weight={"low": 0, "high": 1}).fit(LIST, y)
 
@@ -173,8 +235,20 @@ def test_what_does_not_fit_is_refused_by_name(estimator):
     model = fitted(estimator)
     with pytest.raises(ValueError, match=r"has 1 channels, but .* is expecting 2 channels"):
         answer(model, [x[:, :1] for x in LIST])
-    with pytest.raises(ValueError, match=r"columns are .'v', 'u'., those of fit were .'u', 'v'."):
-        answer(fitted(estimator, PANEL), PANEL[["v", "u"]])
+    named = fitted(estimator, PANEL)
+    with pytest.raises(ValueError, match=r"X: its columns differ .* in another order or number: .'v', 'u'."):
+        answer(named, PANEL[["v", "u"]])
+    with pytest.raises(ValueError, match=r"X: its columns differ .* lacks .'v'. and has also .'w'."):
+        answer(named, PANEL.rename(columns={"v": "w"}))
+    numbered = fitted(estimator, PANEL.set_axis([5, 7], axis=1))
+    with pytest.raises(ValueError, match=r"X: its columns differ .* in another order or number: .7, 5."):
+        answer(numbered, PANEL.set_axis([5, 7], axis=1)[[7, 5]])
+    with pytest.raises(ValueError, match="X: its rows are lists of different lengths"):
+        fitted(estimator, [x[:, 0].tolist() for x in LIST])
+    for text in (str, object):
+        long = PANEL.reset_index().astype({"who": text})
+        with pytest.raises(TypeError, match=r"X: column 'who' holds .* use tsrec.frames.from_long"):
+            fitted(estimator, long)
     with pytest.raises(ValueError, match="one recording"):
         answer(model, FRAMES["s00"])
     with pytest.raises(ValueError, match="Columns of a table are time steps"):
@@ -195,6 +269,16 @@ def test_a_target_is_aligned_by_name_and_must_be_complete(estimator):
     np.testing.assert_array_equal(answer(clone(estimator).fit(PANEL, shuffled), PANEL), wanted)
     model = clone(estimator).fit(PANEL, target)
     assert model.score(PANEL, shuffled) == model.score(PANEL, target)
+    weight = pd.Series(np.arange(12.0), NAMES)
+    weighted = clone(estimator).fit(PANEL, target, weight)
+    np.testing.assert_array_equal(
+        answer(clone(estimator).fit(PANEL, shuffled, weight[::-1]), PANEL), answer(weighted, PANEL)
+    )
+    assert not np.array_equal(answer(weighted, PANEL), wanted)
+    turned = pd.Series(target.to_numpy()[[1, 0, *range(2, 12)]], NAMES)
+    assert weighted.score(PANEL, turned, weight[::-1]) == weighted.score(PANEL, turned, weight.to_numpy())
+    with pytest.raises(ValueError, match="sample_weight: its index lacks"):
+        clone(estimator).fit(PANEL, target, weight.rename(str.upper))
     with pytest.raises(ValueError, match="y: its index lacks"):
         model.score(PANEL, target.rename(str.upper))
     for bad in (target[:-1], target.rename({"s03": "x"})):
@@ -241,9 +325,25 @@ def test_weights_of_classes_and_series_count(classifier):
     assert balanced.predict_proba(fresh)[:, 1].mean() > plain.predict_proba(fresh)[:, 1].mean() + 0.1
     by_hand = clone(classifier).set_params(max_epochs=40).fit(X, label, np.where(label, 60 / 20, 60 / 100))
     np.testing.assert_allclose(by_hand.predict_proba(fresh), balanced.predict_proba(fresh), rtol=1e-6)
-    for bad, found in ((np.zeros(60), "zeros only"), (np.full(60, -1.0), "a negative weight"), (np.ones(59), "shape")):
+    for bad, found in (
+        (np.zeros(60), "zeros only"),
+        (np.full(60, -1.0), "a negative weight"),
+        (np.ones((60, 2)), "shape"),
+    ):
         with pytest.raises(ValueError, match=f"sample_weight: found {found}"):
             clone(classifier).fit(X, label, bad)
+
+
+def test_a_regressor_refuses_what_are_no_numbers():
+    for bad in (y, np.where(value > 2, np.nan, value)):
+        with pytest.raises(ValueError, match=r"y: .* classes are for LSSLClassifier"):
+            clone(REGRESSORS["random"]).fit(LIST, bad)
+    table = pd.DataFrame(TABLE, NAMES)
+    with pytest.raises(ValueError, match="rows of X in another order"):
+        clone(REGRESSORS["random"]).fit(table, pd.Series(value, NAMES)[::-1])
+    model = clone(REGRESSORS["random"]).fit(table, pd.Series(value, NAMES))
+    with pytest.raises(ValueError, match="rows of X in another order"):
+        model.score(table, pd.Series(value, NAMES)[::-1])
 
 
 def test_a_regressor_takes_many_targets_and_names_them():
@@ -279,6 +379,9 @@ def test_units_make_scale_and_level_of_a_channel_irrelevant(estimator):
 
 
 def test_the_encoder_learns_to_continue_series_and_embeds_steps():
+    for crop in (None, 0, 1, 1.5, "auto"):
+        with pytest.raises(ValueError, match="crop: found"):
+            LSSLEncoder(crop=crop).fit(LIST)
     encoder = LSSLEncoder(d_model=16, d_state=8, n_layers=1, max_epochs=60, random_state=0).fit(PANEL)
     assert encoder.history_["next_loss"].iloc[-1] < 0.5 * encoder.history_["next_loss"].iloc[0]
     assert {"next_loss", "masked_loss"} <= set(encoder.history_)

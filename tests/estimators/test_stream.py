@@ -89,20 +89,62 @@ def test_rows_come_in_any_form_that_is_clear():
     np.testing.assert_allclose(one.stream(2).push(np.stack([line, line])), [wanted, wanted], atol=1e-6)
 
 
+def test_a_row_of_a_frame_is_a_step():
+    frames = [pd.DataFrame(x, columns=["u", "v", "w"]) for x in X]
+    model = LSSLClassifier(d_state=4, random_state=0).fit(frames, y)
+    stream = model.stream()
+    for t in range(20):
+        found = stream.push(frames[0].iloc[t])
+    np.testing.assert_allclose(found, whole(model, frames[0][:20]), atol=1e-5)
+    with pytest.raises(ValueError, match="rows: its columns differ from those of fit"):
+        stream.push(frames[0].iloc[0][::-1])
+
+
+@every
+def test_a_fill_value_spoils_no_stream(model):
+    series = LONG[:200].copy()
+    series[20] = 1e20
+    stream = model.stream(np.int64(1))
+    for start in range(0, 200, 20):
+        found = stream.push(series[None, start : start + 20])
+    assert np.isfinite(found).all()
+    assert np.isfinite(whole(model, series)).all()
+
+
+def test_a_stream_outlives_another_fit():
+    model = LSSLClassifier(d_state=4, random_state=0).fit(X, y)
+    wanted = whole(model, LONG[:20])
+    stream = model.stream()
+    stream.push(LONG[:10])
+    model.fit([x[::-1] for x in X], ["a", "b", "c", "a"] * 2)
+    np.testing.assert_allclose(stream.push(LONG[10:20]), wanted, atol=1e-5)
+
+
 def test_what_cannot_be_streamed_is_refused():
     model = MODELS["classifier random"]
     for rows in (np.zeros((5, 2)), np.zeros((0, 3)), np.zeros((1, 5, 3)), 1.0):
         with pytest.raises(ValueError, match="rows: found shape"):
             model.stream().push(rows)
     named = LSSLClassifier(**SMALL).fit([pd.DataFrame(x, columns=["u", "v", "w"]) for x in X], y)
-    with pytest.raises(ValueError, match="rows: the columns are"):
+    with pytest.raises(ValueError, match="rows: its columns differ from those of fit"):
         named.stream().push(pd.DataFrame(LONG[:5], columns=["w", "v", "u"]))
     with pytest.raises(ValueError, match="infinite"):
         model.stream().push([[np.inf, 0, 0]])
-    with pytest.raises(ValueError, match="n_streams: found 0"):
-        model.stream(0)
-    with pytest.raises(ValueError, match="state: "):
-        model.stream(state=MODELS["encoder"].stream().state())
+    for bad in (0, True, 1.5):
+        with pytest.raises(ValueError, match="n_streams: found"):
+            model.stream(bad)
+    for rate in (0, -1, np.nan, "2"):
+        with pytest.raises(ValueError, match="rate: found"):
+            model.stream(rate=rate)
+    with pytest.raises(TypeError, match=r"rows: could not convert.*Give numbers"):
+        model.stream().push([["a", "b", "c"]])
+    twin = LSSLClassifier(random_state=1).fit(X, y)
+    for other in (MODELS["encoder"], twin, LSSLRegressor(random_state=0).fit(X, y)):
+        with pytest.raises(ValueError, match="state: it was not left by a stream of this LSSLClassifier"):
+            model.stream(state=other.stream().state())
+    for state in ({}, 5):
+        with pytest.raises(ValueError, match="state: it was not left"):
+            model.stream(state=state)
     with pytest.raises(ValueError, match="state: an array has shape"):
         model.stream(2, state=model.stream().state())
     with pytest.raises(ValueError, match="needs the whole series"):
@@ -139,6 +181,37 @@ def test_a_forecast_stream_forecasts_from_the_end_of_what_came(kind):
     assert len(stream.state()) == 48 * (3 if kind == "panel" else 1)
 
 
+@pytest.mark.parametrize("first", [10, 150])
+@pytest.mark.parametrize("columns", [None, ["a", "b"]])
+def test_a_forecast_stream_counts_rows_that_have_no_times(columns, first):
+    waves = np.stack([np.sin(np.arange(400) / 4), np.cos(np.arange(400) / 5)], 1)
+    target = pd.Series(waves[:, 0], name="load") if columns is None else pd.DataFrame(waves, columns=columns)
+    forecaster = MLPForecaster(horizon=5, context=24, season=12, max_epochs=0).fit(target[:300])
+    stream, done = forecaster.stream(), 0
+    for count in (first, 10, 1, 100):
+        rows = target[done : done + count]
+        found = stream.push(rows if count > 1 else rows.reset_index(drop=True))
+        done += count
+        wanted = forecaster.predict(history=target[:done])
+        np.testing.assert_array_equal(found, wanted)
+        assert found.index.equals(wanted.index)
+    again = forecaster.stream(stream.state()).push(target[done : done + 3])
+    assert again.index.equals(forecaster.predict(history=target[: done + 3]).index)
+    with pytest.raises(ValueError, match=f"rows: their index begins with {done + 1}.*from {done} on"):
+        stream.push(target[done + 1 : done + 3])
+
+
+def test_a_forecast_stream_keeps_no_buffer_of_the_user():
+    wave = np.sin(np.arange(200) / 4)
+    forecaster = MLPForecaster(horizon=5, context=24, season=12, max_epochs=0).fit(wave)
+    stream, buffer = forecaster.stream(), wave[:50].copy()
+    stream.push(buffer)
+    buffer[:] = wave[50:100]
+    np.testing.assert_array_equal(stream.push(buffer), forecaster.predict(history=wave[:100]))
+    with pytest.raises(ValueError, match=r"rows: found shape \(3, 2\)"):
+        stream.push(np.zeros((3, 2)))
+
+
 def test_a_forecast_stream_refuses_covariates_and_mixed_containers():
     level = pd.Series(np.sin(np.arange(200) / 4), name="load")
     params = {"horizon": 5, "context": 24, "season": 12, "max_epochs": 0}
@@ -147,3 +220,8 @@ def test_a_forecast_stream_refuses_covariates_and_mixed_containers():
     stream = LSSLForecaster(**params).fit(level).stream(level)
     with pytest.raises(TypeError, match="Give the same container"):
         stream.push(np.zeros(3))
+    frame = pd.DataFrame({"a": level, "b": level**2})
+    stream = LSSLForecaster(**params).fit(frame).stream(frame)
+    for rows in (frame[["a"]], frame.assign(c=0.0)):
+        with pytest.raises(ValueError, match="rows: its columns differ from those of the rows before"):
+            stream.push(rows)

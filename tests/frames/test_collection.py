@@ -397,3 +397,18 @@ def test_errors_call_the_argument_by_its_name():
         read_collection([], where="corpus")
     with pytest.raises(TypeError, match=r"^corpus\[0\]: "):
         read_collection([None], where="corpus")
+
+
+def test_times_are_checked_where_others_have_none():
+    plain = pd.DataFrame({"x": np.arange(4.0)})
+    gap = plain.drop(index=2)
+    with pytest.raises(ValueError, match=r"1 missing timestamps.*reset_index\(drop=True\)"):
+        read_collection([plain, gap])
+    mixed = read_collection([plain, plain.set_axis(range(7, 11))])
+    assert mixed.steps is None
+    assert mixed.lengths.tolist() == [4, 4]
+
+
+def test_the_name_of_a_single_series_is_no_channel():
+    assert read_collection([pd.Series([1.0], name="s7")]).columns.equals(pd.RangeIndex(1))
+    assert read_collection([pd.Series([1.0], name="u")] * 2).columns.tolist() == ["u"]

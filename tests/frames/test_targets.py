@@ -67,9 +67,16 @@ def test_a_default_index_that_names_the_series_aligns():
 
 
 def test_targets_of_unnamed_collections_stay_as_they_are():
-    for collection in (read_collection(np.zeros((2, 1, 3))), from_rows(np.zeros((2, 3)), pd.Index(["a", "b"]))):
-        target = pd.Series([1, 2], ["b", "a"])
-        assert align_target(target, collection) is target
+    target = pd.Series([1, 2], ["b", "a"])
+    assert align_target(target, read_collection(np.zeros((2, 1, 3)))) is target
+    for labels in ("bb", "bc", "ba"):
+        assert align_target(target, from_rows(np.zeros((2, 3)), pd.Index(list(labels)))) is target
+    assert align_target(target, from_rows(np.zeros((2, 3)), pd.RangeIndex(2))) is target
+
+
+def test_targets_of_a_table_in_another_order_are_refused():
+    with pytest.raises(ValueError, match=r"rows of X in another order\. Give y\.loc\[X\.index\]"):
+        align_target(pd.Series([1, 2], ["b", "a"]), from_rows(np.zeros((2, 3)), pd.Index(["a", "b"])))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,7 @@ def test_targets_of_unnamed_collections_stay_as_they_are():
         (pd.Series([1, 2], ["a", "a"]), "index repeats 'a'"),
         (
             pd.Series([1, 2, 3], ["a", "b", "c"]),
-            r"inconsistent numbers of samples: \[2, 3\]\. Give y one entry per series\.",
+            r"numbers of samples: \[2, 3\]\. Its index names 1 series that X lacks, the first is 'c'\. Give y\.loc",
         ),
         ([1, 2, 3], r"Found input variables with inconsistent numbers of samples: \[2, 3\]"),
         (np.zeros((3, 2)), r"samples: \[2, 3\]"),

@@ -76,27 +76,6 @@ def test_crops_lie_inside_their_series_and_move(crop):
     assert seen == set(range(10 - crop + 1))
 
 
-def test_a_subset_keeps_what_belongs_to_its_series():
-    part = make(target=torch.arange(8)).subset(torch.tensor([5, 2]))
-    (batch,) = part.epoch(seeded())
-    assert sorted(batch.target.tolist()) == [2, 5]
-    assert set(batch.context[:, 0, 0].tolist()) == {float(OFFSETS[5]), float(OFFSETS[2])}
-
-
-def test_a_subset_of_a_subset_counts_within_it_and_leaves_the_whole_alone():
-    whole = make(weight=torch.arange(8.0), target=torch.arange(8), crop=2)
-    part = whole.subset(torch.tensor([7, 5, 2])).subset(torch.tensor([2, 0]))
-    batch = part.gather(torch.tensor([0, 1]))
-    assert batch.target.tolist() == [2, 7]
-    assert batch.weight.tolist() == [2, 7]
-    assert batch.series.tolist() == [0, 1]
-    assert part.crop == 2
-    assert len(part) == 1
-    assert len(whole) == 3
-    assert whole.gather(torch.arange(8)).target.tolist() == list(range(8))
-    assert make().subset(torch.tensor([1])).weight is None
-
-
 def test_nothing_is_cut_without_a_generator():
     batch = make(crop=2).gather(torch.tensor([1, 6]))
     assert batch.context.shape == (2, 11, 2)

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from tsrec.estimators._collection import refusing
-from tsrec.estimators._supervised import SupervisedEstimator
+from tsrec.estimators._supervised import SupervisedEstimator, checked_weight
 from tsrec.layers.sequence_tasks import SequenceClassifier
 
 # Bounds of the logarithm of what scores are multiplied by before they become probabilities.
@@ -40,7 +40,7 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
         y : array-like of shape (n_series,)
             Classes; aligned by name where both name the series.
         sample_weight : array-like of shape (n_series,), optional
-            Non-negative weights; multiplied by `class_weight`.
+            Non-negative weights, aligned as y is; multiplied by `class_weight`.
 
         Returns
         -------
@@ -57,9 +57,9 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
             codes = codes if kept is None else codes[kept]
             if self.class_weight is not None:
                 of_class = compute_sample_weight(self.class_weight, self.classes_[codes])
-                weight = of_class if weight is None else weight * of_class
+                weight = checked_weight(of_class, len(codes), where="class_weight") * (1 if weight is None else weight)
                 counted = np.flatnonzero(weight)
-                collection, codes, weight = collection.take(counted), codes[counted], weight[counted]
+                collection, codes, weight = self._only(collection, counted), codes[counted], weight[counted]
             present = self.classes_[np.unique(codes)].tolist()
             if len(present) < 2:
                 raise ValueError(f"y: it has one class, {present}. Give series with a weight of at least two classes.")
@@ -112,13 +112,13 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
         Parameters
         ----------
         X, y, sample_weight
-            As in `fit`; y is aligned by name where both name the series.
+            As in `fit`.
 
         Returns
         -------
         float
         """
-        return super().score(X, self._aligned(X, y), sample_weight)
+        return super().score(X, *self._aligned(X, y, sample_weight))
 
     def _respond(self, answers: np.ndarray) -> np.ndarray:
         return softmax(answers.astype(np.float64) * self.sharpness_, axis=1)
@@ -131,7 +131,10 @@ def _classes(y: Any) -> tuple[np.ndarray, np.ndarray]:
         assert_all_finite(labels, input_name="y")
     missing = np.flatnonzero(pd.isna(labels))
     if len(missing):
-        raise ValueError(f"y: {len(missing)} labels are missing, the first at {missing[0]}. Leave these series out.")
+        first = y.index[missing[0]] if isinstance(y, pd.Series) else int(missing[0])
+        raise ValueError(
+            f"y: {len(missing)} labels are missing, the first is that of {first!r}. Leave these series out."
+        )
     check_classification_targets(labels)
     return np.unique(labels, return_inverse=True)
 

@@ -6,22 +6,22 @@ a mixer of width `d_model` to be trained; both follow the contract of mixers.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from tsrec.estimators._callbacks import CallbackSupportMixin, EpochHook, with_callbacks
 from tsrec.estimators._epochs import history_frame, train_epochs
-from tsrec.estimators._parameters import check_choice, check_positive, check_share, check_whole
+from tsrec.estimators._parameters import check_choice, check_positive, check_rate, check_share, check_whole
 from tsrec.estimators._stream import Stream
-from tsrec.frames import Collection, from_rows, is_rows, read_collection
+from tsrec.estimators._units import center_and_spread
+from tsrec.frames import Collection, columns_message, from_rows, is_default, is_rows, read_collection
 from tsrec.layers.sequence_model import SequenceModel
 from tsrec.training import Batch, SeriesBatches, TrainingState, make_generator, resolve_device, single_thread
 
@@ -35,6 +35,8 @@ _INFERENCE_ELEMENTS, _INFERENCE_BATCH = 1 << 20, 64
 _LARGE_STEP = 1 << 22
 # Steps of training that "auto" aims at, and the epochs it keeps within.
 _STEPS, _LEAST_EPOCHS, _MOST_EPOCHS = 1000, 5, 200
+# The square of what is larger, summed up, would leave single precision.
+_LARGEST = 1e12
 
 
 def padded_length(length: int) -> int:
@@ -47,6 +49,7 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
     """Base of the estimators whose samples are series; see the module's docstring for what a family adds."""
 
     normalisation: str | None
+    normalisation_: str | None
     max_epochs: int | str
     batch_size: int
     learning_rate: float
@@ -107,6 +110,8 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
         check_positive(self, "learning_rate")
         check_share(self, "dropout")
         check_choice(self, "normalisation", NORMALISATIONS)
+        check_random_state(self.random_state)
+        resolve_device(self.device)
 
     def _read_fit(self, X: Any) -> Collection:
         """Read what is learned from, and remember its shape; what an earlier fit learned is forgotten."""
@@ -114,6 +119,7 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             delattr(self, name)
         if is_rows(X):
+            _check_table(X)
             values = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
             collection = from_rows(values, _labels(X))
         else:
@@ -122,15 +128,15 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
             if all(isinstance(name, str) for name in collection.columns):
                 self.feature_names_in_ = np.asarray(collection.columns, dtype=object)
         self.reads_rows_ = is_rows(X)
-        self.n_channels_ = collection.n_channels
+        self.channels_, self.n_channels_ = collection.columns, collection.n_channels
+        self.normalisation_ = self.normalisation
         self.length_ = int(collection.lengths.max())
         return collection
 
     def _read(self, X: Any, rate: float) -> Collection:
         """Read what is asked about: as many channels as learned from; rows of the same length unless rate says why."""
         check_is_fitted(self)
-        if not isinstance(rate, Real) or not 0 < rate < np.inf:
-            raise ValueError(f"rate: found {rate!r}. Give a positive number: 2 for data sampled half as often.")
+        check_rate(rate)
         if is_rows(X):
             if rate == 1 and self.reads_rows_:
                 values = self._validated(X)
@@ -139,21 +145,23 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
             collection = from_rows(values, _labels(X))
         else:
             collection = read_collection(X)
+        self._check_columns(collection.columns, "X")
         if collection.n_channels != self.n_channels_:
             raise ValueError(
                 f"X has {collection.n_channels} channels, but {type(self).__name__} is expecting {self.n_channels_} "
                 "channels as in fit. Arrays are (series, channel, time)."
             )
-        names = getattr(self, "feature_names_in_", None)
-        named = not self.reads_rows_ and names is not None and not isinstance(collection.columns, pd.RangeIndex)
-        if named and list(collection.columns) != list(names):
-            raise ValueError(
-                f"X: its columns are {list(collection.columns)}, those of fit were {list(names)}. Use X[{list(names)}]."
-            )
         return collection
+
+    def _check_columns(self, columns: pd.Index, where: str) -> None:
+        """Refuse channels that have names, where those of fit had some, and other ones or in another order."""
+        unnamed = is_default(columns) or is_default(self.channels_)
+        if list(columns) != list(self.channels_) and (not unnamed or set(columns) == set(self.channels_)):
+            raise ValueError(columns_message(columns, self.channels_, where, "fit"))
 
     def _validated(self, X: Any) -> np.ndarray:
         """A table with the columns of fit."""
+        _check_table(X)
         try:
             return validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
         except ValueError as err:
@@ -166,24 +174,20 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _measure(self, collection: Collection, weight: np.ndarray | None) -> None:
         """Centre and spread of each channel over all steps, by the weights of the series."""
-        values, seen = collection.values, ~np.isnan(collection.values)
+        if self.normalisation_ is None:
+            self.center_, self.spread_ = np.zeros(self.n_channels_), np.ones(self.n_channels_)
+            return
         each = np.ones(collection.n_series) if weight is None else weight
-        w = np.repeat(each, collection.lengths)[:, None] * seen
-        total = np.maximum(w.sum(axis=0), np.finfo(float).tiny)
-        filled = np.where(seen, values, 0.0)
-        self.center_ = (w * filled).sum(axis=0) / total
-        deviation = np.where(seen, values - self.center_, 0.0)
-        largest = np.maximum(np.abs(deviation).max(axis=0), np.finfo(float).tiny)
-        spread = largest * np.sqrt((w * (deviation / largest) ** 2).sum(axis=0) / total)
-        moving = spread > 1e-12 * np.maximum(np.abs(self.center_), np.finfo(float).tiny)
-        self.spread_ = np.where(moving, spread, 1.0)
-        if self.normalisation is None:
-            self.center_, self.spread_ = np.zeros_like(self.center_), np.ones_like(self.spread_)
+        self.center_, self.spread_ = center_and_spread(collection.values, np.repeat(each, collection.lengths))
+
+    def _in_units(self, values: np.ndarray) -> np.ndarray:
+        """Values (..., n_channels) in units; what single precision could not square is taken for the largest it can."""
+        return np.clip((values - self.center_) / self.spread_, -_LARGEST, _LARGEST)
 
     def _standardised(self, collection: Collection) -> Tensor:
         """Values in units, float32 (n_rows, n_channels); NaN where missing."""
-        values = (collection.values - self.center_) / self.spread_
-        if self.normalisation == "series":
+        values = self._in_units(collection.values)
+        if self.normalisation_ == "series":
             seen, starts, owner = ~np.isnan(values), collection.offsets[:-1], np.arange(collection.n_series)
             owner = np.repeat(owner, collection.lengths)
             count = np.maximum(np.add.reduceat(seen, starts, axis=0, dtype=np.int64), 1)
@@ -216,23 +220,23 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
                 mask = torch.ones(batch.context.shape[:2], dtype=torch.bool) if batch.mask is None else batch.mask
                 yield chosen, batch._replace(mask=mask)
 
-    def _each(self, collection: Collection, ask: Ask) -> Iterator[tuple[int, np.ndarray]]:
+    def _each(self, module: SequenceModel, collection: Collection, ask: Ask) -> Iterator[tuple[int, np.ndarray]]:
         """Number of each series and its row of ``ask(module, batch) -> (B, ...)``, in any order."""
-        module = self.module_
         device = next(iter(module.state_dict().values())).device
         with single_thread(device.type == "cpu"), torch.no_grad():
             for chosen, batch in self._inference(collection, module.width):
                 yield from zip(chosen, ask(module, batch.to(device)).cpu().numpy(), strict=False)
 
-    def _asked(self, collection: Collection, ask: Ask) -> np.ndarray:
+    def _asked(self, module: SequenceModel, collection: Collection, ask: Ask) -> np.ndarray:
         """Rows of ``ask(module, batch)`` for all series, in their order."""
-        found = dict(self._each(collection, ask))
+        found = dict(self._each(module, collection, ask))
         return np.stack([found[i] for i in range(collection.n_series)])
 
     def _answers(self, collection: Collection, rate: float) -> np.ndarray:
         """What the fitted model says of all series."""
         return self._respond(
             self._asked(
+                self.module_,
                 collection,
                 lambda model, batch: self._answer(model, model.features(batch.context, batch.mask, rate=rate)),
             )
@@ -293,7 +297,7 @@ def refusing(estimator: Any) -> Iterator[None]:
     before = dict(vars(estimator))
     try:
         yield
-    except Exception:
+    except BaseException:
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
@@ -301,3 +305,21 @@ def refusing(estimator: Any) -> Iterator[None]:
 
 def _labels(X: Any) -> pd.Index:
     return X.index if isinstance(X, pd.DataFrame) else pd.RangeIndex(len(np.asarray(X)))
+
+
+def _check_table(X: Any) -> None:
+    """Refuse rows of different lengths, and a frame that holds text: most likely a long one, as files have it."""
+    if isinstance(X, list | tuple) and len({len(row) for row in X if isinstance(row, list | tuple)}) > 1:
+        raise ValueError(
+            "X: its rows are lists of different lengths. Give an array per series: [np.asarray(x) for x in X]."
+        )
+    if not isinstance(X, pd.DataFrame):
+        return
+    for position, dtype in enumerate(X.dtypes):
+        boxed = pd.api.types.is_object_dtype(dtype) and pd.api.types.infer_dtype(X.iloc[:, position]) != "string"
+        if not (pd.api.types.is_numeric_dtype(dtype) or boxed):
+            raise TypeError(
+                f"X: column {X.columns[position]!r} holds {dtype}, but in a table each row is a series, each column a "
+                "time step. If each row is one time step of a series, use tsrec.frames.from_long(frame, id=..., "
+                "time=..., target=...)."
+            )

@@ -5,6 +5,7 @@ from numbers import Real
 import torch
 from torch import nn
 
+from tsrec.estimators._parameters import check_whole
 from tsrec.estimators._recipe import kind_of, recipe_for
 from tsrec.estimators._torch_forecaster import TorchForecaster
 from tsrec.estimators._window_weights import MEASURES
@@ -40,7 +41,7 @@ class DirectFamily(TorchForecaster):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        self._check_whole("d_model")
+        check_whole(self, "d_model")
         for name, known in _CHOICES.items():
             value = getattr(self, name)
             if value not in ("auto", *known):

@@ -9,7 +9,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor
 
 from tsrec.estimators._collection import CollectionEstimator, refusing
-from tsrec.estimators._parameters import check_share
+from tsrec.estimators._parameters import check_share, check_whole
 from tsrec.layers.pooling import Pooling
 from tsrec.layers.random import Linear
 from tsrec.layers.sequence_model import ChannelEmbedding, SequenceModel
@@ -28,6 +28,7 @@ class SeriesEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Collectio
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_share(self, "hidden")
+        check_whole(self, "crop", least=2)
 
     def _build(self, generator: torch.Generator) -> SequenceModel:
         return SequenceEncoder(
@@ -97,7 +98,7 @@ class SeriesEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Collectio
         Returns
         -------
         DataFrame of shape (n_steps of all series, d_model)
-            Indexed by (series, time).
+            Indexed by (series, time); float32, since there are many.
         """
         collection = self._read(X, rate)
 
@@ -105,12 +106,12 @@ class SeriesEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Collectio
             x, state = batch.context, model.init_state(len(batch.context))
             parts = []
             for part in x.split(model.part_length(len(x)), 1):
-                y, state = model.advance(part, state, rate=rate)
+                y, state = model.outputs(part, state, rate=rate)
                 parts.append(y)
             return torch.cat(parts, 1)
 
         values = np.empty((len(collection.values), self.module_.width), dtype=np.float32)
-        for number, steps in self._each(collection, ask):
+        for number, steps in self._each(self.module_, collection, ask):
             start, end = collection.offsets[number : number + 2]
             values[start:end] = steps[: end - start]
         name = type(self).__name__.lower()

@@ -371,12 +371,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         return forecast_rows(self._forecast, panel, request, self.horizon_)
 
     def _check_parameters(self) -> None:
-        self._check_whole("horizon")
-        self._check_whole("season", auto=True)
-
-    def _check_whole(self, *names: str, least: int = 1, auto: bool = False) -> None:
-        """Refuse parameters that are no whole numbers, or too small; "auto" may stand for one."""
-        check_whole(self, *names, least=least, auto=auto)
+        check_whole(self, "horizon")
+        check_whole(self, "season", auto=True)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -24,6 +24,12 @@ def check_positive(estimator: Any, name: str) -> None:
         raise ValueError(f"{name}: found {value!r}. Give a positive number, for example 0.005.")
 
 
+def check_rate(rate: Any) -> None:
+    """Refuse a time scale that is no positive finite number."""
+    if not isinstance(rate, Real) or isinstance(rate, bool) or not 0 < float(rate) < np.inf:
+        raise ValueError(f"rate: found {rate!r}. Give a positive number: 2 for data sampled half as often.")
+
+
 def check_share(estimator: Any, name: str) -> None:
     """Refuse a parameter outside [0, 1)."""
     value = getattr(estimator, name)

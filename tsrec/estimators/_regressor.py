@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array
 
 from tsrec.estimators._collection import refusing
 from tsrec.estimators._supervised import SupervisedEstimator
+from tsrec.estimators._units import center_and_spread
 from tsrec.layers.sequence_tasks import SequenceRegressor
 
 
@@ -38,7 +39,7 @@ class SeriesRegressor(RegressorMixin, SupervisedEstimator):
         y : array-like of shape (n_series,) or (n_series, n_targets)
             Numbers; aligned by name where both name the series.
         sample_weight : array-like of shape (n_series,), optional
-            Non-negative weights.
+            Non-negative weights, aligned as y is.
 
         Returns
         -------
@@ -53,9 +54,8 @@ class SeriesRegressor(RegressorMixin, SupervisedEstimator):
             collection, y, kept, weight = self._read_labelled(X, y, sample_weight)
             y = self._checked(y)
         target = (y if kept is None else y[kept]).reshape(collection.n_series, -1)
-        self.target_center_ = np.average(target, axis=0, weights=weight)
-        spread = np.sqrt(np.average((target - self.target_center_) ** 2, axis=0, weights=weight))
-        self.target_spread_ = np.where(spread > 0, spread, 1.0)
+        each = np.ones(len(target)) if weight is None else weight
+        self.target_center_, self.target_spread_ = center_and_spread(target, each)
         scaled = (target - self.target_center_) / self.target_spread_
         self._learn(collection, scaled, torch.from_numpy(scaled).float(), weight)
         return self
@@ -85,7 +85,12 @@ class SeriesRegressor(RegressorMixin, SupervisedEstimator):
 
     def _checked(self, y: Any) -> np.ndarray:
         self.target_columns_ = getattr(y, "columns", getattr(y, "name", None))
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        try:
+            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        except (TypeError, ValueError) as error:
+            other = type(self).__name__.replace("Regressor", "Classifier")
+            mend = f"Give one finite number per series and target; classes are for {other}."
+            raise type(error)(f"y: {error} {mend}") from None
         self.target_is_flat_ = y.ndim == 1
         return y
 
@@ -95,13 +100,13 @@ class SeriesRegressor(RegressorMixin, SupervisedEstimator):
         Parameters
         ----------
         X, y, sample_weight
-            As in `fit`; y is aligned by name where both name the series.
+            As in `fit`.
 
         Returns
         -------
         float
         """
-        return super().score(X, self._aligned(X, y), sample_weight)
+        return super().score(X, *self._aligned(X, y, sample_weight))
 
     def _respond(self, answers: np.ndarray) -> np.ndarray:
         found = answers.astype(np.float64) * self.target_spread_ + self.target_center_

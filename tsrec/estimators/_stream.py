@@ -1,5 +1,9 @@
 """Answers while series come in, step by step, in constant memory and time."""
 
+import zlib
+from collections.abc import Mapping
+from copy import copy
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -8,6 +12,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from tsrec.estimators._parameters import check_rate
 from tsrec.frames import to_numbers
 from tsrec.training import single_thread
 
@@ -36,16 +41,24 @@ class Stream:
 
     def __init__(self, estimator: Any, n_streams: int | None = None, *, rate: float = 1.0, state: Any = None) -> None:
         check_is_fitted(estimator)
-        if estimator.normalisation == "series":
+        check_rate(rate)
+        if estimator.normalisation_ == "series":
             raise ValueError(
                 "normalisation='series' needs the whole series, so there is nothing to stream. Fit with "
                 "normalisation='channel'."
             )
-        if n_streams is not None and (not isinstance(n_streams, int) or n_streams < 1):
+        whole = isinstance(n_streams, Integral) and not isinstance(n_streams, bool) and n_streams >= 1
+        if not whole and n_streams is not None:
             raise ValueError(f"n_streams: found {n_streams!r}. Give a whole number of at least 1, or None for one.")
-        self._estimator, self._rate, self._n_streams = estimator, float(rate), n_streams
+        # A copy, since another fit replaces what the estimator learned.
+        self._estimator, self._rate, self._n_streams = copy(estimator), float(rate), n_streams
         self._state = estimator.module_.init_state(n_streams or 1)
         if state is not None:
+            if not isinstance(state, Mapping) or state.get("model") != _fingerprint(estimator):
+                raise ValueError(
+                    f"state: it was not left by a stream of this {type(estimator).__name__}. Give what stream.state() "
+                    "of the same fitted estimator returned; saved and loaded it is still the same."
+                )
             self._state = _restored(self._state, state)
 
     def push(self, rows: Any) -> np.ndarray:
@@ -53,15 +66,16 @@ class Stream:
 
         Parameters
         ----------
-        rows : array or frame of shape (n_steps, n_channels), or (n_streams, n_steps, n_channels)
-            The next steps, NaN where a value is missing. One dimension less for a single step; a single channel needs
-            none.
+        rows : array or frame of shape (n_steps, n_channels), or array of shape (n_streams, n_steps, n_channels)
+            The next steps, NaN where a value is missing. One dimension less for a single step (a Series too, with the
+            channels as its index); a single channel needs none.
 
         Returns
         -------
         array
             What the estimator's ``predict_proba`` (of a classifier), ``predict`` or ``transform`` says of all rows so
-            far: a row for each stream, or without that dimension if `n_streams` was omitted.
+            far: a row for each stream, or without that dimension if `n_streams` was omitted. Probabilities are in the
+            order of ``classes_``.
         """
         x = self._read(rows)
         model = self._estimator.module_
@@ -77,21 +91,17 @@ class Stream:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return where the streams stand, as arrays by name (for ``numpy.savez``, say); later pushes leave it be."""
-        return {f"{i}": leaf.cpu().numpy().copy() for i, leaf in enumerate(_leaves(self._state))}
+        arrays = {f"{i}": leaf.cpu().numpy().copy() for i, leaf in enumerate(_leaves(self._state))}
+        return {"model": np.array(_fingerprint(self._estimator)), **arrays}
 
     def _read(self, rows: Any) -> Tensor:
         estimator = self._estimator
         channels, full = estimator.n_channels_, 2 if self._n_streams is None else 3
-        names = getattr(estimator, "feature_names_in_", None)
-        columns = rows.columns if isinstance(rows, pd.DataFrame) and not estimator.reads_rows_ else None
-        if names is not None and columns is not None and list(columns) != list(names):
-            raise ValueError(
-                f"rows: the columns are {list(columns)}, those of fit were {list(names)}. Use rows[{list(names)}]."
-            )
-        if isinstance(rows, pd.DataFrame | pd.Series):
-            values = to_numbers(rows, where="rows")
-        else:
-            values = np.asarray(rows, dtype=np.float64)
+        if isinstance(rows, pd.Series) and channels > 1:
+            rows = rows.to_frame().T
+        if isinstance(rows, pd.DataFrame):
+            estimator._check_columns(rows.columns, "rows")
+        values = to_numbers(rows, where="rows") if isinstance(rows, pd.DataFrame | pd.Series) else _numbers(rows)
         found = values.shape
         if channels == 1 and 0 < full - values.ndim <= 2:
             values = values.reshape(*found, *(1,) * (full - values.ndim))
@@ -104,8 +114,23 @@ class Stream:
             raise ValueError(f"rows: found shape {found}. Give {wanted}, with at least one step.")
         if np.isinf(values).any():
             raise ValueError("rows: there is an infinite value. Use NaN for what is missing.")
-        scaled = (values - estimator.center_) / estimator.spread_
-        return torch.from_numpy(scaled).float().to(_leaves(self._state)[0].device)
+        return torch.from_numpy(estimator._in_units(values)).float().to(_leaves(self._state)[0].device)
+
+
+def _fingerprint(estimator: Any) -> int:
+    """A number that tells one fitted estimator from another, by all it learned that a stream depends on."""
+    weights = [weight.cpu().contiguous().numpy() for weight in estimator.module_.state_dict().values()]
+    found = zlib.crc32(type(estimator).__name__.encode())
+    for array in (estimator.center_, estimator.spread_, *weights):
+        found = zlib.crc32(array.tobytes(), found)
+    return found
+
+
+def _numbers(rows: Any) -> np.ndarray:
+    try:
+        return np.asarray(rows, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"rows: {error}. Give numbers, the same count of channels in every row.") from None
 
 
 def _leaves(state: Any) -> list[Tensor]:
@@ -116,10 +141,7 @@ def _leaves(state: Any) -> list[Tensor]:
 
 def _restored(fresh: Any, saved: Any) -> Any:
     """The saved numbers in the form of a fresh state."""
-    leaves = _leaves(fresh)
-    if set(saved) != {f"{i}" for i in range(len(leaves))}:
-        raise ValueError("state: it is not that of a stream of this estimator. Give what stream.state() returned.")
-    numbers = iter(range(len(leaves)))
+    numbers = iter(range(len(_leaves(fresh))))
 
     def put(part: Any) -> Any:
         if isinstance(part, Tensor):
@@ -128,7 +150,7 @@ def _restored(fresh: Any, saved: Any) -> Any:
             if found.shape != part.shape or found.dtype != part.dtype:
                 raise ValueError(
                     f"state: an array has shape {tuple(found.shape)}, but {tuple(part.shape)} is needed. Give the "
-                    "n_streams and the estimator that the state belongs to."
+                    "n_streams that the state belongs to."
                 )
             return found.to(part.device)
         if part is None:

@@ -1,7 +1,7 @@
 """What classifiers and regressors of series share: a head solved in closed form on random features, or training."""
 
+import hashlib
 from collections import defaultdict
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tsrec.estimators._collection import CollectionEstimator
 from tsrec.estimators._parameters import check_choice
-from tsrec.frames import Collection, align_target, is_rows, read_collection
+from tsrec.frames import Collection, align_target
 from tsrec.layers.pooling import FilterPooling, Pooling
 from tsrec.layers.random import Linear
 from tsrec.layers.ridge_head import RidgeHead, RidgeLinear, fit_ridge_head
@@ -65,17 +65,22 @@ class SupervisedEstimator(CollectionEstimator):
         y = align_target(y, collection)
         if sample_weight is None:
             return collection, y, None, None
-        weight = _checked_weight(sample_weight, collection.n_series)
+        weight = checked_weight(_in_order(sample_weight, collection), collection.n_series)
         kept = np.flatnonzero(weight)
-        # Series without weight are left out altogether, as if they were not there.
+        return self._only(collection, kept), y, kept, weight[kept]
+
+    def _only(self, collection: Collection, kept: np.ndarray) -> Collection:
+        """These series; others, which have no weight, are left out altogether, as if they were not there."""
+        if len(kept) == collection.n_series:
+            return collection
         collection = collection.take(kept)
         self.length_ = int(collection.lengths.max())
-        return collection, y, kept, weight[kept]
+        return collection
 
-    @staticmethod
-    def _aligned(X: Any, y: Any) -> Any:
-        """Targets in the order of X, where both name the series."""
-        return y if is_rows(X) else align_target(y, read_collection(X))
+    def _aligned(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+        """Targets and weights in the order of X, where both name the series."""
+        collection = self._read(X, 1.0)
+        return align_target(y, collection), _in_order(sample_weight, collection)
 
     def _learn(
         self, collection: Collection, target: np.ndarray, answer: Tensor, weight: np.ndarray | None
@@ -102,7 +107,10 @@ class SupervisedEstimator(CollectionEstimator):
     def _solve(
         self, module: SequenceModel, collection: Collection, target: np.ndarray, weight: np.ndarray | None
     ) -> RidgeHead:
-        """Place the thresholds, then solve for the head. Equal series with equal targets are one of more weight."""
+        """Place the thresholds, then solve for the head. Equal series with equal targets are one of more weight.
+
+        ``module_`` is there at the end only: what was interrupted has nothing to say.
+        """
         each = np.ones(collection.n_series) if weight is None else weight
         device = resolve_device(self.device)
         module = module.to(device).eval()
@@ -111,14 +119,13 @@ class SupervisedEstimator(CollectionEstimator):
         total = np.zeros(len(first))
         np.add.at(total, owner, each)
         distinct = collection.take(first)
-        self.module_ = module
         self._calibrate(module, distinct, total)
-        features = self._asked(distinct, lambda model, batch: model.features(batch.context, batch.mask))
+        features = self._asked(module, distinct, lambda model, batch: model.features(batch.context, batch.mask))
         head = fit_ridge_head(torch.from_numpy(features), torch.from_numpy(target[first]), torch.from_numpy(total))
         assert isinstance(module.head, RidgeLinear)
         module.head.adopt(head)
         module.head.to(device)
-        self.penalty_ = head.penalty
+        self.penalty_, self.module_ = head.penalty, module
         return head._replace(held_out=head.held_out[torch.from_numpy(owner)])
 
     @staticmethod
@@ -127,7 +134,10 @@ class SupervisedEstimator(CollectionEstimator):
         kinds: dict[bytes, int] = defaultdict(lambda: len(kinds))
         owner = np.empty(collection.n_series, dtype=np.int64)
         for i, (start, end) in enumerate(zip(collection.offsets[:-1], collection.offsets[1:], strict=True)):
-            owner[i] = kinds[collection.values[start:end].tobytes() + target[i].tobytes()]
+            # Adding zero makes zeros of either sign alike.
+            series = hashlib.blake2b((collection.values[start:end] + 0.0).tobytes())
+            series.update(target[i].tobytes())
+            owner[i] = kinds[series.digest()]
         return np.unique(owner, return_index=True)[1], owner
 
     def _calibrate(self, module: SequenceModel, collection: Collection, weight: np.ndarray) -> None:
@@ -142,21 +152,26 @@ class SupervisedEstimator(CollectionEstimator):
                 model, batch.context, (share.to(batch.mask.device) * batch.mask.sum(1, keepdim=True)).long()
             )
 
-        answers = torch.from_numpy(self._asked(collection.take(chosen), ask))
+        answers = torch.from_numpy(self._asked(module, collection.take(chosen), ask))
         assert isinstance(module.pooling, FilterPooling)
         w = torch.from_numpy(weight[chosen]).repeat_interleave(answers.shape[1])
         module.pooling.calibrate(answers.flatten(0, 1), w)
 
 
-def _checked_weight(sample_weight: Any, n_series: int) -> np.ndarray:
-    if isinstance(sample_weight, Real):
-        sample_weight = np.full(n_series, sample_weight)
-    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+def _in_order(weight: Any, collection: Collection) -> Any:
+    """Weights in the order of the series; a single number and None are left as they are."""
+    return weight if np.ndim(weight) == 0 else align_target(weight, collection, where="sample_weight")
+
+
+def checked_weight(weight: Any, n_series: int, *, where: str = "sample_weight") -> np.ndarray:
+    """One finite weight from 0 on per series, float64 (n_series,), some of them positive; a number stands for all."""
+    weight = np.full(n_series, weight) if np.ndim(weight) == 0 else weight
+    weight = check_array(weight, ensure_2d=False, dtype=np.float64, input_name=where)
     if weight.shape != (n_series,):
-        raise ValueError(f"sample_weight: found shape {weight.shape}. Give one weight per series, ({n_series},).")
+        raise ValueError(f"{where}: found shape {weight.shape}. Give one weight per series, ({n_series},).")
     if (weight < 0).any() or not weight.any():
         found = "a negative weight" if weight.any() else "zeros only"
-        raise ValueError(f"sample_weight: found {found}. Give weights from 0 on, some of them positive.")
+        raise ValueError(f"{where}: found {found}. Give weights from 0 on, some of them positive.")
     return weight
 
 
@@ -165,7 +180,7 @@ def _outputs_at(model: SequenceModel, x: Tensor, at: Tensor) -> Tensor:
     size, state = model.part_length(len(x)), model.init_state(len(x))
     found = None
     for start in range(0, x.shape[1], size):
-        y, state = model.advance(x[:, start : start + size], state)
+        y, state = model.outputs(x[:, start : start + size], state)
         inside = (at >= start) & (at < start + y.shape[1])
         place = (at - start).clamp(0, y.shape[1] - 1)
         picked = y.gather(1, place[..., None].expand(-1, -1, y.shape[2]))

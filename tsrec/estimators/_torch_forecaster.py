@@ -22,7 +22,7 @@ from tsrec.estimators._covariates import CovariateEffect, fit_effect
 from tsrec.estimators._forecast_stream import ForecastStream
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._learning import Learner
-from tsrec.estimators._parameters import check_positive
+from tsrec.estimators._parameters import check_positive, check_whole
 from tsrec.estimators._training_windows import window_table
 from tsrec.estimators._units import SeriesUnits, measure
 from tsrec.estimators._window_weights import window_weights, with_mean_one
@@ -132,11 +132,11 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        self._check_whole("context", auto=True)
-        self._check_whole("max_epochs", least=0, auto=True)
-        self._check_whole("n_members", auto=True)
+        check_whole(self, "context", auto=True)
+        check_whole(self, "max_epochs", least=0, auto=True)
+        check_whole(self, "n_members", auto=True)
         if self.recent is not None:
-            self._check_whole("recent", auto=True)
+            check_whole(self, "recent", auto=True)
         check_positive(self, "learning_rate")
 
     def _restore_module(self, weights: dict[str, np.ndarray]) -> None:

@@ -64,6 +64,21 @@ class SeriesUnits:
         return center, np.where(spread > 0, spread, np.where(count > 0, 1.0, self.spread.mean(axis=0)))
 
 
+def center_and_spread(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of columns (n, C), by weights (n,) and without NaN; a constant has the spread 1."""
+    seen = ~np.isnan(values)
+    w = weight[:, None] * seen
+    total = np.maximum(w.sum(axis=0), np.finfo(float).tiny)
+    # Sums and squares of very large values would overflow.
+    size = np.maximum(np.abs(np.where(seen, values, 0.0)).max(axis=0), np.finfo(float).tiny)
+    center = size * ((w * np.where(seen, values / size, 0.0)).sum(axis=0) / total)
+    deviation = np.where(seen, values - center, 0.0)
+    largest = np.maximum(np.abs(deviation).max(axis=0), np.finfo(float).tiny)
+    spread = largest * np.sqrt((w * (deviation / largest) ** 2).sum(axis=0) / total)
+    moving = spread > 1e-12 * np.maximum(np.abs(center), np.finfo(float).tiny)
+    return center, np.where(moving, spread, 1.0)
+
+
 def measure(panel: Panel) -> SeriesUnits:
     """Centre and spread of every series; where nothing was observed, those of the channel's other series."""
     seen = ~np.isnan(panel.values)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tsrec.estimators._context_forecaster import ContextForecaster, mean_over
+from tsrec.estimators._parameters import check_whole
 from tsrec.frames import Panel
 from tsrec.frames.season import choose_context
 
@@ -127,7 +128,7 @@ class SeasonalMeanForecaster(ContextForecaster):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        self._check_whole("context", auto=True)
+        check_whole(self, "context", auto=True)
 
     def _fit_panel(self, panel: Panel) -> None:
         if self.context == "auto":

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from tsrec.estimators._direct import DirectFamily
+from tsrec.estimators._parameters import check_whole
 from tsrec.estimators._recipe import kind_of
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
 from tsrec.layers.lssl import LSSLStack
@@ -157,8 +158,8 @@ class LSSLForecaster(DirectFamily):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        self._check_whole("patch", auto=True)
-        self._check_whole("d_state", "n_layers")
+        check_whole(self, "patch", auto=True)
+        check_whole(self, "d_state", "n_layers")
 
     def _patch(self) -> int:
         if self.patch != "auto":

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from tsrec.estimators._direct import DirectFamily
+from tsrec.estimators._parameters import check_whole
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
 from tsrec.layers.mlp import PointwiseMLP
 
@@ -102,7 +103,7 @@ class MLPForecaster(DirectFamily):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        self._check_whole("n_layers")
+        check_whole(self, "n_layers")
 
     def _patch(self) -> int:
         return self.context_

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tsrec.estimators._context_forecaster import ContextForecaster
+from tsrec.estimators._parameters import check_whole
 from tsrec.estimators._theta import theta_forecast
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
 from tsrec.frames import Panel
@@ -83,7 +84,7 @@ class ThetaForecaster(ContextForecaster):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        self._check_whole("context", auto=True)
+        check_whole(self, "context", auto=True)
         value = self.theta
         if isinstance(value, str) and value == "auto":
             return

@@ -4,6 +4,7 @@ from tsrec.frames.collection import Collection, from_rows, is_rows, read_collect
 from tsrec.frames.container import (
     Form,
     check_rows,
+    columns_message,
     form_of,
     panel_index,
     read_index,
@@ -15,6 +16,7 @@ from tsrec.frames.container import (
 from tsrec.frames.frequency import to_offset
 from tsrec.frames.gather import Origins, contexts, origins, window_rows
 from tsrec.frames.grid import TimeGrid
+from tsrec.frames.inference import is_default
 from tsrec.frames.long import from_long, to_long
 from tsrec.frames.panel import Panel, offsets_of
 from tsrec.frames.segments import windows
@@ -28,10 +30,12 @@ __all__ = [
     "TimeGrid",
     "align_target",
     "check_rows",
+    "columns_message",
     "contexts",
     "form_of",
     "from_long",
     "from_rows",
+    "is_default",
     "is_rows",
     "offsets_of",
     "origins",

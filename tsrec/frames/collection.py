@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsrec.frames.container import form_of, read_index, to_numbers
+from tsrec.frames.container import columns_message, form_of, read_index, to_numbers
 from tsrec.frames.inference import check_regular, infer_grid, is_default, plain_index
 from tsrec.frames.panel import offsets_of
 
@@ -256,9 +256,12 @@ def _read_elements(elements: list[Any], labels: pd.Index, *, named: bool, where:
     steps = None
     if all(isinstance(element, pd.Series | pd.DataFrame) for element in elements):
         indexes = [_own_index(element.index, place) for element, place in zip(elements, places, strict=True)]
-        if not any(map(is_default, indexes)):
-            steps = _stacked_times(indexes, labels, lengths, places)
-            _check_elements(steps, where)
+        timed = np.flatnonzero([not is_default(index) for index in indexes])
+        if len(timed):
+            stamps, named_so = [indexes[i] for i in timed], [places[i] for i in timed]
+            stacked = _stacked_times(stamps, labels[timed], lengths[timed], named_so)
+            _check_elements(stacked, where)
+            steps = stacked if len(timed) == len(indexes) else None
     return Collection(np.concatenate(blocks), offsets_of(lengths), columns, labels, named, steps)
 
 
@@ -325,7 +328,7 @@ def _common_columns(elements: list[Any], blocks: list[np.ndarray], places: list[
             )
         if isinstance(first, pd.DataFrame):
             if not element.columns.equals(first.columns):
-                raise ValueError(_columns_message(element.columns, first.columns, place, places[0]))
+                raise ValueError(columns_message(element.columns, first.columns, place, places[0]))
         elif block.shape[1] != width:
             raise ValueError(
                 f"{place}: it has {block.shape[1]} channels, {places[0]} has {width}. Give (n_times, n_channels) with "
@@ -335,20 +338,8 @@ def _common_columns(elements: list[Any], blocks: list[np.ndarray], places: list[
         return first.columns
     names = {element.name if isinstance(element, pd.Series) else None for element in elements}
     name = names.pop()
-    return pd.RangeIndex(width) if names or name is None else pd.Index([name])
-
-
-def _columns_message(found: pd.Index, expected: pd.Index, place: str, first: str) -> str:
-    missing, extra = expected.difference(found, sort=False), found.difference(expected, sort=False)
-    if len(missing) or len(extra):
-        parts = [f"lacks {list(missing)}"] * bool(len(missing)) + [f"has also {list(extra)}"] * bool(len(extra))
-        what = " and ".join(parts)
-    else:
-        what = f"has the columns in another order or number: {list(found)}"
-    return (
-        f"{place}: its columns differ from those of {first}, {list(expected)}: it {what}. Give each frame the same "
-        f"columns, for example with frame[{list(expected)}]."
-    )
+    alone = len(elements) == 1
+    return pd.RangeIndex(width) if names or alone or name is None else pd.Index([name])
 
 
 def _own_index(index: pd.Index, where: str) -> pd.Index:

@@ -98,6 +98,32 @@ def to_numbers(y: Any, *, where: str) -> np.ndarray:
     return values
 
 
+def columns_message(found: pd.Index, expected: pd.Index, place: str, first: str) -> str:
+    """What to tell of a frame whose columns are not those of another.
+
+    Parameters
+    ----------
+    found, expected : Index
+        Columns of the frame, and of the other.
+    place, first : str
+        How to call the frame, and the other.
+
+    Returns
+    -------
+    str
+    """
+    missing, extra = expected.difference(found, sort=False), found.difference(expected, sort=False)
+    if len(missing) or len(extra):
+        parts = [f"lacks {list(missing)}"] * bool(len(missing)) + [f"has also {list(extra)}"] * bool(len(extra))
+        what = " and ".join(parts)
+    else:
+        what = f"has the columns in another order or number: {list(found)}"
+    return (
+        f"{place}: its columns differ from those of {first}, {list(expected)}: it {what}. Give every frame the same "
+        f"columns, for example with frame[{list(expected)}]."
+    )
+
+
 def _check_numeric(frame: pd.DataFrame, where: str) -> None:
     for position, dtype in enumerate(frame.dtypes):
         if not (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)):

@@ -45,7 +45,17 @@ def plain_index(index: pd.Index, where: str) -> pd.Index:
 
 
 def is_default(index: pd.Index) -> bool:
-    """Whether an index is the one pandas gives when none was set: a RangeIndex from 0 in steps of 1."""
+    """Whether an index is the one pandas gives when none was set: a RangeIndex from 0 in steps of 1.
+
+    Parameters
+    ----------
+    index : Index
+        Labels of rows or columns.
+
+    Returns
+    -------
+    bool
+    """
     return isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1
 
 
@@ -125,18 +135,18 @@ def check_regular(
     has = series or " has"
     bad = diffs[wrong]
     stamp = grid.decode(ordinals[[row]])[0]
-    mend = f"y.asfreq({grid.freq!r})" if grid.freq else "y.reindex"
+    mend = f"{where}.asfreq({grid.freq!r})" if grid.freq else f"{where}.reindex"
     if ids is not None:
-        mend = f"y.groupby(level=0).apply(lambda s: s.droplevel(0).asfreq({grid.freq!r}))"
+        mend = f"{where}.groupby(level=0).apply(lambda s: s.droplevel(0).asfreq({grid.freq!r}))"
     if (bad == 0).any():
         raise ValueError(
             f"{where}:{has} {int((bad == 0).sum())} repeated time stamps, the first is {stamp}. Keep one row per "
-            "stamp, for example with y[~y.index.duplicated()] or groupby(level=...).mean(). A local clock that is "
-            "turned back repeats an hour: give it its zone with tz_localize(..., ambiguous='infer')."
+            f"stamp, for example with {where}[~{where}.index.duplicated()] or groupby(level=...).mean(). A local clock "
+            "that is turned back repeats an hour: give it its zone with tz_localize(..., ambiguous='infer')."
         )
     if (bad < 0).any():
         raise ValueError(
-            f"{where}:{has} rows that are not in order of time, the first after {stamp}. Use y.sort_index()."
+            f"{where}:{has} rows that are not in order of time, the first after {stamp}. Use {where}.sort_index()."
         )
     if (bad % grid.step == 0).all():
         missing = int((bad // grid.step - 1).sum())
@@ -146,7 +156,7 @@ def check_regular(
         )
     raise ValueError(
         f"{where}:{has} {len(wrong)} steps that do not fit the frequency {grid.freq or grid.step!r}, the first after "
-        f"{stamp}. Resample to one frequency, for example with y.resample({grid.freq or 'h'!r}).mean()."
+        f"{stamp}. Resample to one frequency, for example with {where}.resample({grid.freq or 'h'!r}).mean()."
     )
 
 

@@ -16,7 +16,7 @@ def align_target(y: Any, collection: Collection, *, where: str = "y") -> Any:
     ----------
     y : Series, DataFrame or array-like of length n_series
         A Series or frame is aligned by its index if the collection is named. A default index that does not match, and
-        an array, are taken by position.
+        an array, are taken by position; so are the targets of a table of rows.
     collection : Collection
         What y belongs to.
     where : str
@@ -30,7 +30,7 @@ def align_target(y: Any, collection: Collection, *, where: str = "y") -> Any:
     Raises
     ------
     ValueError
-        If y has not one entry per series, or lacks a series by name.
+        If y has not one entry per series, or lacks a series by name, or names the rows of a table in another order.
     """
     length = _length(y, where)
     message = (
@@ -39,8 +39,11 @@ def align_target(y: Any, collection: Collection, *, where: str = "y") -> Any:
     )
     if length != collection.n_series and length == len(collection.values):
         raise ValueError(f"{message}, not one per row (time step), for example with y.groupby(level=0).first().")
-    if collection.named and isinstance(y, pd.Series | pd.DataFrame):
-        y = _by_name(y, collection.labels, where)
+    if isinstance(y, pd.Series | pd.DataFrame):
+        if collection.named:
+            y = _by_name(y, collection.labels, where)
+        elif length == collection.n_series:
+            _check_rows(y, collection.labels, where)
     if length != collection.n_series:
         raise ValueError(f"{message}.")
     return y
@@ -67,6 +70,13 @@ def _by_name(y: Any, labels: pd.Index, where: str) -> Any:
     # pandas compares only the first levels, or fails, where the numbers of levels differ.
     order = y.index.get_indexer(labels) if y.index.nlevels == labels.nlevels else np.full(len(labels), -1)
     if (order >= 0).all():
+        if len(y) > len(order):
+            extra = y.index[~y.index.isin(labels)].tolist()
+            raise ValueError(
+                f"{where}: Found input variables with inconsistent numbers of samples: [{len(labels)}, {len(y)}]. Its "
+                f"index names {len(extra)} series that X lacks, the first is {extra[0]!r}. Give {where}.loc[names], "
+                "with the names of the series in X."
+            )
         return y.iloc[order]
     if is_default(y.index):
         return y
@@ -75,3 +85,14 @@ def _by_name(y: Any, labels: pd.Index, where: str) -> Any:
         f"{where}: its index lacks {absent.sum()} of the {len(labels)} series of X, the first is "
         f"{labels[absent].tolist()[0]!r}. Give it the names of the series, or an array to go by position."
     )
+
+
+def _check_rows(y: Any, labels: pd.Index, where: str) -> None:
+    """A table's rows go by position, as everywhere in scikit-learn; labels that say otherwise are not passed over."""
+    if is_default(labels) or is_default(y.index) or y.index.nlevels != labels.nlevels or y.index.equals(labels):
+        return
+    if y.index.is_unique and labels.is_unique and (y.index.get_indexer(labels) >= 0).all():
+        raise ValueError(
+            f"{where}: its index holds the labels of the rows of X in another order. Give {where}.loc[X.index], or an "
+            "array to go by position."
+        )

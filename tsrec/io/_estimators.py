@@ -1,6 +1,7 @@
 """Estimators and the records they hold as JSON: parameters and fitted attributes, never anything that runs."""
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import fields
 from importlib import import_module
 from typing import Any
@@ -69,11 +70,23 @@ def encode_estimator(value: Any, writer: Writer, at: str) -> dict:
     if "module_" in state:
         weights = state["module_"].state_dict()
         state["module_"] = {name: _to_numpy(tensor) for name, tensor in weights.items()}
+        _check_rebuilt(value, state["module_"], at)
     return {
         "estimator": type(value).__name__,
         "state": _encode_state(state, writer, at),
         "requests": writer.encode(dict(_changed_requests(value)), f"{at}.requests"),
     }
+
+
+def _check_rebuilt(estimator: Any, weights: dict[str, np.ndarray], at: str) -> None:
+    """Refuse what could not be loaded: a network that the estimator's present parameters do not make."""
+    try:
+        copy(estimator)._restore_module(weights)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"{at}: its parameters were changed after fit, so that its network cannot be built anew. Set them back, or "
+            "fit again."
+        ) from error
 
 
 def _to_numpy(tensor: Any) -> np.ndarray:

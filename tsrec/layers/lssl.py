@@ -154,12 +154,12 @@ class LSSL(StateSpaceMixer):
         return torch.zeros(batch, self.d_model, self.d_state, dtype=dtype, device=self.C.device)
 
     def _dynamics(self, dtype: torch.dtype, rate: float) -> DenseDynamics:
-        in_graph = torch.is_grad_enabled() and any(v.requires_grad for v in (*self._structured(), self.log_dt))
-        if in_graph:
+        learned = [getattr(self, name) for name in (*Structured._fields, "log_dt")]
+        if torch.is_grad_enabled() and any(vector.requires_grad for vector in learned):
             return self._discretised(dtype, rate)
         # Tables that outlive the call must not be inference tensors, which later graphs could not use.
         with torch.inference_mode(False), torch.no_grad():
-            vectors = torch.cat([v.detach() for v in (*self._structured(), self.log_dt)])
+            vectors = torch.cat(learned)
             return self._memo.get((dtype, rate, self.C.device), vectors, lambda: self._discretised(dtype, rate))
 
     def _discretised(self, dtype: torch.dtype, rate: float) -> DenseDynamics:

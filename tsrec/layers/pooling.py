@@ -216,6 +216,10 @@ class FilterPooling(nn.Module):
                 part, counted = part.masked_fill(outside, 0.0), part.masked_fill(outside, -torch.inf)
             square += part.square().sum(1)
             top, bottom = torch.maximum(top, part.amax(1)), torch.minimum(bottom, part.amin(1))
+            if part.shape[1] == 1:
+                above += torch.addcmul(shift, counted, gain).clamp_(0, 1)
+                continue
+            # One threshold at a time: its steps stay in cache.
             for k in range(len(gain)):
                 above[:, k] += torch.addcmul(shift[k], counted, gain[k]).clamp_(0, 1).sum(1)
         return FilterState(state.steps + steps, above, square, top, bottom)

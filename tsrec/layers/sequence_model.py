@@ -171,9 +171,16 @@ class SequenceModel(nn.Module):
             Outputs of the mixer.
         state : SequenceState
         """
+        y, state = self.outputs(x, state, mask, rate=rate)
+        return y, state._replace(pool=self.pooling.update(state.pool, y, mask))  # type: ignore[operator]
+
+    def outputs(
+        self, x: Tensor, state: SequenceState, mask: Tensor | None = None, *, rate: float = 1.0
+    ) -> tuple[Tensor, SequenceState]:
+        """Take in the next steps without pooling them; else as :meth:`advance`."""
         embedded, held = self._embedded(x, state.held)
         y, mixed = self.mixer(embedded, state.mixer, mask, rate=rate)
-        return y, SequenceState(held, mixed, self.pooling.update(state.pool, y, mask))  # type: ignore[operator]
+        return y, SequenceState(held, mixed, state.pool)
 
     def step(self, x_t: Tensor, state: SequenceState, *, rate: float = 1.0) -> tuple[Tensor, SequenceState]:
         """Take in one step (B, C); many of them equal :meth:`advance`."""

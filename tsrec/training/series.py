@@ -1,7 +1,6 @@
 """Batches of whole series of any lengths, padded on the right, gathered from one tensor by index arithmetic."""
 
 from collections.abc import Iterator
-from copy import copy
 
 import torch
 from torch import Tensor
@@ -69,20 +68,6 @@ class SeriesBatches:
             batches += [alike[i] for i in torch.randperm(len(alike), generator=generator)]
         for chosen in batches:
             yield self.gather(chosen, generator=generator)
-
-    def subset(self, chosen: Tensor) -> "SeriesBatches":
-        """Only some of the series, from the same memory.
-
-        Parameters
-        ----------
-        chosen : Tensor of int64, shape (k,)
-            Their numbers.
-        """
-        other = copy(self)
-        for name in ("starts", "lengths", "target", "weight"):
-            rows = getattr(self, name)
-            setattr(other, name, None if rows is None else rows[chosen])
-        return other
 
     def gather(self, chosen: Tensor, length: int | None = None, *, generator: torch.Generator | None = None) -> Batch:
         """Put series side by side.
