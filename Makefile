@@ -1,6 +1,8 @@
 # make demo | test | check-all | wheel-test: each works as the first command on a fresh clone.
 PYTHON ?= python3
 VENV := .venv
+# Processes that share the tests.
+WORKERS ?= 2
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -37,7 +39,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS)
 
 check-all: $(VENV)/.dev
 	SCIPY_ARRAY_API=1 $(BIN)/python -m pytest -q -m slow

@@ -56,8 +56,15 @@ def read(path: Path) -> list[Record]:
 def append(path: Path, record: Record) -> None:
     """Add a record, which stands on a line of its own."""
     lines = [json.dumps(one) for one in [*read(path), record]]
+    write(path, "[\n" + ",\n".join(lines) + "\n]\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file at once or not at all, so that an interruption leaves the earlier one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+    draft = path.with_suffix(".part")
+    draft.write_text(text)
+    draft.replace(path)
 
 
 def grouped(records: list[Record], keys: tuple[str, ...]) -> dict[tuple[Any, ...], list[Record]]:

@@ -95,14 +95,19 @@ def rival(name: str, model: str, seed: int, options: argparse.Namespace, folder:
 
 
 def latest(records: list[Record]) -> list[Record]:
-    """The last record of every measurement."""
-    return list({tuple(one.get(k) for k in ("set", "part", "model", "seed")): one for one in records}.values())
+    """The last record of every measurement that gave a result, of those with the most epochs."""
+    found: dict[tuple[Any, ...], Record] = {}
+    for one in records:
+        key = tuple(one.get(k) for k in ("set", "part", "model", "seed"))
+        if "accuracy" in one and one.get("epochs", 0) >= found.get(key, one).get("epochs", 0):
+            found[key] = one
+    return list(found.values())
 
 
 def tables(records: list[Record]) -> str:
     """Accuracy, log loss and seconds by set and model, and their means where a model has all sets."""
     shown = []
-    for (part,), group in grouped([one for one in latest(records) if "accuracy" in one], ("part",)).items():
+    for (part,), group in grouped(latest(records), ("part",)).items():
         models = grouped(group, ("model",))
         for key, scale, digits in (("accuracy", 100, 1), ("log_loss", 1, 3), ("seconds", 1, 1)):
             rows = []
@@ -113,7 +118,9 @@ def tables(records: list[Record]) -> str:
                     continue
                 cells = [f"{scale * mean(found, key):.{digits}f}" if found else "-" for found in of.values()]
                 overall = [scale * mean(found, key) for found in of.values() if found]
-                of_all = f"{np.mean(overall):.{digits}f}" if len(overall) == len(NAMES) else "-"
+                # A mean tells something only where all sets were measured alike.
+                alike = len(overall) == len(NAMES) and len({seeds(found) for found in of.values()}) == 1
+                of_all = f"{np.mean(overall):.{digits}f}" if alike else "-"
                 rows.append([model, *cells, of_all, seeds(runs)])
             head = ["model", *NAMES, "mean", "seeds"]
             shown.append(f"### Classification, {part}: {key.replace('_', ' ')}\n\n" + markdown(head, rows))

@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from _records import markdown, surroundings
+from _records import markdown, surroundings, write
 
 import tsrec
 
@@ -60,13 +60,17 @@ def course(model: Any, channels: int, streams: int) -> dict[str, Any]:
 
 
 def distance(model: Any, channels: int) -> float:
-    """Largest difference to the answer to the prefix, over 10,000 steps one by one."""
-    rows = np.random.default_rng(2).normal(size=(10_000, channels)).cumsum(axis=0) / 30
-    stream, worst = model.stream(), 0.0
-    for t, row in enumerate(rows, 1):
-        answer = stream.push(row[None])
-        if t in (1, 10, 100, 1_000, 3_000, 10_000):
-            worst = max(worst, float(np.abs(answer - whole(model, rows[:t])).max()))
+    """Largest difference to the answer to the prefix, over 10,000 steps one by one: a walk, and rare spikes at rest."""
+    rng = np.random.default_rng(2)
+    walk = rng.normal(size=(10_000, channels)).cumsum(axis=0) / 30
+    spikes = np.where(rng.random((10_000, channels)) < 0.002, 3.0, 0.0)
+    worst = 0.0
+    for rows in (walk, spikes):
+        stream = model.stream()
+        for t, row in enumerate(rows, 1):
+            answer = stream.push(row[None])
+            if t in (1, 10, 100, 1_000, 3_000, 10_000):
+                worst = max(worst, float(np.abs(answer - whole(model, rows[:t])).max()))
     return worst
 
 
@@ -89,7 +93,7 @@ def main() -> None:
                 grown = f"{one['MiB after'] - one['MiB before']:.1f}"
                 rows.append([name, str(channels), str(streams), *cells, f"{each:.1f}", grown, f"{worst:.1e}"])
                 print(rows[-1], flush=True)
-    RESULTS.write_text(json.dumps({**surroundings(None, 1), "results": results}, indent=1) + "\n")
+    write(RESULTS, json.dumps({**surroundings(None, 1), "results": results}, indent=1) + "\n")
     head = ["model", "channels", "streams", *[f"µs at step {p:,}" for p in PLACES], "per channel and stream"]
     print(markdown([*head, "MiB grown", "largest difference"], rows))
 

@@ -87,16 +87,10 @@ def states_of(mixer, u, state, mask, rate):
 def loop(mixer, u, state, mask, rate):
     """What a mixer answers, and its last state."""
     if isinstance(mixer, FilterBank):
-        origin, state = [np.full(u[:, 0].shape, np.nan), None] if state is None else state
-        inputs = []
-        for t in range(u.shape[1]):
-            begins = np.isnan(origin) & mask[:, t, None]
-            origin = np.where(begins, np.where(mixer.relative.numpy() > 0, u[:, t], 0.0), origin)
-            inputs.append(u[:, t] - origin)
-        found, last = states_of(mixer.memory, np.stack(inputs, 1), state, mask, rate)
+        found, last = states_of(mixer.memory, u, state, mask, rate)
         reads = mixer.C.numpy()
         y = np.stack([np.einsum("hmn,bhn->bhm", reads, x).reshape(len(u), -1) for x, _ in found], 1)
-        return y, [origin, last]
+        return y, last
     if isinstance(mixer, LSSL | S4D):
         v = numbers(mixer)
         found, last = states_of(mixer, u, state, mask, rate)
@@ -121,13 +115,16 @@ def loop(mixer, u, state, mask, rate):
 
 
 def embedded(module, x):
-    """Each channel's last value seen, 0 before the first, then the map; step by step."""
-    held, found = np.zeros((len(x), C)), []
+    """Each channel's last value seen (0 before the first, also where its beginning is taken off), then the map."""
+    held, first, found = np.zeros((len(x), C)), np.full((len(x), C), np.nan), []
     for t in range(x.shape[1]):
         missing = np.isnan(x[:, t])
         held = np.where(missing, held, x[:, t])
+        first = np.where(np.isnan(first), x[:, t], first)
         if isinstance(module, ChannelMix):
-            found.append(held @ module.weight.numpy())
+            change = np.where(np.isnan(first), 0.0, held - first)
+            relative = module.relative.numpy() > 0
+            found.append(np.where(relative, change @ module.weight.numpy(), held @ module.weight.numpy()))
         else:
             found.append(linear(module.values, held) + missing @ module.missing.detach().numpy().T)
     return np.stack(found, 1)
@@ -207,7 +204,7 @@ def pooling_for(kinds, width):
 def test_a_model_equals_its_loop_on_series_of_any_lengths_with_holes(make, kinds):
     mixer = made(make)
     pooling = pooling_for(kinds, getattr(mixer, "n_outputs", D))
-    embedding = ChannelMix(C, D) if kinds == "filters" else ChannelEmbedding(C, D, generator=seeded())
+    embedding = ChannelMix(C, D, group=2) if kinds == "filters" else ChannelEmbedding(C, D, generator=seeded())
     head = RidgeLinear(pooling.n_outputs, 2) if kinds == "filters" else Linear(pooling.n_outputs, 2, generator=seeded())
     for name, part in (*head.named_buffers(), *embedding.named_parameters()):
         part.data.normal_(generator=seeded(len(name)))

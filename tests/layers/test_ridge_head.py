@@ -189,3 +189,24 @@ def test_a_linear_layer_adopts_the_head():
     changed = x.clone()
     changed[:, 0] = 1e6
     assert torch.equal(layer(changed), layer(x))
+
+
+def test_small_variation_on_a_large_mean_counts_as_far_as_its_digits_go():
+    g = torch.Generator().manual_seed(3)
+    z = torch.randn(40, 1, generator=g, dtype=torch.float64)
+    for x in (1e6 + z / 2, 1e-13 * z, 1000 + 0.002 * z):
+        head = fit_ridge_head(x, z)
+        torch.testing.assert_close(answers(head, x), z, rtol=0, atol=1e-3)
+    # In single precision what is left of z is known to some thousandths here, and no shift comes on top.
+    single = (1000 + 0.002 * z).float()
+    linear, head = RidgeLinear(1, 1), fit_ridge_head(single, z)
+    linear.adopt(head)
+    torch.testing.assert_close(linear(single).double(), answers(head, single), rtol=0, atol=1e-5)
+    assert fit_ridge_head(torch.full((9, 1), 0.1), z[:9]).weight.item() == 0
+
+
+def test_rows_without_weight_are_refused():
+    x, y, w = problem(9, 3)
+    w[4] = 0
+    with pytest.raises(ValueError, match="weight: found one that is not positive"):
+        fit_ridge_head(x, y, w)

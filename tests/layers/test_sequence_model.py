@@ -56,7 +56,7 @@ def of_filters():
     bank, head = FilterBank(6, 2, 50, d_state=4, generator=seeded()), RidgeLinear(132, 2)
     for buffer in head.buffers():
         buffer.normal_(generator=seeded(6))
-    return SequenceModel(ChannelMix(C, 6, generator=seeded()), bank, filter_pooling(12), head).double().eval()
+    return SequenceModel(ChannelMix(C, 6, group=3, generator=seeded()), bank, filter_pooling(12), head).double().eval()
 
 
 MODELS = {
@@ -107,7 +107,8 @@ def test_steps_equal_the_whole_at_lengths_around_a_block(make, dtype, tolerance)
             y_t, state = model.step(x[:, t], state)
             outputs.append(y_t)
         torch.testing.assert_close(torch.stack(outputs, 1), y, rtol=tolerance, atol=tolerance)
-        assert torch.equal(state.held, end.held)
+        torch.testing.assert_close(state.held, end.held, rtol=0, atol=0, equal_nan=True)
+        torch.testing.assert_close(state.first, end.first, rtol=0, atol=0, equal_nan=True)
         # Shares jump where a step of the filters is near a threshold: they get as many digits less as a width is small.
         torch.testing.assert_close(model.read(state), model.features(x), rtol=20 * tolerance, atol=20 * tolerance)
 
@@ -251,7 +252,11 @@ def test_a_missing_value_is_the_last_one_seen_and_the_model_is_told(make):
     x[0, :3, 2] = torch.nan
     held = x.clone()
     held[0, 5:8, 1] = x[0, 4, 1]
-    held[0, :3, 2] = 0
+    if isinstance(model.embedding, ChannelEmbedding):
+        # Before there is one it is 0; a mixture does not see the channel then.
+        held[0, :3, 2] = 0
+    else:
+        held[0, :3, 2], x[0, :3, 2] = x[0, 3, 2], x[0, 3, 2]
     with torch.no_grad():
         found, plain = (model.features(z) for z in (x, held))
         if isinstance(model.embedding, ChannelEmbedding):
@@ -288,6 +293,33 @@ def test_computing_again_backwards_gives_the_same_gradients_and_draws(fixed, mon
 
     for kept, again in zip(run(1 << 40), run(0), strict=True):
         assert torch.equal(kept, again)
+
+
+def test_a_series_that_begins_late_is_no_step():
+    model, x = MODELS["filters"](), noise(1, 30, C) + 50
+    late = torch.cat([torch.full((1, 4, C), torch.nan, dtype=x.dtype), x], 1)
+    relative = model.embedding.relative.bool()
+    unseen = model.init_state(1)
+    _, state = model._embedded(late, unseen)
+    torch.testing.assert_close(state.first, x[:, 0])
+    found = model._embedded(late, unseen)[0]
+    assert not found[:, :5, relative].any()
+    torch.testing.assert_close(found[:, 4:], model._embedded(x, unseen)[0])
+    # Neither is a channel that begins after the others, nor a part that goes on.
+    x[0, :10, 1] = torch.nan
+    whole = model._embedded(x, unseen)[0][..., relative]
+    without = model._embedded(torch.cat([x[..., :1], torch.full_like(x[..., 1:2], 3.0), x[..., 2:]], -1), unseen)[0]
+    torch.testing.assert_close(whole[:, :11], without[:, :11, relative])
+    first, state = model._embedded(x[:, :15], unseen)
+    second, _ = model._embedded(x[:, 15:], state)
+    torch.testing.assert_close(torch.cat([first, second], 1)[..., relative], whole)
+
+
+def test_every_other_group_of_mixtures_sees_changes_only():
+    mix, x = ChannelMix(C, 6, group=2, generator=seeded()).double(), noise(1, 20, C)
+    y, moved = mix(x, None, x[:, 0]), mix(x + 100, None, x[:, 0] + 100)
+    same = torch.isclose(y, moved, rtol=0, atol=1e-9).all(1)[0]
+    assert same.tolist() == [number in (2, 3) for number in range(6)]
 
 
 def test_mixtures_take_some_channels_and_leave_a_single_one_alone():

@@ -44,7 +44,8 @@ class SupervisedEstimator(CollectionEstimator):
     def _build(self, generator: torch.Generator) -> SequenceModel:
         if self.features_ == "random":
             filters = self._filters(self.length_, self.n_channels_, generator)
-            mix = ChannelMix(self.n_channels_, int(filters.d_model), generator=generator)  # type: ignore[arg-type]
+            width, scales = int(filters.d_model), int(filters.scales)  # type: ignore[arg-type]
+            mix = ChannelMix(self.n_channels_, width, group=scales, generator=generator)
             summary = FilterPooling(int(filters.n_outputs))  # type: ignore[arg-type]
             return SequenceModel(mix, filters, summary, RidgeLinear(summary.n_outputs, self.n_outputs_))
         embedding = ChannelEmbedding(self.n_channels_, self.d_model, generator=generator)

@@ -7,7 +7,6 @@ in constant memory, and follow another sampling rate by dt.
 """
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,26 +18,8 @@ from tsrec.layers.random import default_generator
 _SHORTEST = 1.0
 
 
-class BankState(NamedTuple):
-    """State of a filter bank.
-
-    Attributes
-    ----------
-    origin : Tensor of shape (B, H)
-        What is taken off the input of each copy; NaN before the first step.
-    memory : Tensor of shape (B, H, N)
-        States of the copies.
-    """
-
-    origin: Tensor
-    memory: Tensor
-
-
 class FilterBank(nn.Module):
     """H copies of one LSSL at time scales from one step to the whole length, M random read-outs each.
-
-    Every other set of scales sees its input from where it began: an input far from zero is not a step at the start, on
-    top of which everything else would be small.
 
     The read-outs are orthogonal to the answer to a constant and scaled to a unit response: a constant gives 0 in the
     end, white noise gives noise of about the same size. It keeps the contract of a mixer, but that D_in = H becomes
@@ -63,12 +44,11 @@ class FilterBank(nn.Module):
     --------
     >>> bank = FilterBank(3, 5, 100)
     >>> y, state = bank(torch.ones(2, 40, 3))
-    >>> y.shape, [part.shape for part in state]
-    (torch.Size([2, 40, 15]), [torch.Size([2, 3]), torch.Size([2, 3, 16])])
+    >>> y.shape, state.shape
+    (torch.Size([2, 40, 15]), torch.Size([2, 3, 16]))
     """
 
     C: Tensor
-    relative: Tensor
 
     def __init__(
         self,
@@ -82,14 +62,13 @@ class FilterBank(nn.Module):
     ) -> None:
         super().__init__()
         generator = default_generator(generator)
-        self.d_model, self.n_outputs = n_scales, n_scales * n_filters
+        self.d_model, self.n_outputs, self.scales = n_scales, n_scales * n_filters, scales
         # Its outputs are its states: as many channels as states, read one by one.
         self.memory = LSSL(n_scales, d_state=d_state, channels=d_state, fixed=True, generator=generator)
         self.memory.output = nn.Identity()  # type: ignore[assignment]
         steps = torch.linspace(math.log(min(1 / length, _SHORTEST)), math.log(_SHORTEST), scales)
         steps = steps.repeat(-(-n_scales // scales))[:n_scales]
         self.memory.log_dt.copy_(steps)
-        self.register_buffer("relative", (torch.arange(n_scales) // scales % 2).float())
         self.memory.C.data.copy_(torch.eye(d_state).expand(n_scales, -1, -1))
         self.memory.D.data.zero_()
         self.requires_grad_(False)
@@ -112,48 +91,30 @@ class FilterBank(nn.Module):
     def forward(
         self,
         x: Tensor,
-        state: BankState | None = None,
+        state: Tensor | None = None,
         mask: Tensor | None = None,
         *,
         rate: float = 1.0,
         return_state: bool = True,
-    ) -> tuple[Tensor, BankState | None]:
+    ) -> tuple[Tensor, Tensor | None]:
         """Filter a whole sequence: (B, L, H) -> (B, L, H M); arguments as a mixer takes them."""
-        origin = self._origin(x, None if state is None else state.origin, mask)
-        inner = None if state is None else state.memory
-        states, last = self.memory.filter(
-            x - origin.nan_to_num()[:, None], inner, mask, rate=rate, return_state=return_state
-        )
-        return self._read(states), None if last is None else BankState(origin, last)
+        states, last = self.memory.filter(x, state, mask, rate=rate, return_state=return_state)
+        return self._read(states), last
 
     def step(
-        self, x_t: Tensor, state: BankState, *, rate: float = 1.0, mask: Tensor | None = None
-    ) -> tuple[Tensor, BankState]:
+        self, x_t: Tensor, state: Tensor, *, rate: float = 1.0, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Filter one step: (B, H) -> (B, H M)."""
-        origin = self._origin(x_t[:, None], state.origin, None if mask is None else mask[:, None])
-        u_t = x_t - origin.nan_to_num()
-        if mask is not None:
-            u_t = u_t.masked_fill(~mask[..., None], 0.0)
-        memory = self.memory._dynamics(state.memory.dtype, rate).step(u_t.to(state.memory.dtype), state.memory)
-        return self._read(memory[:, None])[:, 0].to(x_t.dtype), BankState(origin, memory)
+        states, state = self.memory.filter_step(x_t, state, rate=rate, mask=mask)
+        return self._read(states[:, None])[:, 0], state
 
-    def init_state(self, batch: int) -> BankState:
-        """Return the state of `batch` sequences before their first step."""
-        memory = self.memory.init_state(batch)
-        return BankState(torch.full_like(memory[..., 0], torch.nan), memory)
-
-    def _origin(self, x: Tensor, origin: Tensor | None, mask: Tensor | None) -> Tensor:
-        """Where sequences began: the first observed step, unless they have begun; NaN where nothing was observed."""
-        first = x[:, 0]
-        if mask is not None:
-            first = x[torch.arange(len(x), device=x.device), mask.int().argmax(1)]
-        began = torch.where(self.relative > 0, first, 0.0)
-        if mask is not None:
-            began = began.masked_fill(~mask.any(1, keepdim=True), torch.nan)
-        return began if origin is None else torch.where(origin.isnan(), began, origin.to(x.dtype))
+    def init_state(self, batch: int) -> Tensor:
+        """Return the state of `batch` sequences before their first step, (B, H, N)."""
+        return self.memory.init_state(batch)
 
     def _read(self, states: Tensor) -> Tensor:
         """Read-outs (B, L, H M) of states (B, L, H, N): one product per copy."""
         B, L, H, N = states.shape
-        y = states.reshape(B * L, H, N).transpose(0, 1) @ self.C.to(states.dtype).mT
+        with torch.autocast(states.device.type, enabled=False):
+            y = states.reshape(B * L, H, N).transpose(0, 1) @ self.C.to(states.dtype).mT
         return y.transpose(0, 1).reshape(B, L, self.n_outputs)

@@ -16,6 +16,8 @@ _CHUNK_ELEMENTS = 400_000
 _GOLDEN = 0.6180339887498949
 # What logarithms of sizes start from, in units of the input.
 _SMALL = 1e-4
+# Least range over which a step begins to count, in largest answers of the filter.
+_LEAST_WIDTH = 1e-4
 
 
 class PoolState(NamedTuple):
@@ -99,7 +101,7 @@ class Pooling(nn.Module):
             at = (steps.long() - 1).clamp_min(0)
             last = torch.where((steps > 0)[:, None], y[torch.arange(len(y), device=y.device), at], latest)
         if "mean" in self.kinds:
-            total = total + kept.sum(1)
+            total = total + kept.sum(1, dtype=total.dtype)
         if "max" in self.kinds:
             largest = torch.maximum(largest, low.amax(1))
         return PoolState(seen + steps, total, largest, last)
@@ -127,7 +129,7 @@ class FilterState(NamedTuple):
     square : Tensor of shape (B, F), float64
         Sum of squares.
     top, bottom : Tensor of shape (B, F)
-        Largest and smallest value, 0 before the first step.
+        The largest of 0 and the values, and the smallest of both.
     """
 
     steps: Tensor
@@ -190,8 +192,8 @@ class FilterPooling(nn.Module):
         wanted = torch.stack([levels - spread, levels, levels + spread]).clamp(0, 1).flatten(0, 1).T.contiguous()
         at = torch.searchsorted(below, wanted * below[:, -1:]).clamp_max(len(answers) - 1)
         low, middle, high = ordered.gather(1, at).T.view(3, K, F)
-        # A filter that hardly moves is not to turn rounding into shares.
-        least = 1e-6 * ordered.std(1, correction=0).clamp_min(1e-6)
+        # Where answers are at rest, rounding (of the largest ones, in a convolution) is not to become shares.
+        least = _LEAST_WIDTH * ordered.abs().amax(1).clamp_min(1e-6)
         self.thresholds.copy_(middle)
         self.widths.copy_(torch.maximum(high - low, least))
 
@@ -203,30 +205,42 @@ class FilterPooling(nn.Module):
 
     def update(self, state: FilterState, y: Tensor, mask: Tensor | None = None) -> FilterState:
         """Take in further steps; arguments as in :meth:`Pooling.update`."""
-        steps = y.shape[1] if mask is None else mask.sum(1)
-        above, square, top, bottom = state.above.clone(), state.square.clone(), state.top, state.bottom
         gain = 1 / self.widths
         shift = 0.5 - self.thresholds * gain
+        if y.shape[1] == 1 and mask is None:
+            return self._step(state, y[:, 0], shift, gain)
+        steps = y.shape[1] if mask is None else mask.sum(1)
+        above, square, top, bottom = state.above.clone(), state.square.clone(), state.top, state.bottom
         size = max(_CHUNK_ELEMENTS // max(y.shape[0] * y.shape[2], 1), 1)
         for at in range(0, y.shape[1], size):
-            part = counted = y[:, at : at + size]
+            part = counted = y[:, at : at + size].to(gain.dtype)
             if mask is not None and not mask[:, at : at + size].all():
                 outside = ~mask[:, at : at + size, None]
                 # A step outside is above no threshold, and of no size.
                 part, counted = part.masked_fill(outside, 0.0), part.masked_fill(outside, -torch.inf)
             square += part.square().sum(1)
             top, bottom = torch.maximum(top, part.amax(1)), torch.minimum(bottom, part.amin(1))
-            if part.shape[1] == 1:
-                above += torch.addcmul(shift, counted, gain).clamp_(0, 1)
-                continue
-            # One threshold at a time: its steps stay in cache.
+            # One threshold at a time, so that the steps stay in cache.
             for k in range(len(gain)):
                 above[:, k] += torch.addcmul(shift[k], counted, gain[k]).clamp_(0, 1).sum(1)
         return FilterState(state.steps + steps, above, square, top, bottom)
 
+    @staticmethod
+    def _step(state: FilterState, y_t: Tensor, shift: Tensor, gain: Tensor) -> FilterState:
+        """Take in a single step of all sequences: all thresholds at once."""
+        y_t = y_t.to(gain.dtype)
+        return FilterState(
+            state.steps + 1,
+            state.above + torch.addcmul(shift, y_t[:, None], gain).clamp_(0, 1),
+            state.square + y_t.square(),
+            torch.maximum(state.top, y_t),
+            torch.minimum(state.bottom, y_t),
+        )
+
     def read(self, state: FilterState) -> Tensor:
         """Return shares (B, F K), then log energy, log largest and log smallest answer, (B, F) each."""
+        dtype = self.widths.dtype
         count = state.steps.clamp_min(1)[:, None]
-        shares = (state.above / count[:, None]).flatten(1)
+        shares = state.above.to(dtype).flatten(1) / count.to(dtype)
         sizes = (state.square / count + _SMALL**2, state.top + _SMALL, _SMALL - state.bottom)
-        return torch.cat([shares.to(self.widths.dtype), *(s.log().to(self.widths.dtype) for s in sizes)], 1)
+        return torch.cat([shares, *(s.log().to(dtype) for s in sizes)], 1)

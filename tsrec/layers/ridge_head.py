@@ -32,7 +32,8 @@ class RidgeHead(NamedTuple):
     penalty : float
         As chosen, relative to the mean square of a row of features.
     held_out : Tensor of shape (n, K), float64
-        Answers to the training rows by heads that have not seen them.
+        Answers to the training rows by heads that have not seen them; with a single row there is no such head, and it
+        is the target.
     """
 
     mean: Tensor
@@ -69,7 +70,9 @@ class RidgeLinear(nn.Module):
         self.mean.copy_(head.mean)
         self.gain.copy_(1 / head.scale)
         self.weight.copy_(head.weight)
-        self.bias.copy_(head.bias)
+        # What the mean loses by rounding is much where it is large beside the scale.
+        lost = (self.mean.to(head.mean) - head.mean) / head.scale
+        self.bias.copy_(head.bias + head.weight @ lost)
 
     def forward(self, x: Tensor) -> Tensor:
         """Answer for features (B, P), with (B, K)."""
@@ -119,6 +122,11 @@ def fit_ridge_head(features: Tensor, target: Tensor, weight: Tensor | None = Non
     -------
     RidgeHead
 
+    Raises
+    ------
+    ValueError
+        If a weight is not positive.
+
     Examples
     --------
     >>> x = torch.linspace(-1, 1, 50, dtype=torch.float64)[:, None]
@@ -127,6 +135,8 @@ def fit_ridge_head(features: Tensor, target: Tensor, weight: Tensor | None = Non
     (3.0, 1.0)
     """
     w = torch.ones(len(features), dtype=torch.float64) if weight is None else weight.double()
+    if not (w > 0).all():
+        raise ValueError("weight: found one that is not positive. Leave rows without weight out.")
     mean, scale = _moments(features, w)
     rows = _Rows(features, w.sqrt(), mean, scale)
     center = (w @ target) / w.sum()
@@ -164,8 +174,9 @@ def _moments(features: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     mean = torch.stack([b @ x.double() for x, b in pairs]).sum(0) / w.sum()
     square = torch.stack([b @ (x.double() - mean).square() for x, b in pairs]).sum(0) / w.sum()
     deviation = square.sqrt()
-    # What rounding in float32 leaves of a constant is no variation.
-    return mean, torch.where(deviation > 1e-6 * mean.abs() + 1e-12, deviation, torch.inf)
+    # What rounding leaves of a constant is no variation.
+    least = 8 * torch.finfo(features.dtype).eps * mean.abs()
+    return mean, torch.where(deviation > least, deviation, torch.inf)
 
 
 def _gram(blocks: Iterator[Tensor], size: int, *, transposed: bool = False) -> Tensor:
@@ -189,14 +200,16 @@ def _choose(
     if share is None:
         taken[-1] = 0.0
     shares = [None] * (-(-len(T) // _BLOCK)) if share is None else share.split(_BLOCK)
-    found = []
-    for U, t, part in zip(left(), T.split(_BLOCK), shares, strict=True):
-        free = U.square() @ taken
-        residual = torch.stack([U @ (k[:, None] * a) for k in taken.T], 2)
-        if part is not None:
-            free = free + (1 - part - U.square().sum(1))[:, None]
-            residual = residual + (t - U @ a)[..., None]
-        found.append(residual / free.clamp_min(_LEAST_FREE)[:, None])
-    errors = torch.cat(found)
-    best = int(errors.square().sum((0, 1)).argmin())
-    return PENALTIES[best], errors[..., best]
+
+    def errors(number: int) -> Iterator[Tensor]:
+        k = taken[:, number]
+        for U, t, part in zip(left(), T.split(_BLOCK), shares, strict=True):
+            free, residual = U.square() @ k, U @ (k[:, None] * a)
+            if part is not None:
+                free = free + 1 - part - U.square().sum(1)
+                residual = residual + t - U @ a
+            yield residual / free.clamp_min(_LEAST_FREE)[:, None]
+
+    squares = [sum(float(e.square().sum()) for e in errors(number)) for number in range(len(PENALTIES))]
+    best = int(torch.tensor(squares).argmin())
+    return PENALTIES[best], torch.cat(list(errors(best)))

@@ -21,12 +21,13 @@ class SequenceState(NamedTuple):
 
     Attributes
     ----------
-    held : Tensor of shape (B, C)
-        The last observed value of each channel.
+    first, held : Tensor of shape (B, C)
+        The first and the last observed value of each channel; NaN before there is one.
     mixer, pool
         States of the mixer and of the pooling.
     """
 
+    first: Tensor
     held: Tensor
     mixer: Any
     pool: Any
@@ -49,26 +50,40 @@ class ChannelEmbedding(nn.Module):
         self.values = Linear(n_channels, d_model, generator=default_generator(generator))
         self.missing = nn.Parameter(torch.zeros(d_model, n_channels))
 
-    def forward(self, x: Tensor, missing: Tensor | None) -> Tensor:
-        """Map values (..., C), with a bool tensor of the same shape that is True where they were missing."""
-        y = self.values(x)
-        return y if missing is None else y + missing.to(x.dtype) @ self.missing.T
+    def forward(self, x: Tensor, missing: Tensor | None, first: Tensor) -> Tensor:  # noqa: ARG002 - as ChannelMix
+        """Map values to (..., D); arguments as :class:`SequenceModel` says."""
+        if missing is None:
+            return self.values(x)
+        return self.values(x.nan_to_num()) + missing.to(x.dtype) @ self.missing.T
 
 
 class ChannelMix(nn.Module):
     """Random mixtures of some channels each, not trained; a single channel is passed on as it is.
 
+    Every other group of mixtures sees each channel from where it began: an input far from zero is then no step at the
+    start, on top of which everything else would be small.
+
     Parameters
     ----------
     n_channels, n_outputs : int
         C and the number of mixtures.
+    group : int, optional
+        Mixtures of a group; all are one group, which sees the values as they are, when omitted.
     generator : torch.Generator, optional
         Source of the mixtures; a fresh one with seed 0 when omitted.
     """
 
     weight: Tensor
+    relative: Tensor
 
-    def __init__(self, n_channels: int, n_outputs: int, *, generator: torch.Generator | None = None) -> None:
+    def __init__(
+        self,
+        n_channels: int,
+        n_outputs: int,
+        *,
+        group: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__()
         self.n_channels, self.d_model = n_channels, n_outputs
         weight = torch.ones(n_channels, n_outputs)
@@ -81,21 +96,27 @@ class ChannelMix(nn.Module):
             signs = torch.randn(n_channels, n_outputs, generator=generator)
             weight = torch.where(rank < counts, signs, 0.0) / counts.sqrt()
         self.register_buffer("weight", weight)
+        self.register_buffer("relative", (torch.arange(n_outputs) // (group or n_outputs) % 2).float())
 
-    def forward(self, x: Tensor, missing: Tensor | None) -> Tensor:  # noqa: ARG002 - as ChannelEmbedding
-        """Map values (..., C)."""
-        return x @ self.weight
+    def forward(self, x: Tensor, missing: Tensor | None, first: Tensor) -> Tensor:  # noqa: ARG002 - as ChannelEmbedding
+        """Map values to (..., n_outputs); arguments as :class:`SequenceModel` says."""
+        change = x - (first[:, None] if x.ndim > first.ndim else first)
+        # What was not yet observed counts for nothing.
+        both = torch.cat([x, change], -1).nan_to_num()
+        return both @ torch.cat([self.weight * (1 - self.relative), self.weight * self.relative])
 
 
 class SequenceModel(nn.Module):
     """Embedding, mixer, pooling and head.
 
-    Missing values (NaN) take the last value seen, and the embedding is told; before the first one they are 0.
+    Missing values (NaN) take the last value seen, and the embedding is told.
 
     Parameters
     ----------
     embedding : nn.Module
-        From values (B, L, C) and where they are missing to (B, L, D): :class:`ChannelEmbedding`.
+        From values (B, L, C), NaN before the first one was observed, a bool tensor that is True where they were missing
+        (None: nowhere), and the first value observed so far (B, C), to (B, L, D); without L for a single step:
+        :class:`ChannelEmbedding`, :class:`ChannelMix`.
     mixer : nn.Module
         Causal, with the contract of mixers: a :class:`tsrec.layers.residual.ResidualStack`.
     pooling : nn.Module
@@ -141,7 +162,7 @@ class SequenceModel(nn.Module):
         size = self.part_length(len(x))
         if torch.is_grad_enabled() or x.shape[1] <= size:
             state = self.init_state(len(x))
-            y, _ = self.mixer(self._embedded(x, state.held)[0], None, mask, rate=rate, return_state=False)
+            y, _ = self.mixer(self._embedded(x, state)[0], None, mask, rate=rate, return_state=False)
             return self.pooling.read(self.pooling.update(state.pool, y, mask))  # type: ignore[operator]
         state = self.init_state(len(x))
         for at in range(0, x.shape[1], size):
@@ -178,16 +199,19 @@ class SequenceModel(nn.Module):
         self, x: Tensor, state: SequenceState, mask: Tensor | None = None, *, rate: float = 1.0
     ) -> tuple[Tensor, SequenceState]:
         """Take in the next steps without pooling them; else as :meth:`advance`."""
-        embedded, held = self._embedded(x, state.held)
+        embedded, state = self._embedded(x, state)
         y, mixed = self.mixer(embedded, state.mixer, mask, rate=rate)
-        return y, SequenceState(held, mixed, state.pool)
+        return y, state._replace(mixer=mixed)
 
     def step(self, x_t: Tensor, state: SequenceState, *, rate: float = 1.0) -> tuple[Tensor, SequenceState]:
         """Take in one step (B, C); many of them equal :meth:`advance`."""
         missing = x_t.isnan()
         held = torch.where(missing, state.held, x_t)
-        y_t, mixed = self.mixer.step(self.embedding(held, missing), state.mixer, rate=rate)  # type: ignore[operator]
-        return y_t, SequenceState(held, mixed, self.pooling.update(state.pool, y_t[:, None]))  # type: ignore[operator]
+        first = torch.where(state.first.isnan(), x_t, state.first)
+        embedded = self.embedding(held, missing, first)
+        y_t, mixed = self.mixer.step(embedded, state.mixer, rate=rate)  # type: ignore[operator]
+        pool = self.pooling.update(state.pool, y_t[:, None])  # type: ignore[operator]
+        return y_t, SequenceState(first, held, mixed, pool)
 
     def read(self, state: SequenceState) -> Tensor:
         """Return the features of all steps so far, (B, F)."""
@@ -196,19 +220,25 @@ class SequenceModel(nn.Module):
     def init_state(self, batch: int) -> SequenceState:
         """Return the state of `batch` sequences before their first step."""
         like = next(iter(self.embedding.state_dict().values()))
-        held = torch.zeros(batch, self.n_channels, dtype=like.dtype, device=like.device)
-        return SequenceState(held, self.mixer.init_state(batch), self.pooling.init_state(batch))  # type: ignore[operator]
+        unseen = torch.full((batch, self.n_channels), torch.nan, dtype=like.dtype, device=like.device)
+        return SequenceState(unseen, unseen, self.mixer.init_state(batch), self.pooling.init_state(batch))  # type: ignore[operator]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return optimiser groups: see :func:`tsrec.layers.parameter_groups.parameter_groups`."""
         return parameter_groups(self)
 
-    def _embedded(self, x: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
+    def _embedded(self, x: Tensor, state: SequenceState) -> tuple[Tensor, SequenceState]:
+        """What the embedding makes of the next steps, and the state with the values that they leave."""
         missing = x.isnan()
         if not missing.any():
-            return self.embedding(x, None), x[:, -1]
-        filled = _held(x, missing, held)
-        return self.embedding(filled, missing), filled[:, -1]
+            first, filled = torch.where(state.first.isnan(), x[:, 0], state.first), x
+            embedded = self.embedding(x, None, first)
+        else:
+            filled = _held(x, missing, state.held)
+            earliest = x.gather(1, missing.int().argmin(1, keepdim=True))[:, 0]
+            first = torch.where(state.first.isnan(), earliest, state.first)
+            embedded = self.embedding(filled, missing, first)
+        return embedded, state._replace(first=first, held=filled[:, -1])
 
 
 def _held(x: Tensor, missing: Tensor, held: Tensor) -> Tensor:

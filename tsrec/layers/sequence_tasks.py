@@ -79,7 +79,7 @@ class SequenceEncoder(SequenceModel):
         x, mask = batch.context, batch.mask
         hidden = self._hidden(x)
         y, _ = self.mixer(
-            self._embedded(x.masked_fill(hidden[..., None], torch.nan), self.init_state(len(x)).held)[0],
+            self._embedded(x.masked_fill(hidden[..., None], torch.nan), self.init_state(len(x)))[0],
             None,
             mask,
             return_state=False,

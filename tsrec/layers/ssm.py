@@ -147,6 +147,13 @@ class StateSpaceMixer(nn.Module, ABC):
         y_t : Tensor of shape (B, D)
         state : Tensor
         """
+        y_t, state = self.filter_step(x_t, state, rate=rate, mask=mask)
+        return self._mix(y_t), state
+
+    def filter_step(
+        self, x_t: Tensor, state: Tensor, *, rate: float = 1.0, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return C x + D u alone, of shape (B, H, M), and the state; arguments as in :meth:`step`."""
         if mask is not None:
             x_t = x_t.masked_fill(~mask[..., None], 0.0)
         dtype = _compute_dtype(x_t)
@@ -154,7 +161,7 @@ class StateSpaceMixer(nn.Module, ABC):
             u_t = x_t.to(dtype)
             state = self._dynamics(dtype, rate).step(u_t, state)
             y_t = self._read(state) + self.D.to(dtype) * u_t[..., None]
-        return self._mix(y_t.to(x_t.dtype)), state
+        return y_t.to(x_t.dtype), state
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return optimiser groups: see :func:`tsrec.layers.parameter_groups.parameter_groups`."""
