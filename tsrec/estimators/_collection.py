@@ -182,7 +182,8 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _in_units(self, values: np.ndarray) -> np.ndarray:
         """Values (..., n_channels) in units; what single precision could not square is taken for the largest it can."""
-        return np.clip((values - self.center_) / self.spread_, -_LARGEST, _LARGEST)
+        with np.errstate(over="ignore"):
+            return np.clip((values - self.center_) / self.spread_, -_LARGEST, _LARGEST)
 
     def _standardised(self, collection: Collection) -> Tensor:
         """Values in units, float32 (n_rows, n_channels); NaN where missing."""
