@@ -208,8 +208,9 @@ def test_thresholds_and_widths_are_brute_force_quantiles(n_thresholds):
                 quantile(answers[:, f].numpy(), min(max(level + shift / n_thresholds, 0), 1))
                 for shift in (-0.2, 0, 0.2)
             )
-            assert pooling.thresholds[k, f].item() == middle
-            width = max(high - low, 1e-4 * np.abs(answers[:, f].numpy()).max())
+            least = 1e-6 * np.abs(answers[:, f].numpy()).max()
+            width, threshold = max(high - low, least), middle + least * (high - low < least)
+            assert pooling.thresholds[k, f].item() == pytest.approx(threshold, rel=1e-12)
             assert pooling.widths[k, f].item() == pytest.approx(width, rel=1e-9)
 
 

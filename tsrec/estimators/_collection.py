@@ -1,8 +1,8 @@
 """What classifiers, regressors and encoders of collections of series share: reading, units, padded batches, training.
 
-A family gives ``_filters(length, n_channels, generator)``, a bank of fixed filters (`d_model` inputs, in sets of `scales`,
-and `n_outputs`), and ``_mixer(length, generator)``, a mixer of width `d_model` to be trained; both follow the contract of
-mixers.
+A family gives ``_filters(length, n_channels, generator)``, a bank of filters (`d_model` inputs in sets of `scales`, and
+`n_outputs`), and ``_mixer(length, generator)``, a mixer of width `d_model` to be trained. Both follow the
+contract of mixers.
 """
 
 from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ _GOLDEN = 0.6180339887498949
 # What logarithms of sizes start from, in units of the input.
 _SMALL = 1e-4
 # Least range over which a step begins to count, in largest answers of the filter.
-_LEAST_WIDTH = 1e-4
+_LEAST_WIDTH = 1e-6
 
 
 class PoolState(NamedTuple):
@@ -183,6 +183,7 @@ class FilterPooling(nn.Module):
         weight : Tensor of shape (S,)
             Non-negative weight of each; a row of weight 2 is one that is there twice.
         """
+        answers, weight = answers[weight > 0], weight[weight > 0]
         K, F = self.thresholds.shape
         start = 0.5 + (torch.arange(F, dtype=torch.float64) - F // 2) * _GOLDEN
         levels = (torch.arange(K, dtype=torch.float64)[:, None] + start % 1) / K
@@ -192,9 +193,10 @@ class FilterPooling(nn.Module):
         wanted = torch.stack([levels - spread, levels, levels + spread]).clamp(0, 1).flatten(0, 1).T.contiguous()
         at = torch.searchsorted(below, wanted * below[:, -1:]).clamp_max(len(answers) - 1)
         low, middle, high = ordered.gather(1, at).T.view(3, K, F)
-        # Where answers are at rest, rounding (of the largest ones, in a convolution) is not to become shares.
+        # Where many answers are alike, as those at rest are, rounding (of the largest ones, in a convolution) is not to
+        # become shares: the threshold goes off the tie.
         least = _LEAST_WIDTH * ordered.abs().amax(1).clamp_min(1e-6)
-        self.thresholds.copy_(middle)
+        self.thresholds.copy_(torch.where(high - low < least, middle + least, middle))
         self.widths.copy_(torch.maximum(high - low, least))
 
     def init_state(self, batch: int) -> FilterState:
