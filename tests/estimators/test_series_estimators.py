@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import _NotAnArray
 
 import tsrec
 from tsrec import LSSLClassifier, LSSLEncoder, LSSLRegressor
@@ -275,6 +276,8 @@ def test_a_target_is_aligned_by_name_and_must_be_complete(estimator):
         answer(clone(estimator).fit(PANEL, shuffled, weight[::-1]), PANEL), answer(weighted, PANEL)
     )
     assert not np.array_equal(answer(weighted, PANEL), wanted)
+    for same in (weight.tolist(), _NotAnArray(weight.to_numpy())):
+        np.testing.assert_array_equal(answer(clone(estimator).fit(PANEL, target, same), PANEL), answer(weighted, PANEL))
     turned = pd.Series(target.to_numpy()[[1, 0, *range(2, 12)]], NAMES)
     assert weighted.score(PANEL, turned, weight[::-1]) == weighted.score(PANEL, turned, weight.to_numpy())
     with pytest.raises(ValueError, match="sample_weight: its index lacks"):

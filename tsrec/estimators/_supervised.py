@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import defaultdict
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -161,12 +162,13 @@ class SupervisedEstimator(CollectionEstimator):
 
 def _in_order(weight: Any, collection: Collection) -> Any:
     """Weights in the order of the series; a single number and None are left as they are."""
-    return weight if np.ndim(weight) == 0 else align_target(weight, collection, where="sample_weight")
+    is_one = weight is None or isinstance(weight, Real)
+    return weight if is_one else align_target(weight, collection, where="sample_weight")
 
 
 def checked_weight(weight: Any, n_series: int, *, where: str = "sample_weight") -> np.ndarray:
     """One finite weight from 0 on per series, float64 (n_series,), some of them positive; a number stands for all."""
-    weight = np.full(n_series, weight) if np.ndim(weight) == 0 else weight
+    weight = np.full(n_series, weight) if isinstance(weight, Real) else weight
     weight = check_array(weight, ensure_2d=False, dtype=np.float64, input_name=where)
     if weight.shape != (n_series,):
         raise ValueError(f"{where}: found shape {weight.shape}. Give one weight per series, ({n_series},).")
