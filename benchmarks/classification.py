@@ -99,7 +99,7 @@ def latest(records: list[Record]) -> list[Record]:
     found: dict[tuple[Any, ...], Record] = {}
     for one in records:
         key = tuple(one.get(k) for k in ("set", "part", "model", "seed"))
-        if "accuracy" in one and one.get("epochs", 0) >= found.get(key, one).get("epochs", 0):
+        if "accuracy" in one and (one.get("epochs") or 0) >= (found.get(key, one).get("epochs") or 0):
             found[key] = one
     return list(found.values())
 
