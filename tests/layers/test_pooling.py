@@ -209,7 +209,7 @@ def test_thresholds_and_widths_are_brute_force_quantiles(n_thresholds):
                 for shift in (-0.2, 0, 0.2)
             )
             least = 1e-6 * np.abs(answers[:, f].numpy()).max()
-            width, threshold = max(high - low, least), middle + least * (high - low < least)
+            width, threshold = max(high - low, least), middle + least * (high - low < least and abs(middle) < least)
             assert pooling.thresholds[k, f].item() == pytest.approx(threshold, rel=1e-12)
             assert pooling.widths[k, f].item() == pytest.approx(width, rel=1e-9)
 

@@ -193,10 +193,11 @@ class FilterPooling(nn.Module):
         wanted = torch.stack([levels - spread, levels, levels + spread]).clamp(0, 1).flatten(0, 1).T.contiguous()
         at = torch.searchsorted(below, wanted * below[:, -1:]).clamp_max(len(answers) - 1)
         low, middle, high = ordered.gather(1, at).T.view(3, K, F)
-        # Where many answers are alike, as those at rest are, rounding (of the largest ones, in a convolution) is not to
-        # become shares: the threshold goes off the tie.
+        # Where a filter is at rest, at 0, rounding (of the largest answers, in a convolution) is not to become shares:
+        # a threshold there goes off the tie.
         least = _LEAST_WIDTH * ordered.abs().amax(1).clamp_min(1e-6)
-        self.thresholds.copy_(torch.where(high - low < least, middle + least, middle))
+        at_rest = (high - low < least) & (middle.abs() < least)
+        self.thresholds.copy_(torch.where(at_rest, middle + least, middle))
         self.widths.copy_(torch.maximum(high - low, least))
 
     def init_state(self, batch: int) -> FilterState:
