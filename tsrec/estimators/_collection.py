@@ -119,7 +119,8 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
         self._check_parameters()
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             delattr(self, name)
-        if is_rows(X):
+        self.reads_rows_ = is_rows(X)
+        if self.reads_rows_:
             _check_table(X)
             values = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
             collection = from_rows(values, _labels(X))
@@ -128,7 +129,6 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
             self.n_features_in_ = collection.n_channels
             if all(isinstance(name, str) for name in collection.columns):
                 self.feature_names_in_ = np.asarray(collection.columns, dtype=object)
-        self.reads_rows_ = is_rows(X)
         self.channels_, self.n_channels_ = collection.columns, collection.n_channels
         self.normalisation_ = self.normalisation
         self.length_ = int(collection.lengths.max())

@@ -201,15 +201,19 @@ def _choose(
         taken[-1] = 0.0
     shares = [None] * (-(-len(T) // _BLOCK)) if share is None else share.split(_BLOCK)
 
-    def errors(number: int) -> Iterator[Tensor]:
-        k = taken[:, number]
-        for U, t, part in zip(left(), T.split(_BLOCK), shares, strict=True):
-            free, residual = U.square() @ k, U @ (k[:, None] * a)
-            if part is not None:
-                free = free + 1 - part - U.square().sum(1)
-                residual = residual + t - U @ a
-            yield residual / free.clamp_min(_LEAST_FREE)[:, None]
+    def blocks() -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        yield from zip(left(), T.split(_BLOCK), shares, strict=True)
 
-    squares = [sum(float(e.square().sum()) for e in errors(number)) for number in range(len(PENALTIES))]
-    best = int(torch.tensor(squares).argmin())
-    return PENALTIES[best], torch.cat(list(errors(best)))
+    def errors(U: Tensor, t: Tensor, part: Tensor | None, k: Tensor) -> Tensor:
+        free, residual = U.square() @ k, U @ (k[:, None] * a)
+        if part is not None:
+            free = free + 1 - part - U.square().sum(1)
+            residual = residual + t - U @ a
+        return residual / free.clamp_min(_LEAST_FREE)[:, None]
+
+    # One penalty's errors at a time: all together take nineteen times the memory of the targets.
+    squares = torch.zeros(len(PENALTIES), dtype=s.dtype)
+    for block in blocks():
+        squares += torch.stack([errors(*block, k).square().sum() for k in taken.T])
+    best = int(squares.argmin())
+    return PENALTIES[best], torch.cat([errors(*block, taken[:, best]) for block in blocks()])
