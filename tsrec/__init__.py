@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tsrec.estimators.lssl_series import LSSLEncoder as LSSLEncoder
     from tsrec.estimators.lssl_series import LSSLRegressor as LSSLRegressor
     from tsrec.estimators.mlp import MLPForecaster as MLPForecaster
+    from tsrec.estimators.tcnca import TCNCAForecaster as TCNCAForecaster
+    from tsrec.estimators.tcnca_series import TCNCAClassifier as TCNCAClassifier
+    from tsrec.estimators.tcnca_series import TCNCAEncoder as TCNCAEncoder
+    from tsrec.estimators.tcnca_series import TCNCARegressor as TCNCARegressor
     from tsrec.estimators.theta import ThetaForecaster as ThetaForecaster
     from tsrec.io import load as load
     from tsrec.io import save as save

@@ -17,6 +17,9 @@ _HOME = {
     "load_sunspots": "tsrec.datasets._load",
     "load_us_births": "tsrec.datasets._load",
     "load_vehicle_trips": "tsrec.datasets._load",
+    "make_associative_recall": "tsrec.datasets._recall",
+    "make_listops": "tsrec.datasets._listops",
+    "make_mqar": "tsrec.datasets._recall",
     "make_seasonal": "tsrec.datasets._make",
 }
 
@@ -34,11 +37,15 @@ __all__ = [
     "load_sunspots",
     "load_us_births",
     "load_vehicle_trips",
+    "make_associative_recall",
+    "make_listops",
+    "make_mqar",
     "make_seasonal",
 ]
 
 if TYPE_CHECKING:
     from tsrec.datasets._fetch import fetch_ett, fetch_m3, fetch_m4
+    from tsrec.datasets._listops import make_listops
     from tsrec.datasets._load import (
         load_co2,
         load_elnino,
@@ -52,6 +59,7 @@ if TYPE_CHECKING:
         load_vehicle_trips,
     )
     from tsrec.datasets._make import make_seasonal
+    from tsrec.datasets._recall import make_associative_recall, make_mqar
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,10 @@ _HOME = {
     "MLPForecaster": "tsrec.estimators.mlp",
     "SeasonalMeanForecaster": "tsrec.estimators.baseline",
     "SeasonalNaiveForecaster": "tsrec.estimators.baseline",
+    "TCNCAClassifier": "tsrec.estimators.tcnca_series",
+    "TCNCAEncoder": "tsrec.estimators.tcnca_series",
+    "TCNCAForecaster": "tsrec.estimators.tcnca",
+    "TCNCARegressor": "tsrec.estimators.tcnca_series",
     "ThetaForecaster": "tsrec.estimators.theta",
 }
 
@@ -24,6 +28,10 @@ __all__ = [
     "MLPForecaster",
     "SeasonalMeanForecaster",
     "SeasonalNaiveForecaster",
+    "TCNCAClassifier",
+    "TCNCAEncoder",
+    "TCNCAForecaster",
+    "TCNCARegressor",
     "ThetaForecaster",
 ]
 
@@ -33,6 +41,8 @@ if TYPE_CHECKING:
     from tsrec.estimators.lssl import LSSLForecaster
     from tsrec.estimators.lssl_series import LSSLClassifier, LSSLEncoder, LSSLRegressor
     from tsrec.estimators.mlp import MLPForecaster
+    from tsrec.estimators.tcnca import TCNCAForecaster
+    from tsrec.estimators.tcnca_series import TCNCAClassifier, TCNCAEncoder, TCNCARegressor
     from tsrec.estimators.theta import ThetaForecaster
 
 

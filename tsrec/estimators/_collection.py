@@ -106,13 +106,21 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
         return Stream(self, n_streams, rate=rate, state=state)
 
     def _check_parameters(self) -> None:
-        check_whole(self, "d_model", "d_state", "n_layers", "batch_size")
+        check_whole(self, "d_model", "n_layers", "batch_size")
         check_whole(self, "max_epochs", least=0, auto=True)
         check_positive(self, "learning_rate")
         check_share(self, "dropout")
         check_choice(self, "normalisation", NORMALISATIONS)
         check_random_state(self.random_state)
         resolve_device(self.device)
+
+    def _check_rate(self, rate: Any) -> None:
+        check_rate(rate)
+        if rate != 1 and not self.module_.time_scale:
+            raise ValueError(
+                f"rate: found {rate!r}, but {type(self).__name__} counts steps and has no time scale to change. Bring "
+                "X to the sampling rate that was learned from."
+            )
 
     def _read_fit(self, X: Any) -> Collection:
         """Read what is learned from, and remember its shape; what an earlier fit learned is forgotten."""
@@ -137,7 +145,7 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
     def _read(self, X: Any, rate: float) -> Collection:
         """Read what is asked about: as many channels as learned from; rows of the same length unless rate says why."""
         check_is_fitted(self)
-        check_rate(rate)
+        self._check_rate(rate)
         if is_rows(X):
             if rate == 1 and self.reads_rows_:
                 values = self._validated(X)

@@ -16,16 +16,19 @@ from tsrec.layers.normalise import MODES
 LOSSES = ("mse", "mae", "huber", *MEASURES)
 # Variables that may each have a linear map of their own; more are a panel, and share one.
 _MOST_MAPS = 7
+# Few tokens are fast and were no worse, but on sub-daily data, where the days of weeks are hundreds of steps.
+_TOKENS, _LONGEST_PATCH = 7, 28
 _CHOICES = {"linear": ("ridge", "learned", None), "loss": LOSSES, "normalisation": MODES}
 
 
 class DirectFamily(TorchForecaster):
-    """Base of the families whose module is a `DirectForecaster`; a family gives `_mixer` and `_tokens`."""
+    """Base of the families whose module is a `DirectForecaster`; a family gives `_mixer`."""
 
     linear: str | None
     normalisation: str
     loss: str
     dropout: float | str
+    patch: int | str
     d_model: int
     maps_: int
     # What the branch is called among the components of a forecast.
@@ -36,12 +39,19 @@ class DirectFamily(TorchForecaster):
         raise NotImplementedError
 
     def _patch(self) -> int:
-        """Steps per token."""
-        raise NotImplementedError
+        """Steps per token: as asked for, or some tokens of whole seasons."""
+        if self.patch != "auto":
+            return min(int(self.patch), self.context_)
+        patch = max(self.context_ // _TOKENS, 1)
+        if kind_of(self.panel_, self.season_).pace == "sub-daily":
+            patch = min(patch, _LONGEST_PATCH)
+        return patch // self.season_ * self.season_ if patch >= self.season_ else patch
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_whole(self, "d_model")
+        if hasattr(self, "patch"):
+            check_whole(self, "patch", auto=True)
         for name, known in _CHOICES.items():
             value = getattr(self, name)
             if value not in ("auto", *known):

@@ -12,7 +12,6 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from tsrec.estimators._parameters import check_rate
 from tsrec.frames import to_numbers
 from tsrec.training import single_thread
 
@@ -36,12 +35,18 @@ class Stream:
     Raises
     ------
     ValueError
-        If the estimator brings each series to its own level and spread, which are known at its end only.
+        If the estimator brings each series to its own level and spread, which are known at its end only, or reads the
+        future of each step in another way.
     """
 
     def __init__(self, estimator: Any, n_streams: int | None = None, *, rate: float = 1.0, state: Any = None) -> None:
         check_is_fitted(estimator)
-        check_rate(rate)
+        estimator._check_rate(rate)
+        if not estimator.module_.causal:
+            raise ValueError(
+                "bidirectional=True reads the future of each step, so there is nothing to stream. Fit with "
+                "bidirectional=False."
+            )
         if estimator.normalisation_ == "series":
             raise ValueError(
                 "normalisation='series' needs the whole series, so there is nothing to stream. Fit with "

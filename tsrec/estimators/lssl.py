@@ -8,12 +8,8 @@ from torch import nn
 
 from tsrec.estimators._direct import DirectFamily
 from tsrec.estimators._parameters import check_whole
-from tsrec.estimators._recipe import kind_of
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
 from tsrec.layers.lssl import LSSLStack
-
-# Few tokens are fast and were no worse, but on sub-daily data, where the days of weeks are hundreds of steps.
-_TOKENS, _LONGEST_PATCH = 7, 28
 
 
 class LSSLForecaster(DirectFamily):
@@ -158,16 +154,7 @@ class LSSLForecaster(DirectFamily):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_whole(self, "patch", auto=True)
         check_whole(self, "d_state", "n_layers")
-
-    def _patch(self) -> int:
-        if self.patch != "auto":
-            return min(int(self.patch), self.context_)
-        patch = max(self.context_ // _TOKENS, 1)
-        if kind_of(self.panel_, self.season_).pace == "sub-daily":
-            patch = min(patch, _LONGEST_PATCH)
-        return patch // self.season_ * self.season_ if patch >= self.season_ else patch
 
     def _mixer(self, generator: torch.Generator) -> nn.Module:
         tokens = self.context_ // self.patch_

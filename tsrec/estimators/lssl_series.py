@@ -8,6 +8,7 @@ from torch import nn
 from tsrec.estimators._classifier import SeriesClassifier
 from tsrec.estimators._collection import CollectionEstimator
 from tsrec.estimators._encoder import SeriesEncoder
+from tsrec.estimators._parameters import check_whole
 from tsrec.estimators._regressor import SeriesRegressor
 from tsrec.layers.filter_bank import FilterBank
 from tsrec.layers.lssl import LSSLStack
@@ -23,6 +24,10 @@ class LSSLFamily(CollectionEstimator):
     d_state: int
     n_layers: int
     dropout: float
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_whole(self, "d_state")
 
     def _filters(self, length: int, n_channels: int, generator: torch.Generator) -> nn.Module:
         copies = min(max(_LEAST_COPIES, 4 * n_channels), _MOST_COPIES)

@@ -1,12 +1,13 @@
 """Random linear filters: memories of the input at many time scales, read by random vectors and never trained.
 
 The state of a HiPPO-LegS system (Gu et al. 2021, arXiv 2110.13985) holds the recent past, on the scale 1/dt, in N
-numbers. Random read-outs of it are causal filters of many lengths and shapes, as the random convolutions of Rocket
-(Dempster, Petitjean and Webb 2020, arXiv 1910.13051) and MiniRocket (arXiv 2012.08791) are, but they run step by step
-in constant memory, and follow another sampling rate by dt.
+numbers. Random read-outs of it are causal filters of many lengths and shapes, as the random dilated convolutions of
+Rocket (Dempster, Petitjean and Webb 2020, arXiv 1910.13051) and MiniRocket (arXiv 2012.08791) are, but they run step by
+step in constant memory, and follow another sampling rate by dt. Both kinds are here.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +19,85 @@ from tsrec.layers.random import default_generator
 _SHORTEST = 1.0
 
 
-class FilterBank(nn.Module):
-    """H copies of one LSSL at time scales from one step to the whole length, M random read-outs each.
+class ReadOuts(nn.Module):
+    """M random read-outs of each of H memories with N states: the contract of a mixer, but that D = H becomes H M.
 
     The read-outs are orthogonal to the answer to a constant and scaled to a unit response: a constant gives 0 in the
-    end, white noise gives noise of about the same size. It keeps the contract of a mixer, but that D_in = H becomes
-    H M.
+    end, white noise gives noise of about the same size.
+
+    Parameters
+    ----------
+    memory : nn.Module
+        With ``d_model`` (H), ``filter``, ``filter_step`` and ``init_state``: see :class:`DilatedTaps`.
+    steady : Tensor of shape (H, N), float64
+        What the memories hold when the input has been 1 for ever.
+    gramian : Tensor of shape (H, N, N), float64
+        Sum of the outer products of what they hold after an impulse, over all steps.
+    n_filters : int
+        M.
+    scales : int
+        Different time scales; copies beyond them begin again with the first.
+    generator : torch.Generator
+        Source of the read-outs.
+    """
+
+    C: Tensor
+
+    def __init__(
+        self,
+        memory: nn.Module,
+        steady: Tensor,
+        gramian: Tensor,
+        n_filters: int,
+        scales: int,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        n_scales, d_state = steady.shape
+        self.memory, self.scales = memory, scales
+        self.d_model, self.n_outputs = n_scales, n_scales * n_filters
+        self.time_scale = bool(getattr(memory, "time_scale", True))
+        self.requires_grad_(False)
+        C = torch.randn(n_scales, n_filters, d_state, dtype=torch.float64, generator=generator)
+        steady = steady[..., None] / torch.linalg.norm(steady, dim=1)[:, None, None]
+        C = C - (C @ steady) * steady.mT
+        size = ((C @ gramian) * C).sum(-1, keepdim=True).clamp_min(1e-24).sqrt()
+        self.register_buffer("C", (C / size).float())
+
+    def forward(
+        self,
+        x: Tensor,
+        state: Tensor | None = None,
+        mask: Tensor | None = None,
+        *,
+        rate: float = 1.0,
+        return_state: bool = True,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Filter a whole sequence: (B, L, H) -> (B, L, H M); arguments as a mixer takes them."""
+        states, last = self.memory.filter(x, state, mask, rate=rate, return_state=return_state)  # type: ignore[operator]
+        return self._read(states), last
+
+    def step(
+        self, x_t: Tensor, state: Tensor, *, rate: float = 1.0, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Filter one step: (B, H) -> (B, H M)."""
+        states, state = self.memory.filter_step(x_t, state, rate=rate, mask=mask)  # type: ignore[operator]
+        return self._read(states[:, None])[:, 0], state
+
+    def init_state(self, batch: int) -> Tensor:
+        """Return the state of `batch` sequences before their first step, (B, H, N)."""
+        return self.memory.init_state(batch)  # type: ignore[operator]
+
+    def _read(self, states: Tensor) -> Tensor:
+        """Read-outs (B, L, H M) of states (B, L, H, N): one product per copy."""
+        B, L, H, N = states.shape
+        with torch.autocast(states.device.type, enabled=False):
+            y = states.reshape(B * L, H, N).transpose(0, 1) @ self.C.to(states.dtype).mT
+        return y.transpose(0, 1).reshape(B, L, self.n_outputs)
+
+
+class FilterBank(ReadOuts):
+    """H copies of one LSSL at time scales from one step to the whole length, M random read-outs each.
 
     Parameters
     ----------
@@ -60,35 +134,49 @@ class FilterBank(nn.Module):
         scales: int = 12,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
         generator = default_generator(generator)
-        self.d_model, self.n_outputs, self.scales = n_scales, n_scales * n_filters, scales
         # Its outputs are its states: as many channels as states, read one by one.
-        self.memory = LSSL(n_scales, d_state=d_state, channels=d_state, fixed=True, generator=generator)
-        self.memory.output = nn.Identity()  # type: ignore[assignment]
+        memory = LSSL(n_scales, d_state=d_state, channels=d_state, fixed=True, generator=generator)
+        memory.output = nn.Identity()  # type: ignore[assignment]
         steps = torch.linspace(math.log(min(1 / length, _SHORTEST)), math.log(_SHORTEST), scales)
-        steps = steps.repeat(-(-n_scales // scales))[:n_scales]
-        self.memory.log_dt.copy_(steps)
-        self.memory.C.data.copy_(torch.eye(d_state).expand(n_scales, -1, -1))
-        self.memory.D.data.zero_()
-        self.requires_grad_(False)
-        draws = torch.randn(n_scales, n_filters, d_state, dtype=torch.float64, generator=generator)
-        self.register_buffer("C", self._unit(draws).float())
+        memory.log_dt.copy_(steps.repeat(-(-n_scales // scales))[:n_scales])
+        memory.C.data.copy_(torch.eye(d_state).expand(n_scales, -1, -1))
+        memory.D.data.zero_()
+        super().__init__(memory, *_answers(memory), n_filters, scales, generator)
 
-    @torch.no_grad()
-    def _unit(self, C: Tensor) -> Tensor:
-        """Take the answer to a constant out of read-outs (H, M, N); give each a response of norm 1 to an impulse."""
-        Ab, Bb = self.memory.discrete()
-        steady = torch.linalg.solve(torch.eye(C.shape[-1], dtype=C.dtype) - Ab, Bb[..., None])
-        steady = steady / torch.linalg.norm(steady, dim=1, keepdim=True)
-        C = C - (C @ steady) * steady.mT
-        # The Gramian sum Ab^k Bb Bb' Ab'^k by doubling: |C Ab^k Bb|^2 summed over k is C G C'.
-        G, power = Bb[..., None] * Bb[:, None], Ab
-        for _ in range(40):
-            G, power = G + power @ G @ power.mT, power @ power
-        return C / ((C @ G) * C).sum(-1, keepdim=True).clamp_min(1e-24).sqrt()
 
-    def forward(
+@torch.no_grad()
+def _answers(memory: LSSL) -> tuple[Tensor, Tensor]:
+    """What the states come to under a constant, and the Gramian sum Ab^k Bb Bb' Ab'^k by doubling."""
+    Ab, Bb = memory.discrete()
+    steady = torch.linalg.solve(torch.eye(Ab.shape[-1], dtype=Ab.dtype) - Ab, Bb[..., None])[..., 0]
+    G, power = Bb[..., None] * Bb[:, None], Ab
+    for _ in range(40):
+        G, power = G + power @ G @ power.mT, power @ power
+    return steady, G
+
+
+class DilatedTaps(nn.Module):
+    """What stood K inputs apart by a dilation: of each of H inputs with a dilation of its own.
+
+    Parameters
+    ----------
+    dilations : list of int
+        Of each input.
+    kernel_size : int
+        Taps K.
+    """
+
+    time_scale = False
+    _like: Tensor
+
+    def __init__(self, dilations: list[int], kernel_size: int) -> None:
+        super().__init__()
+        self.d_model, self.dilations, self.kernel_size = len(dilations), dilations, kernel_size
+        self.reach = (kernel_size - 1) * max(dilations)
+        self.register_buffer("_like", torch.zeros(0), persistent=False)
+
+    def filter(
         self,
         x: Tensor,
         state: Tensor | None = None,
@@ -97,24 +185,74 @@ class FilterBank(nn.Module):
         rate: float = 1.0,
         return_state: bool = True,
     ) -> tuple[Tensor, Tensor | None]:
-        """Filter a whole sequence: (B, L, H) -> (B, L, H M); arguments as a mixer takes them."""
-        states, last = self.memory.filter(x, state, mask, rate=rate, return_state=return_state)
-        return self._read(states), last
+        """Return the taps (B, L, H, K), latest last, and the state; arguments as a mixer takes them."""
+        _check_rate(rate)
+        u = x if mask is None else x.masked_fill(~mask[..., None], 0.0)
+        before = u.new_zeros(len(u), self.reach, self.d_model) if state is None else state.to(u.dtype)
+        past, length = torch.cat((before, u), 1), u.shape[1]
+        taps = u.new_empty(*u.shape, self.kernel_size)
+        for dilation in sorted(set(self.dilations)):
+            inputs = [h for h, d in enumerate(self.dilations) if d == dilation]
+            first = self.reach - (self.kernel_size - 1) * dilation
+            for k in range(self.kernel_size):
+                at = first + k * dilation
+                taps[:, :, inputs, k] = past[:, at : at + length, inputs]
+        return taps, past[:, length:].clone() if return_state else None
 
-    def step(
+    def filter_step(
         self, x_t: Tensor, state: Tensor, *, rate: float = 1.0, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Filter one step: (B, H) -> (B, H M)."""
-        states, state = self.memory.filter_step(x_t, state, rate=rate, mask=mask)
-        return self._read(states[:, None])[:, 0], state
+        """Return the taps (B, H, K) of one step, and the state."""
+        taps, state = self.filter(x_t[:, None], state, None if mask is None else mask[:, None], rate=rate)  # type: ignore[assignment]
+        return taps[:, 0], state
 
     def init_state(self, batch: int) -> Tensor:
-        """Return the state of `batch` sequences before their first step, (B, H, N)."""
-        return self.memory.init_state(batch)
+        """Return zeros of shape (batch, reach, H): the inputs before the first step."""
+        return self._like.new_zeros(batch, self.reach, self.d_model)
 
-    def _read(self, states: Tensor) -> Tensor:
-        """Read-outs (B, L, H M) of states (B, L, H, N): one product per copy."""
-        B, L, H, N = states.shape
-        with torch.autocast(states.device.type, enabled=False):
-            y = states.reshape(B * L, H, N).transpose(0, 1) @ self.C.to(states.dtype).mT
-        return y.transpose(0, 1).reshape(B, L, self.n_outputs)
+
+class ConvolutionBank(ReadOuts):
+    """H inputs, M random convolutions of K taps each, dilated from neighbouring steps to the whole length.
+
+    Parameters
+    ----------
+    n_scales, n_filters : int
+        H and M.
+    length : int
+        Steps that the longest convolutions span.
+    kernel_size : int, default 9
+        Taps K.
+    scales : int, default 12
+        Different dilations at most; inputs beyond them begin again with the first.
+    generator : torch.Generator, optional
+        Source of the weights; a fresh one with seed 0 when omitted.
+
+    Examples
+    --------
+    >>> bank = ConvolutionBank(3, 5, 100, scales=3)
+    >>> y, state = bank(torch.ones(2, 40, 3))
+    >>> bank.memory.dilations, y.shape, state.shape
+    ([1, 3, 12], torch.Size([2, 40, 15]), torch.Size([2, 96, 3]))
+    """
+
+    def __init__(
+        self,
+        n_scales: int,
+        n_filters: int,
+        length: int,
+        *,
+        kernel_size: int = 9,
+        scales: int = 12,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        longest = max((length - 1) // (kernel_size - 1), 1)
+        dilations = [round(longest ** (i / max(scales - 1, 1))) for i in range(scales)]
+        taps = DilatedTaps([dilations[h % scales] for h in range(n_scales)], kernel_size)
+        ones = torch.ones(n_scales, kernel_size, dtype=torch.float64)
+        identity: Any = torch.eye(kernel_size, dtype=torch.float64).expand(n_scales, -1, -1)
+        super().__init__(taps, ones, identity, n_filters, scales, default_generator(generator))
+
+
+def _check_rate(rate: float) -> None:
+    if rate != 1:
+        raise ValueError(f"rate={rate}: taps count steps and cannot be told that these are longer.")

@@ -91,40 +91,41 @@ class ResidualBlock(nn.Module):
         return total if self.prenorm else self.norm(total)
 
 
-class ResidualStack(nn.Module):
-    """Residual blocks in a row, closed by a layer norm when they are pre-norm. Its state is a tuple, one per block.
+class Stack(nn.Module):
+    """Blocks in a row, and a norm at their end. Its state is a tuple, one per block.
 
     Parameters
     ----------
-    mixers : sequence of nn.Module
-        At least one, all of one width.
-    dropout : float, default 0.0
-        Rate on each residual branch.
-    prenorm : bool, default True
-        As in :class:`ResidualBlock`.
+    blocks : sequence of nn.Module
+        At least one, with the contract of mixers and all of one width; each keeps its own residual path.
+    norm : nn.Module, optional
+        What closes the stack.
 
     Raises
     ------
     ValueError
-        Without mixers.
+        Without blocks.
 
     Examples
     --------
     >>> import torch
-    >>> from tsrec.layers.s4d import S4D
-    >>> stack = ResidualStack([S4D(4, d_state=8), S4D(4, d_state=8)])
-    >>> y_t, state = stack.step(torch.ones(2, 4), stack.init_state(2))
-    >>> y_t.shape
-    torch.Size([2, 4])
+    >>> from tsrec.layers.mlp import PointwiseMLP
+    >>> y, state = Stack([PointwiseMLP(4), PointwiseMLP(4)])(torch.ones(2, 10, 4))
+    >>> y.shape, state
+    (torch.Size([2, 10, 4]), (None, None))
     """
 
-    def __init__(self, mixers: Sequence[nn.Module], *, dropout: float = 0.0, prenorm: bool = True) -> None:
+    def __init__(self, blocks: Sequence[nn.Module], norm: nn.Module | None = None) -> None:
         super().__init__()
-        if not mixers:
+        if not blocks:
             raise ValueError("A stack needs at least one layer, got none.")
-        self.blocks = nn.ModuleList(ResidualBlock(m, dropout=dropout, prenorm=prenorm) for m in mixers)
-        self.d_model = int(mixers[0].d_model)  # type: ignore[arg-type]
-        self.norm = nn.LayerNorm(self.d_model) if prenorm else nn.Identity()
+        self.blocks = nn.ModuleList(blocks)
+        self.d_model = int(blocks[0].d_model)  # type: ignore[arg-type]
+        self.norm = nn.Identity() if norm is None else norm
+        # What holds of mixers that say nothing else: they read no future, and a rate scales their steps.
+        self.causal, self.time_scale = (
+            all(getattr(block, name, True) for block in blocks) for name in ("causal", "time_scale")
+        )
 
     def forward(
         self,
@@ -185,3 +186,35 @@ class ResidualStack(nn.Module):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return optimiser groups: see :func:`tsrec.layers.parameter_groups.parameter_groups`."""
         return parameter_groups(self)
+
+
+class ResidualStack(Stack):
+    """Residual blocks in a row, closed by a layer norm when they are pre-norm.
+
+    Parameters
+    ----------
+    mixers : sequence of nn.Module
+        At least one, all of one width.
+    dropout : float, default 0.0
+        Rate on each residual branch.
+    prenorm : bool, default True
+        As in :class:`ResidualBlock`.
+
+    Raises
+    ------
+    ValueError
+        Without mixers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from tsrec.layers.s4d import S4D
+    >>> stack = ResidualStack([S4D(4, d_state=8), S4D(4, d_state=8)])
+    >>> y_t, state = stack.step(torch.ones(2, 4), stack.init_state(2))
+    >>> y_t.shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(self, mixers: Sequence[nn.Module], *, dropout: float = 0.0, prenorm: bool = True) -> None:
+        blocks = [ResidualBlock(mixer, dropout=dropout, prenorm=prenorm) for mixer in mixers]
+        super().__init__(blocks, nn.LayerNorm(blocks[0].d_model) if blocks and prenorm else None)

@@ -3,6 +3,7 @@
 Any mixer (see :mod:`tsrec.layers.residual` for stacks of them) becomes a classifier, regressor or encoder here.
 """
 
+import sys
 from typing import Any, NamedTuple
 
 import torch
@@ -118,7 +119,8 @@ class SequenceModel(nn.Module):
         (None: nowhere), and the first value observed so far (B, C), to (B, L, D); without L for a single step:
         :class:`ChannelEmbedding`, :class:`ChannelMix`.
     mixer : nn.Module
-        Causal, with the contract of mixers: a :class:`tsrec.layers.residual.ResidualStack`.
+        With the contract of mixers: a :class:`tsrec.layers.residual.Stack`. One that says ``causal = False`` takes
+        whole sequences only; one that says ``time_scale = False`` takes no other rate than 1.
     pooling : nn.Module
         As those of :mod:`tsrec.layers.pooling`.
     head : nn.Module
@@ -138,6 +140,7 @@ class SequenceModel(nn.Module):
         self.embedding, self.mixer, self.pooling, self.head = embedding, mixer, pooling, head
         self.n_channels = int(embedding.n_channels)  # type: ignore[arg-type]
         self.width = int(getattr(mixer, "n_outputs", embedding.d_model))  # type: ignore[arg-type]
+        self.causal, self.time_scale = (bool(getattr(mixer, name, True)) for name in ("causal", "time_scale"))
 
     def forward(self, x: Tensor, mask: Tensor | None = None, *, rate: float = 1.0) -> Tensor:
         """Answer for whole sequences.
@@ -171,7 +174,9 @@ class SequenceModel(nn.Module):
         return self.read(state)
 
     def part_length(self, batch: int) -> int:
-        """Steps that so many sequences go through at once without gradients."""
+        """Steps that so many sequences go through at once without gradients; no bound if the mixer reads the future."""
+        if not self.causal:
+            return sys.maxsize
         return max(_PART_ELEMENTS // (max(batch, 1) * self.width), _SHORTEST_PART)
 
     def advance(
