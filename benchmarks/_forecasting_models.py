@@ -43,6 +43,7 @@ MODELS: dict[str, Factory] = {
         horizon=horizon, linear="ridge", max_epochs=0, random_state=seed
     ),
     "LSSL": lambda horizon, _, seed: tsrec.LSSLForecaster(horizon=horizon, random_state=seed),
+    "TCNCA": lambda horizon, _, seed: tsrec.TCNCAForecaster(horizon=horizon, random_state=seed),
     "LSSL without mixing": lambda horizon, _, seed: WithoutMixing(horizon=horizon, random_state=seed),
     "MLP": lambda horizon, _, seed: tsrec.MLPForecaster(horizon=horizon, random_state=seed),
     "Theta": lambda horizon, *_: tsrec.ThetaForecaster(horizon=horizon),

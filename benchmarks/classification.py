@@ -32,12 +32,20 @@ from sklearn.preprocessing import StandardScaler
 import tsrec
 
 RECORDS = Path(__file__).parent / "results" / "classification.json"
+
+
+def on_top_of(encoder: Any) -> Any:
+    """A logistic regression on embeddings."""
+    return make_pipeline(encoder, StandardScaler(), LogisticRegression(max_iter=5000))
+
+
 OURS = {
     "LSSL": lambda seed: tsrec.LSSLClassifier(random_state=seed),
     "LSSL trained": lambda seed: tsrec.LSSLClassifier(features="trained", random_state=seed),
-    "LSSLEncoder + LR": lambda seed: make_pipeline(
-        tsrec.LSSLEncoder(random_state=seed), StandardScaler(), LogisticRegression(max_iter=5000)
-    ),
+    "LSSLEncoder + LR": lambda seed: on_top_of(tsrec.LSSLEncoder(random_state=seed)),
+    "TCNCA": lambda seed: tsrec.TCNCAClassifier(random_state=seed),
+    "TCNCA trained": lambda seed: tsrec.TCNCAClassifier(features="trained", random_state=seed),
+    "TCNCAEncoder + LR": lambda seed: on_top_of(tsrec.TCNCAEncoder(random_state=seed)),
 }
 RIVALS = ("1-NN DTW", "MiniRocket", "ResNet", "InceptionTime")
 # Sets so small that one division into folds says little.

@@ -28,7 +28,7 @@ class TCNCAForecaster(DirectFamily):
     horizon, context, season, freq, linear, normalisation, patch
         As in `LSSLForecaster`.
     d_model : int
-        Width D of the branch; keys have half, values and the feed-forward net twice as much.
+        Width D of the branch, of its values and of its feed-forward net; keys have half as much.
     n_layers : int
         Layers.
     chunk : int or "auto"
@@ -78,7 +78,7 @@ class TCNCAForecaster(DirectFamily):
         normalisation: str = "auto",
         patch: int | str = "auto",
         d_model: int = 32,
-        n_layers: int = 2,
+        n_layers: int = 1,
         chunk: int | str = "auto",
         kernel_size: int = 4,
         attention: str = "softmax",
@@ -136,6 +136,8 @@ class TCNCAForecaster(DirectFamily):
         return TCNCAStack(
             self.d_model,
             self.n_layers,
+            d_value=self.d_model,
+            d_hidden=self.d_model,
             chunk=self.chunk_,
             reach=tokens,
             kernel_size=self.kernel_size,

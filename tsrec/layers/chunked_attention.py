@@ -215,20 +215,18 @@ class ChunkedAttention(nn.Module):
         place = position.clamp_min(0)
         here = torch.arange(self.chunk, device=place.device) == place[:, None]
         observed = torch.ones_like(place, dtype=torch.bool) if mask is None else mask
-        added = here & observed[:, None]
-        seen = seen | added
-        keys = torch.where(added[..., None], k_t[:, None], keys)
-        values = torch.where(added[..., None], v_t[:, None], values)
+        keys = torch.where(here[..., None], k_t[:, None], keys)
+        values = torch.where(here[..., None], v_t[:, None], values)
         bias = None
         if self.bias is not None:
             lags = torch.arange(self.chunk, device=place.device) - place[:, None] + self.chunk - 1
             bias = self.bias.lags(self.chunk)[lags][:, None]
-        # A step that was not observed looks at itself, of which nothing is asked, so that there is something to see.
+        # A step that was not observed sees itself too, as in whole sequences, so that there is something to see.
         weights = self._weights(q_t[:, None], keys, (seen | here)[:, None], bias)
         y_t = (weights @ values)[:, 0]
         begun = (position >= 0) | observed
         after = torch.where(begun, (place + 1) % self.chunk, position)
-        kept = seen & ~(begun & (after == 0))[:, None]
+        kept = (seen | (here & observed[:, None])) & ~(begun & (after == 0))[:, None]
         keys, values = (torch.where(kept[..., None], part, 0.0) for part in (keys, values))
         return y_t, AttentionState(keys, values, kept, after)
 
@@ -243,13 +241,14 @@ class ChunkedAttention(nn.Module):
         seen = torch.zeros(batch, self.chunk, dtype=torch.bool, device=keys.device)
         return AttentionState(keys, values, seen, torch.full((batch,), self.start, device=keys.device))
 
-    def _offsets(self, position: Tensor, fresh: bool, mask: Tensor | None) -> Tensor | None:
-        """Places of the first steps given, (B,); None where all of them are 0."""
-        if fresh and self.start <= 0 and (mask is None or self.start == 0):
-            return None
+    def _offsets(self, position: Tensor, fresh: bool, mask: Tensor | None) -> Tensor | int:
+        """Places of the first steps given, (B,); one number where they are the same."""
+        if fresh and (mask is None or self.start >= 0):
+            return max(self.start, 0)
         lead = 0 if mask is None else torch.where(mask.any(1), mask.int().argmax(1), 0)
         offsets = torch.where(position < 0, -lead % self.chunk, position)
-        return offsets if offsets.any() else None
+        first = int(offsets[0]) if len(offsets) else 0
+        return first if (offsets == first).all() else offsets
 
     def _after(self, position: Tensor, layout: "_Layout", mask: Tensor | None) -> Tensor:
         """Places of the steps to come."""
@@ -258,8 +257,12 @@ class ChunkedAttention(nn.Module):
 
     def _seen(self, layout: "_Layout", before: Tensor, mask: Tensor | None, like: Tensor) -> Tensor | None:
         """Which places hold an observed step, (B, n, C); None where no query could see one that does not."""
-        padded = not self.causal and layout.count * layout.size > layout.length
-        if mask is None and layout.aligned and not padded:
+        full = (
+            isinstance(layout.offsets, int)
+            and layout.offsets == 0
+            and (self.causal or layout.count * layout.size == layout.length)
+        )
+        if mask is None and full:
             return None
         observed = torch.ones(like.shape[:2], dtype=torch.bool, device=like.device) if mask is None else mask
         return layout.place(observed[..., None], before[..., None])[..., 0]
@@ -304,30 +307,32 @@ def laplace(x: Tensor) -> Tensor:
 class _Layout:
     """Where the steps of a call stand in its chunks: n of size C, the first behind `offsets` places taken before."""
 
-    def __init__(self, offsets: Tensor | None, length: int, chunk: int) -> None:
-        self.aligned, self.length, self.chunk = offsets is None, length, chunk
-        self.offsets: Any = 0 if offsets is None else offsets
-        end = length if offsets is None else int(offsets.max()) + length
+    def __init__(self, offsets: Tensor | int, length: int, chunk: int) -> None:
+        self.offsets, self.length, self.chunk = offsets, length, chunk
+        end = length + (offsets if isinstance(offsets, int) else int(offsets.max()))
         self.size = min(chunk, end)
         self.count = -(-end // self.size)
 
     def place(self, x: Tensor, before: Tensor) -> Tensor:
         """Put x (B, L, W) behind what stood in the chunk before (B, c, W): (B, n, C, W), zeros at the end."""
-        total = self.count * self.size
-        if self.aligned:
-            filled = functional.pad(x, (0, 0, 0, total - self.length)) if total > self.length else x
+        total, first = self.count * self.size, self.offsets
+        if isinstance(first, int):
+            filled = torch.cat([before[:, :first].to(x.dtype), x], 1) if first else x
+            spare = total - first - self.length
+            filled = functional.pad(filled, (0, 0, 0, spare)) if spare else filled
         else:
             source = torch.cat([before.to(x.dtype), functional.pad(x, (0, 0, 0, 1))], 1)
-            place, first = torch.arange(total, device=x.device), self.offsets[:, None]
-            at = torch.where(place < first, place, self.chunk + (place - first).clamp_max(self.length))
-            filled = _gathered(source, at)
+            place, first = torch.arange(total, device=x.device), first[:, None]
+            filled = _gathered(
+                source, torch.where(place < first, place, self.chunk + (place - first).clamp_max(self.length))
+            )
         return filled.unflatten(1, (self.count, self.size))
 
     def take(self, y: Tensor) -> Tensor:
         """Undo :meth:`place`: (B, n, C, W) -> (B, L, W)."""
         flat = y.flatten(1, 2)
-        if self.aligned:
-            return flat[:, : self.length]
+        if isinstance(self.offsets, int):
+            return flat[:, self.offsets : self.offsets + self.length]
         return _gathered(flat, self.offsets[:, None] + torch.arange(self.length, device=y.device))
 
     def rest(self, y: Tensor) -> Tensor:
