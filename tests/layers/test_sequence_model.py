@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsrec.layers import residual, sequence_model
-from tsrec.layers.filter_bank import FilterBank
+from tsrec.layers.filter_bank import ConvolutionBank, FilterBank
 from tsrec.layers.lssl import LSSL, LSSLStack
 from tsrec.layers.mlp import PointwiseMLP
 from tsrec.layers.pooling import FilterPooling, Pooling
@@ -16,6 +16,7 @@ from tsrec.layers.random import Linear
 from tsrec.layers.ridge_head import RidgeLinear
 from tsrec.layers.s4d import S4D
 from tsrec.layers.sequence_model import ChannelEmbedding, ChannelMix, SequenceModel, _held
+from tsrec.layers.tcnca import TCNCA, TCNCAStack
 
 C, D = 3, 4
 KINDS = ("mean", "max", "last")
@@ -52,8 +53,8 @@ def filter_pooling(width):
     return pooling
 
 
-def of_filters():
-    bank, head = FilterBank(6, 2, 50, d_state=4, generator=seeded()), RidgeLinear(132, 2)
+def of_filters(bank):
+    head = RidgeLinear(132, 2)
     for buffer in head.buffers():
         buffer.normal_(generator=seeded(6))
     return SequenceModel(ChannelMix(C, 6, group=3, generator=seeded()), bank, filter_pooling(12), head).double().eval()
@@ -67,19 +68,32 @@ MODELS = {
     "S4D and pointwise": lambda: around(
         residual.ResidualStack([S4D(D, d_state=4, generator=seeded()), PointwiseMLP(D, generator=seeded())])
     ),
-    "filters": of_filters,
+    "filters": lambda: of_filters(FilterBank(6, 2, 50, d_state=4, generator=seeded())),
+    "convolutions": lambda: of_filters(ConvolutionBank(6, 2, 50, generator=seeded())),
+    "TCNCA": lambda: around(TCNCAStack(D, 2, chunk=8, reach=27, generator=seeded())),
+    "simplified TCNCA": lambda: around(
+        TCNCA(D, chunk=5, reach=10, gated=False, attention="laplace", bias="rotary", generator=seeded())
+    ),
 }
 every_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+SCALING = {name: make for name, make in MODELS.items() if "TCNCA" not in name and name != "convolutions"}
+every_model_with_a_time_scale = pytest.mark.parametrize("make", SCALING.values(), ids=SCALING)
 
 
 def holed(x, seed=7):
     return x.masked_fill(torch.rand(x.shape, generator=seeded(seed)) < 0.3, torch.nan)
 
 
+def rate_of(model, rate):
+    """The rate, where the model has a time scale."""
+    return rate if model.time_scale else 1.0
+
+
 @every_model
 @pytest.mark.parametrize("rate", [1.0, 2.0])
 def test_parts_and_steps_equal_the_whole(make, rate):
     model, x = make(), holed(noise(2, 70, C))
+    rate = rate_of(model, rate)
     with torch.no_grad():
         whole = model.features(x, rate=rate)
         state = model.init_state(2)
@@ -118,17 +132,18 @@ def test_steps_equal_the_whole_at_lengths_around_a_block(make, dtype, tolerance)
 def test_the_head_answers_from_the_features_of_the_mixer_s_outputs(make):
     model, x = make(), holed(noise(3, 30, C))
     mask = torch.arange(30) < torch.tensor([[30], [25], [1]])
-    found = model(x, mask, rate=1.5)
-    torch.testing.assert_close(found, model.head(model.features(x, mask, rate=1.5)))
-    y, state = model.advance(x, model.init_state(3), mask, rate=1.5)
+    rate = rate_of(model, 1.5)
+    found = model(x, mask, rate=rate)
+    torch.testing.assert_close(found, model.head(model.features(x, mask, rate=rate)))
+    y, state = model.advance(x, model.init_state(3), mask, rate=rate)
     torch.testing.assert_close(found, model.head(model.read(state)))
     pooling = model.pooling
     torch.testing.assert_close(found, model.head(pooling.read(pooling.update(pooling.init_state(3), y, mask))))
-    assert not torch.allclose(found, model(x, mask))
-    assert not torch.allclose(found, model(x, rate=1.5))
+    assert not torch.allclose(found, model(x, rate=rate))
+    assert not model.time_scale or not torch.allclose(found, model(x, mask))
 
 
-@every_model
+@every_model_with_a_time_scale
 @torch.no_grad()
 def test_a_rate_is_a_factor_of_every_step_size(make):
     model, x = make(), noise(2, 30, C)
@@ -219,10 +234,11 @@ def test_long_sequences_go_through_in_parts(make, monkeypatch):
     model, x = make(), holed(noise(2, 300, C))
     mask = torch.arange(300) < torch.tensor([[300], [170]])
     with torch.no_grad():
-        whole = model(x, mask, rate=1.5)
+        rate = rate_of(model, 1.5)
+        whole = model(x, mask, rate=rate)
         monkeypatch.setattr(sequence_model, "_PART_ELEMENTS", 1)
         assert model.part_length(2) < 300
-        torch.testing.assert_close(model(x, mask, rate=1.5), whole, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(model(x, mask, rate=rate), whole, rtol=1e-9, atol=1e-9)
 
 
 @every_model
