@@ -38,12 +38,12 @@ def tcn_against_ema(clock: Clock, device: torch.device) -> Iterator[dict]:
         for name, reach in (("tcn", length), ("tcn_truncated", min(length, TRUNCATION))):
             count = stages(reach)
             weight = torch.randn(count, WIDTH, TAPS, device=device) / TAPS
-            record[name] = {"stages": count, **clock.both(_tcn, {"x": x, "weight": weight})}
+            record[name] = {"stages": count, **clock.both(tcn, {"x": x, "weight": weight})}
         mix, log_decay = (torch.randn(WIDTH, MODES, device=device) for _ in range(2))
         kernel = torch.randn(WIDTH, length, device=device)
         for name, op, inputs in (
-            ("ema", _ema, {"x": across, "mix": mix, "log_decay": -0.01 * log_decay.abs()}),
-            ("ema_kernel_given", _by_fft, {"x": across, "kernel": kernel}),
+            ("ema", ema, {"x": across, "mix": mix, "log_decay": -0.01 * log_decay.abs()}),
+            ("ema_kernel_given", by_fft, {"x": across, "kernel": kernel}),
         ):
             record[name] = _times_or_failure(clock, op, inputs)
         yield record
@@ -57,18 +57,18 @@ def _times_or_failure(clock: Clock, op: Callable[..., Tensor], inputs: dict[str,
         return {"failure": "out of memory"}
 
 
-def _tcn(x: Tensor, weight: Tensor) -> Tensor:
+def tcn(x: Tensor, weight: Tensor) -> Tensor:
     for i, taps in enumerate(weight.unbind()):
         x = kernels.dilated_conv(x, taps, dilation=TAPS**i, activation="silu", residual=x)
     return x
 
 
-def _ema(x: Tensor, mix: Tensor, log_decay: Tensor) -> Tensor:
+def ema(x: Tensor, mix: Tensor, log_decay: Tensor) -> Tensor:
     lags = torch.arange(x.shape[-1], device=x.device)
     kernel = torch.einsum("dh,dhl->dl", mix, torch.exp(log_decay[..., None] * lags))
-    return _by_fft(x, kernel)
+    return by_fft(x, kernel)
 
 
-def _by_fft(x: Tensor, kernel: Tensor) -> Tensor:
+def by_fft(x: Tensor, kernel: Tensor) -> Tensor:
     size = 2 * x.shape[-1]
     return torch.fft.irfft(torch.fft.rfft(x, size) * torch.fft.rfft(kernel, size), size)[..., : x.shape[-1]]

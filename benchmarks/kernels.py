@@ -16,6 +16,7 @@ import _kernels_conv
 import _kernels_first_call
 import _kernels_scan
 import _kernels_selective
+import _kernels_tcn
 import numba
 import torch
 
@@ -26,6 +27,7 @@ PARTS = {
     "selective": _kernels_selective.measure,
     "conv": _kernels_conv.measure_dilated,
     "fft": _kernels_conv.measure_fft,
+    "tcn": _kernels_tcn.measure,
     "first": _kernels_first_call.measure,
 }
 
