@@ -72,7 +72,7 @@ def _candidates(length: int) -> dict[str, Candidate]:
 def measure(repeats: int) -> list[dict[str, object]]:
     """Milliseconds of the stack, and how many times as long each form of the average takes."""
     table = Table(
-        f"dilated convolutions (K = f = {TAPS}, SiLU, residual; reach L or at most {TRUNCATION}) against an EMA by FFT, "
+        f"convolutions (K = f = {TAPS}, SiLU, residual; reach L or at most {TRUNCATION}) against an EMA by FFT, "
         f"B L = {SAMPLES:,}, D = {WIDTH}, h = {MODES}, float32",
         *("L", "stages", "tcn fwd ms", "tcn bwd ms", "ema fwd ms", "ema bwd ms", "ema / tcn fwd", "ema / tcn bwd"),
         *("ema / tcn 8k fwd", "ema / tcn 8k bwd", "kernel given / tcn fwd", "kernel given / tcn bwd"),

@@ -8,6 +8,7 @@ from tsrec import (
     MLPForecaster,
     SeasonalMeanForecaster,
     SeasonalNaiveForecaster,
+    TCNCAForecaster,
     ThetaForecaster,
 )
 
@@ -17,6 +18,9 @@ FORECASTERS = {
     "theta": ThetaForecaster(horizon=5, season=3),
     "lssl": LSSLForecaster(
         horizon=5, season=3, context=12, patch=4, d_model=4, d_state=4, max_epochs=1, random_state=0
+    ),
+    "tcnca": TCNCAForecaster(
+        horizon=5, season=3, context=12, patch=2, d_model=4, chunk=4, max_epochs=1, linear=None, random_state=0
     ),
     "ridge": LSSLForecaster(horizon=5, season=3, context=12, max_epochs=0, random_state=0),
     "mlp": MLPForecaster(

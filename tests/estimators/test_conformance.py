@@ -12,6 +12,10 @@ from tsrec import (
     MLPForecaster,
     SeasonalMeanForecaster,
     SeasonalNaiveForecaster,
+    TCNCAClassifier,
+    TCNCAEncoder,
+    TCNCAForecaster,
+    TCNCARegressor,
     ThetaForecaster,
 )
 
@@ -28,11 +32,14 @@ NETWORKS = [
     LSSLForecaster(horizon=5, context=8, linear="learned", random_state=0),
     LSSLForecaster(horizon=5, context=8, linear=None, random_state=0),
     MLPForecaster(season=3),
+    TCNCAForecaster(season=3),
+    TCNCAForecaster(horizon=5, context=8, patch=1, chunk=3, d_model=4, gated=False, linear=None, random_state=0),
     AutoForecaster(horizon=5, random_state=0),
     MLPForecaster(horizon=5, context=8, linear=None, loss="owa", n_members=2, d_model=4, random_state=0),
 ]
 # Estimators of collections: no exception, but that epochs of random batches know nothing of rows repeated.
 TINY = {"d_model": 8, "d_state": 4, "n_layers": 1, "random_state": 0}
+CHUNKED = {"d_model": 8, "chunk": 8, "n_layers": 1, "random_state": 0}
 COLLECTIONS = [
     LSSLClassifier(random_state=0),
     LSSLClassifier(features="trained", max_epochs=60, **TINY),
@@ -45,6 +52,19 @@ COLLECTIONS = [
         **{**TINY, "d_model": 16, "d_state": 8, "n_layers": 2},
     ),
     LSSLEncoder(max_epochs=2, **TINY),
+    TCNCAClassifier(random_state=0),
+    TCNCAClassifier(features="trained", max_epochs=60, **CHUNKED),
+    TCNCARegressor(random_state=0),
+    TCNCARegressor(
+        features="trained",
+        max_epochs=60,
+        learning_rate=0.02,
+        dropout=0.0,
+        bidirectional=True,
+        kernel_size=5,
+        **{**CHUNKED, "d_model": 16, "n_layers": 2},
+    ),
+    TCNCAEncoder(max_epochs=2, **CHUNKED),
 ]
 
 

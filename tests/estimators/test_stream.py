@@ -6,9 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsrec import LSSLClassifier, LSSLEncoder, LSSLForecaster, LSSLRegressor, MLPForecaster
+from tsrec import (
+    LSSLClassifier,
+    LSSLEncoder,
+    LSSLForecaster,
+    LSSLRegressor,
+    MLPForecaster,
+    TCNCAClassifier,
+    TCNCAEncoder,
+)
 
 SMALL = {"d_model": 8, "d_state": 4, "n_layers": 2, "max_epochs": 1, "random_state": 0}
+CHUNKED = {"d_model": 8, "chunk": 16, "n_layers": 2, "max_epochs": 1, "random_state": 0}
 rng = np.random.default_rng(0)
 X = [rng.normal(size=(40 + i, 3)).cumsum(axis=0) for i in range(8)]
 y = np.arange(8) % 2
@@ -18,6 +27,9 @@ MODELS = {
     "classifier trained": LSSLClassifier(features="trained", **SMALL).fit(X, y),
     "regressor": LSSLRegressor(features="trained", **SMALL).fit(X, y),
     "encoder": LSSLEncoder(**SMALL).fit(X),
+    "TCNCA classifier random": TCNCAClassifier(random_state=0).fit(X, y),
+    "TCNCA classifier trained": TCNCAClassifier(features="trained", **CHUNKED).fit(X, y),
+    "TCNCA encoder": TCNCAEncoder(gated=False, attention="laplace", **CHUNKED).fit(X),
 }
 every = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
@@ -63,13 +75,32 @@ def test_a_saved_state_goes_on_elsewhere(model):
     np.testing.assert_array_equal(resumed.push(LONG[70]), stream.push(LONG[70]))
 
 
-@every
+SCALING = {name: model for name, model in MODELS.items() if "TCNCA" not in name}
+
+
+@pytest.mark.parametrize("model", SCALING.values(), ids=SCALING)
 def test_the_rate_is_passed_on(model):
     stream = model.stream(rate=2.0)
     for row in LONG[:20]:
         found = stream.push(row)
     np.testing.assert_allclose(found, whole(model, LONG[:20], rate=2.0), atol=1e-5)
     assert not np.allclose(found, whole(model, LONG[:20]), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if "TCNCA" in name])
+def test_what_counts_steps_takes_no_rate(name):
+    with pytest.raises(ValueError, match=r"rate: found 2\.0, but TCNCA\w+ counts steps"):
+        MODELS[name].stream(rate=2.0)
+    with pytest.raises(ValueError, match=r"rate: found 2\.0, but TCNCA\w+ counts steps"):
+        whole(MODELS[name], LONG[:20], rate=2.0)
+
+
+def test_what_reads_the_future_has_no_streams():
+    model = TCNCAClassifier(features="trained", bidirectional=True, kernel_size=3, **CHUNKED).fit(X, y)
+    with pytest.raises(ValueError, match="bidirectional=True reads the future"):
+        model.stream()
+    # Nothing of it is trained where features are random.
+    TCNCAClassifier(bidirectional=True, kernel_size=3, random_state=0).fit(X, y).stream().push(LONG[:3])
 
 
 def test_rows_come_in_any_form_that_is_clear():

@@ -4,6 +4,7 @@ Whatever remembers (a moving average, convolutions) and attends is handed in as 
 serve whole sequences and single steps. They follow MEGA's published code.
 """
 
+import math
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -15,7 +16,8 @@ from tsrec.layers.parameter_groups import OptimizerOptions
 from tsrec.layers.random import Dropout, Linear
 
 NORMS = ("layer", "rms", "scale")
-_STD = 0.02
+# Initial spread of weights, at the width that it was published for.
+_STD, _WIDTH = 0.02, 512
 
 Remember = Callable[[Tensor], Tensor]
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -193,8 +195,11 @@ def make_norm(kind: str, d_model: int) -> nn.Module:
 
 
 def _small(layer: Linear, generator: torch.Generator) -> Linear:
-    """Start as MEGA does: weights N(0, 0.02^2), no bias."""
+    """Start as MEGA does at its width of 512: weights N(0, 0.02^2), no bias; narrower layers as much larger.
+
+    At a width of 32 the published number leaves attention all but switched off, and training may never find it.
+    """
     with torch.no_grad():
-        layer.weight.normal_(0.0, _STD, generator=generator)
+        layer.weight.normal_(0.0, _STD * math.sqrt(_WIDTH / layer.in_features), generator=generator)
         layer.bias.zero_()
     return layer
