@@ -15,9 +15,14 @@ from _records import markdown, surroundings, write
 
 RESULTS = Path(__file__).parent / "results" / "long_sequences.json"
 CASES = {
-    "train, defaults": {"features": "trained"},
-    "train, large layers of the paper": {"features": "trained", "d_model": 256, "d_state": 128, "n_layers": 4},
-    "closed form": {"features": "random"},
+    "LSSL, train, defaults": ("LSSLClassifier", {"features": "trained"}),
+    "LSSL, train, large layers of the paper": (
+        "LSSLClassifier",
+        {"features": "trained", "d_model": 256, "d_state": 128, "n_layers": 4},
+    ),
+    "LSSL, closed form": ("LSSLClassifier", {"features": "random"}),
+    "TCNCA, train, defaults": ("TCNCAClassifier", {"features": "trained"}),
+    "TCNCA, closed form": ("TCNCAClassifier", {"features": "random"}),
 }
 
 
@@ -33,10 +38,11 @@ def measure(name: str, what: str) -> None:
     import tsrec
 
     rng = np.random.default_rng(0)
-    small = tsrec.LSSLClassifier(max_epochs=1, random_state=0, **CASES[name])
+    family, settings = CASES[name]
+    small = getattr(tsrec, family)(max_epochs=1, random_state=0, **settings)
     small.fit(rng.normal(size=(4, 50)), [0, 1] * 2)
     if what == "fit":
-        model = tsrec.LSSLClassifier(max_epochs=1, batch_size=16, random_state=0, **CASES[name])
+        model = getattr(tsrec, family)(max_epochs=1, batch_size=16, random_state=0, **settings)
         X, y = rng.normal(size=(16, 16_000)), np.arange(16) % 2
         before, began = peak(), time.perf_counter()
         model.fit(X, y)

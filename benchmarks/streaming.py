@@ -23,6 +23,9 @@ MODELS = {
     "LSSLClassifier, random features": lambda: tsrec.LSSLClassifier(random_state=0),
     "LSSLClassifier, trained": lambda: tsrec.LSSLClassifier(features="trained", max_epochs=1, random_state=0),
     "LSSLEncoder": lambda: tsrec.LSSLEncoder(max_epochs=1, random_state=0),
+    "TCNCAClassifier, random features": lambda: tsrec.TCNCAClassifier(random_state=0),
+    "TCNCAClassifier, trained": lambda: tsrec.TCNCAClassifier(features="trained", max_epochs=1, random_state=0),
+    "TCNCAEncoder": lambda: tsrec.TCNCAEncoder(max_epochs=1, random_state=0),
 }
 
 

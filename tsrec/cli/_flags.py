@@ -15,10 +15,11 @@ MODELS = {
     "mlp": "MLPForecaster",
     "seasonal-mean": "SeasonalMeanForecaster",
     "seasonal-naive": "SeasonalNaiveForecaster",
+    "tcnca": "TCNCAForecaster",
     "theta": "ThetaForecaster",
 }
 # Those that draw random numbers and make use of covariates.
-NETWORKS = ("auto", "lssl", "mlp")
+NETWORKS = ("auto", "lssl", "mlp", "tcnca")
 HORIZON = 24
 
 

@@ -169,12 +169,18 @@ class DilatedTaps(nn.Module):
 
     time_scale = False
     _like: Tensor
+    _at: Tensor
+    _inputs: Tensor
 
     def __init__(self, dilations: list[int], kernel_size: int) -> None:
         super().__init__()
         self.d_model, self.dilations, self.kernel_size = len(dilations), dilations, kernel_size
         self.reach = (kernel_size - 1) * max(dilations)
         self.register_buffer("_like", torch.zeros(0), persistent=False)
+        # Where the taps of a step stand among the inputs up to it.
+        back = torch.arange(kernel_size - 1, -1, -1) * torch.tensor(dilations)[:, None]
+        self.register_buffer("_at", self.reach - back, persistent=False)
+        self.register_buffer("_inputs", torch.arange(self.d_model)[:, None], persistent=False)
 
     def filter(
         self,
@@ -190,13 +196,10 @@ class DilatedTaps(nn.Module):
         u = x if mask is None else x.masked_fill(~mask[..., None], 0.0)
         before = u.new_zeros(len(u), self.reach, self.d_model) if state is None else state.to(u.dtype)
         past, length = torch.cat((before, u), 1), u.shape[1]
-        taps = u.new_empty(*u.shape, self.kernel_size)
-        for dilation in sorted(set(self.dilations)):
-            inputs = [h for h, d in enumerate(self.dilations) if d == dilation]
-            first = self.reach - (self.kernel_size - 1) * dilation
-            for k in range(self.kernel_size):
-                at = first + k * dilation
-                taps[:, :, inputs, k] = past[:, at : at + length, inputs]
+        if length == 1:
+            taps = past[:, self._at, self._inputs][:, None]
+        else:
+            taps = torch.stack([self._windows(past, h, length) for h in range(self.d_model)], 2)
         return taps, past[:, length:].clone() if return_state else None
 
     def filter_step(
@@ -205,6 +208,14 @@ class DilatedTaps(nn.Module):
         """Return the taps (B, H, K) of one step, and the state."""
         taps, state = self.filter(x_t[:, None], state, None if mask is None else mask[:, None], rate=rate)  # type: ignore[assignment]
         return taps[:, 0], state
+
+    def _windows(self, past: Tensor, h: int, length: int) -> Tensor:
+        """The taps of all steps of one input, (B, length, K), as a view."""
+        series, dilation = past[:, :, h], self.dilations[h]
+        first = self.reach - (self.kernel_size - 1) * dilation
+        rows, steps = series.stride()
+        size, strides = (len(past), length, self.kernel_size), (rows, steps, dilation * steps)
+        return series.as_strided(size, strides, series.storage_offset() + first * steps)
 
     def init_state(self, batch: int) -> Tensor:
         """Return zeros of shape (batch, reach, H): the inputs before the first step."""
