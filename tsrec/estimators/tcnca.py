@@ -67,6 +67,8 @@ class TCNCAForecaster(DirectFamily):
     True
     """
 
+    BRANCH = "convolution"
+
     def __init__(
         self,
         *,
