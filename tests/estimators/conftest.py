@@ -20,7 +20,16 @@ FORECASTERS = {
         horizon=5, season=3, context=12, patch=4, d_model=4, d_state=4, max_epochs=1, random_state=0
     ),
     "tcnca": TCNCAForecaster(
-        horizon=5, season=3, context=12, patch=2, d_model=4, chunk=4, max_epochs=1, linear=None, random_state=0
+        horizon=5,
+        season=3,
+        context=12,
+        patch=2,
+        d_model=4,
+        chunk=4,
+        max_epochs=1,
+        linear=None,
+        gated=True,
+        random_state=0,
     ),
     "ridge": LSSLForecaster(horizon=5, season=3, context=12, max_epochs=0, random_state=0),
     "mlp": MLPForecaster(

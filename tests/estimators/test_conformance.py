@@ -33,7 +33,7 @@ NETWORKS = [
     LSSLForecaster(horizon=5, context=8, linear=None, random_state=0),
     MLPForecaster(season=3),
     TCNCAForecaster(season=3),
-    TCNCAForecaster(horizon=5, context=8, patch=1, chunk=3, d_model=4, gated=False, linear=None, random_state=0),
+    TCNCAForecaster(horizon=5, context=8, patch=1, chunk=3, d_model=4, gated=True, linear=None, random_state=0),
     AutoForecaster(horizon=5, random_state=0),
     MLPForecaster(horizon=5, context=8, linear=None, loss="owa", n_members=2, d_model=4, random_state=0),
 ]

@@ -6,7 +6,7 @@ import pytest
 
 from tsrec import LSSLForecaster, TCNCAClassifier, TCNCAEncoder, TCNCAForecaster, TCNCARegressor
 from tsrec.layers.ema import DampedEMA
-from tsrec.layers.gated_attention import PlainAttention
+from tsrec.layers.gated_attention import GatedAttention, PlainAttention
 from tsrec.layers.tcn import TCN
 
 HOURS = pd.Series(
@@ -45,9 +45,15 @@ def test_chunks_are_whole_seasons(options, chunk):
         assert layer.attention.chunk == chunk
 
 
-@pytest.mark.parametrize(("patch", "kernel_size", "stages"), [(1, 4, 4), (4, 4, 3), (24, 4, 1), (1, 10, 2), (1, 2, 7)])
+@pytest.mark.parametrize(
+    ("patch", "kernel_size", "stages"),
+    [(1, "auto", 3), (2, "auto", 2), (4, "auto", 2), (24, "auto", 1), (4, 4, 3), (1, 10, 2), (1, 2, 7)],
+)
 def test_convolutions_reach_over_the_context_and_chunks_end_with_it(patch, kernel_size, stages):
     model, tokens = forecaster(patch=patch, kernel_size=kernel_size, n_layers=2), 96 // patch
+    assert model.kernel_size_ == {(1, "auto"): 8, (2, "auto"): 7, (4, "auto"): 5, (24, "auto"): 4}.get(
+        (patch, kernel_size), kernel_size
+    )
     assert len(model.module_.mixer.blocks) == 2
     for layer in model.module_.mixer.blocks:
         assert len(layer.memory.dilations) == stages
@@ -56,10 +62,11 @@ def test_convolutions_reach_over_the_context_and_chunks_end_with_it(patch, kerne
 
 
 def test_parameters_reach_the_layers():
-    model = forecaster(attention="laplace", gated=False, dropout=0.3, linear=None)
+    model = forecaster(attention="laplace", dropout=0.3, linear=None)
     layer = model.module_.mixer.blocks[0]
     assert layer.attention.function == "laplace"
     assert isinstance(layer.mix, PlainAttention)
+    assert isinstance(forecaster(gated=True).module_.mixer.blocks[0].mix, GatedAttention)
     assert layer.mix.dropout.p == layer.feed_forward.dropout.p == 0.3
     assert isinstance(layer.memory, TCN)
     assert not isinstance(layer.memory, DampedEMA)

@@ -185,7 +185,7 @@ class ChunkedAttention(nn.Module):
         """
         if state is not None and not self.causal:
             raise ValueError("state: found one, but this attention reads the future. Give whole sequences.")
-        before = self._before(len(q), state)
+        before = self._nothing(len(q)) if state is None else state
         layout = _Layout(self._offsets(before.position, state is None, mask), q.shape[1], self.chunk)
         keys, values = layout.place(k, before.keys), layout.place(v, before.values)
         seen = self._seen(layout, before.seen, mask, q)
@@ -232,14 +232,14 @@ class ChunkedAttention(nn.Module):
 
     def init_state(self, batch: int) -> AttentionState | None:
         """Return the state before the first step; None where the future is read too."""
-        return self._before(batch, None) if self.causal else None
+        return AttentionState(*(part.clone() for part in self._nothing(batch))) if self.causal else None
 
-    def _before(self, batch: int, state: AttentionState | None) -> AttentionState:
-        if state is not None:
-            return state
-        keys, values = (self._like.new_zeros(batch, self.chunk, width) for width in (self.d_key, self.d_value))
-        seen = torch.zeros(batch, self.chunk, dtype=torch.bool, device=keys.device)
-        return AttentionState(keys, values, seen, torch.full((batch,), self.start, device=keys.device))
+    def _nothing(self, batch: int) -> AttentionState:
+        """The state before the first step, as views of single numbers."""
+        zero = self._like.new_zeros(1, 1, 1)
+        keys, values = (zero.expand(batch, self.chunk, width) for width in (self.d_key, self.d_value))
+        position = torch.full((1,), self.start, device=zero.device).expand(batch)
+        return AttentionState(keys, values, keys[..., 0] > 0, position)
 
     def _offsets(self, position: Tensor, fresh: bool, mask: Tensor | None) -> Tensor | int:
         """Places of the first steps given, (B,); one number where they are the same."""
@@ -284,8 +284,9 @@ class ChunkedAttention(nn.Module):
             bias = self.bias(q.shape[-2])
         if self.function == "softmax":
             scores = (q / math.sqrt(self.d_key)) @ k.mT
-            scores = scores if bias is None else scores + bias.to(scores.dtype)
-            return (scores if visible is None else scores.masked_fill(~visible, -torch.inf)).softmax(-1)
+            bias = scores.new_zeros(()) if bias is None else bias.to(scores.dtype)
+            # Into the bias, which is smaller than the scores where all rows see alike.
+            return (scores + (bias if visible is None else bias.masked_fill(~visible, -torch.inf))).softmax(-1)
         count: Any = k.shape[-2] if visible is None else visible.sum(-1, keepdim=True)
         scores = (q @ k.mT) / count
         scores = scores if bias is None else scores + bias.to(scores.dtype)
