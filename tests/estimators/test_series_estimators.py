@@ -28,7 +28,7 @@ ALL = {
     **{f"regressor {k}": v for k, v in REGRESSORS.items()},
     "encoder": LSSLEncoder(**SMALL),
     "TCNCA classifier random": TCNCAClassifier(random_state=0),
-    "TCNCA regressor trained": TCNCARegressor(features="trained", bidirectional=True, kernel_size=5, **CHUNKED),
+    "TCNCA regressor trained": TCNCARegressor(features="trained", bidirectional=True, **CHUNKED),
     "TCNCA encoder": TCNCAEncoder(**CHUNKED),
 }
 NAMES = [f"s{i:02}" for i in range(12)]

@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+import tsrec
 from tsrec import LSSLForecaster, TCNCAClassifier, TCNCAEncoder, TCNCAForecaster, TCNCARegressor
 from tsrec.layers.ema import DampedEMA
 from tsrec.layers.gated_attention import GatedAttention, PlainAttention
@@ -104,12 +106,34 @@ def test_trained_layers_reach_over_the_longest_series(family):
 
 def test_a_bidirectional_model_sees_the_end_at_the_beginning():
     model = TCNCAClassifier(
-        features="trained", bidirectional=True, kernel_size=3, d_model=4, chunk=8, max_epochs=1, random_state=0
+        features="trained", bidirectional=True, d_model=4, n_layers=1, chunk=8, max_epochs=1, random_state=0
     ).fit(X, y)
+    mixer = model.module_.mixer
     assert not model.module_.causal
-    assert all(layer.memory.form == "symmetric" for layer in model.module_.mixer.blocks)
-    # Whole series, however long: in parts each would see nothing of the next.
-    assert model.module_.part_length(64) > 10**12
+    for at in (0, 46):
+        x = torch.randn(1, 47, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        mixer(x)[0][0, at].sum().backward()
+        assert x.grad[0].abs().amax(1).min() > 0
+
+
+@pytest.mark.parametrize("change", [{"attention": "relu2"}, {"bidirectional": False}, {"gated": False}])
+def test_what_was_changed_after_fit_is_not_saved(change, tmp_path):
+    model = TCNCAClassifier(
+        features="trained", bidirectional=True, d_model=4, n_layers=1, chunk=8, max_epochs=1, random_state=0
+    ).fit(X, y)
+    tsrec.save(model, tmp_path / "a.tsrec")
+    np.testing.assert_array_equal(tsrec.load(tmp_path / "a.tsrec").predict_proba(X), model.predict_proba(X))
+    with pytest.raises(ValueError, match="parameters were changed after fit"):
+        tsrec.save(model.set_params(**change), tmp_path / "b.tsrec")
+
+
+def test_streams_of_other_attention_take_no_state():
+    one, two = (
+        TCNCAEncoder(attention=attention, d_model=4, chunk=8, max_epochs=0, random_state=0).fit(X)
+        for attention in ("softmax", "relu2")
+    )
+    with pytest.raises(ValueError, match="not left by a stream of this"):
+        two.stream(state=one.stream().state())
 
 
 @pytest.mark.parametrize(
@@ -119,7 +143,9 @@ def test_a_bidirectional_model_sees_the_end_at_the_beginning():
         ({"chunk": "auto"}, "chunk: found 'auto'"),
         ({"kernel_size": 1}, "kernel_size: found 1"),
         ({"attention": "max"}, "attention: found 'max'"),
-        ({"bidirectional": True}, "kernel_size: found 4. With bidirectional=True give an odd number"),
+        ({"bidirectional": True, "kernel_size": 4}, "kernel_size: found 4. With bidirectional=True give an odd number"),
+        ({"bidirectional": "no"}, "bidirectional: found 'no'. Give True or False"),
+        ({"gated": 0}, "gated: found 0. Give True or False"),
         ({"n_layers": 0}, "n_layers: found 0"),
     ],
 )
@@ -134,6 +160,7 @@ def test_bad_parameters_are_named(options, message):
         ({"chunk": 0}, "chunk: found 0"),
         ({"kernel_size": 1}, "kernel_size: found 1"),
         ({"attention": "max"}, "attention: found 'max'"),
+        ({"gated": "x"}, "gated: found 'x'. Give True or False"),
         ({"patch": 0}, "patch: found 0"),
         ({"n_layers": 0}, "n_layers: found 0"),
     ],

@@ -201,7 +201,7 @@ def test_bad_options_and_uses_are_named():
     for options, message in (
         ({"function": "sigmoid"}, "function='sigmoid' is not known"),
         ({"bias": "alibi"}, "bias='alibi' is not known"),
-        ({"chunk": 0}, "chunk must be at least 1, got 0"),
+        ({"chunk": 0}, "chunk must be a whole number of at least 1, got 0"),
     ):
         with pytest.raises(ValueError, match=message):
             ChunkedAttention(**{"d_key": Z, "d_value": V, "chunk": 5, **options})

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tsrec.layers.filter_bank import FilterBank
+from tsrec.layers.filter_bank import ConvolutionBank, DilatedTaps, FilterBank
 
 
 def bank(length=100, **kwargs):
@@ -111,3 +111,29 @@ def test_filters_equal_the_plain_recurrence(rate):
         state = torch.einsum("hij,bhj->bhi", Ab, state) + Bb * x[:, t, :, None]
         expected.append(torch.einsum("hmn,bhn->bhm", filters.C, state).flatten(1))
     torch.testing.assert_close(filters(x, rate=rate)[0], torch.stack(expected, 1))
+
+
+@pytest.mark.parametrize(
+    ("length", "scales", "wanted"), [(100, 3, [1, 3, 12]), (5, 4, [1, 1, 1, 1]), (801, 3, [1, 10, 100])]
+)
+def test_dilations_grow_from_neighbours_to_the_whole_length(length, scales, wanted):
+    assert ConvolutionBank(scales, 2, length, scales=scales).memory.dilations == wanted
+    assert ConvolutionBank(2 * scales, 2, length, scales=scales).memory.dilations == 2 * wanted
+
+
+def test_convolutions_sum_to_zero_and_have_unit_energy():
+    C = ConvolutionBank(6, 50, 100, generator=torch.Generator().manual_seed(1)).C
+    torch.testing.assert_close(C.sum(-1), torch.zeros(6, 50), rtol=0, atol=1e-6)
+    torch.testing.assert_close(C.square().sum(-1), torch.ones(6, 50))
+
+
+def test_taps_keep_no_more_than_each_input_needs():
+    taps = DilatedTaps([1, 10, 3], 4)
+    assert taps.init_state(5).shape == (5, 3 + 30 + 9)
+    x = torch.arange(60.0).view(1, 20, 3)
+    found, state = taps.filter(x)
+    assert found[0, 19, 0].tolist() == [48, 51, 54, 57]
+    assert found[0, 19, 2].tolist() == [32, 41, 50, 59]
+    assert found[0, 19, 1].tolist() == [0, 0, 28, 58]
+    at, _ = taps.filter_step(torch.tensor([[7.0, 8.0, 9.0]]), state)
+    assert at[0].tolist() == [[51, 54, 57, 7], [0, 1, 31, 8], [35, 44, 53, 9]]

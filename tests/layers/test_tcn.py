@@ -148,10 +148,12 @@ def test_weight_norm_starts_where_the_network_without_it_starts():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stages": 0}, "stages must be at least 1, got 0"),
-        ({"kernel_size": 0}, "kernel_size must be at least 1, got 0"),
-        ({"base": 0}, "base must be at least 1, got 0"),
-        ({"convolutions": 0}, "convolutions must be at least 1, got 0"),
+        ({"stages": 0}, "stages must be a whole number of at least 1, got 0"),
+        ({"kernel_size": 0}, "kernel_size must be a whole number of at least 1, got 0"),
+        ({"base": 0}, "base must be a whole number of at least 1, got 0"),
+        ({"convolutions": 0}, "convolutions must be a whole number of at least 1, got 0"),
+        ({"base": 2.5}, "base must be a whole number of at least 1, got 2.5"),
+        ({"stages": 30, "base": 3}, "stages=30 with base=3: dilations grow beyond"),
         ({"activation": "gelu"}, "activation='gelu' is not known"),
         ({"form": "both"}, "form='both' is not known"),
         ({"form": "symmetric"}, "odd kernel_size, got 4"),
@@ -160,3 +162,18 @@ def test_weight_norm_starts_where_the_network_without_it_starts():
 def test_bad_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         TCN(D, **{"stages": 2, **options})
+
+
+def test_depths_that_cannot_be_are_named_at_once():
+    for options in ({"base": 0}, {"base": -1}, {"convolutions": 0}, {"kernel_size": 1}):
+        name = next(iter(options))
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            stages_for(16, **{"kernel_size": 4, "base": 4, **options})
+    assert stages_for(100_000, 2, 1) == 99_999
+
+
+def test_a_filter_of_zeros_stays_one_under_weight_norm():
+    network = TCN(D, 1, weight_norm=True)
+    with torch.no_grad():
+        network.weight[0, 0, 0, 1] = 0.0
+    assert network(torch.ones(1, 5, D))[0].isfinite().all()

@@ -9,7 +9,13 @@ from torch.autograd import gradcheck
 from torch.nn import functional
 
 from tsrec.datasets import make_associative_recall
+from tsrec.layers import sequence_model
+from tsrec.layers.chunked_attention import _Layout
 from tsrec.layers.gated_attention import GatedAttention, PlainAttention, make_norm
+from tsrec.layers.pooling import Pooling
+from tsrec.layers.random import Dropout
+from tsrec.layers.residual import ResidualStack, Stack
+from tsrec.layers.sequence_model import ChannelEmbedding, SequenceModel
 from tsrec.layers.tcnca import TCNCA, TCNCAStack
 from tsrec.training import Batch, train
 
@@ -131,6 +137,85 @@ def test_the_bidirectional_form_reads_both_sides(form, gated):
         module.step(x[:, 0], None)
 
 
+@pytest.mark.parametrize("form", ["symmetric", "two-sided"])
+def test_the_bidirectional_form_reaches_as_far_to_either_side(form):
+    module, x = layer(causal=False, chunk=1, reach=50, tcn={"form": form}), noise(1, 50, D)
+    for at in (0, 49):
+        x = x.detach().requires_grad_()
+        module(x)[0][0, at].sum().backward()
+        assert x.grad[0].abs().amax(1).min() > 0
+
+
+@pytest.mark.parametrize("around", [lambda m: m, lambda m: ResidualStack([m]), lambda m: Stack([ResidualStack([m])])])
+def test_what_reads_the_future_is_never_run_in_parts(around, monkeypatch):
+    mixer, x = around(layer(causal=False)).double(), noise(2, 60, D)
+    assert not mixer.causal
+    assert not mixer.time_scale
+    assert mixer.init_state(2) is None
+    assert mixer(x)[1] is None
+    with pytest.raises(ValueError, match="reads the future"):
+        mixer(x, layer().init_state(2))
+    with pytest.raises(RuntimeError, match="cannot go step by step"):
+        mixer.step(x[:, 0], None)
+    pooling, head = Pooling(D), torch.nn.Linear(D, 1)
+    model = SequenceModel(ChannelEmbedding(D, D), mixer, pooling, head).double().eval()
+    with torch.no_grad():
+        whole = model(x)
+        monkeypatch.setattr(sequence_model, "_PART_ELEMENTS", 1)
+        assert torch.equal(model(x), whole)
+    for ask in (model.advance, model.outputs, lambda x, state: model.step(x[:, 0], state)):
+        with pytest.raises(RuntimeError, match="The mixer reads the future"):
+            ask(x, model.init_state(2))
+
+
+def test_padding_on_the_right_costs_no_mask_of_its_own():
+    module, x = layer(), noise(3, 40, D)
+    mask = torch.arange(40) < torch.tensor([[40], [23], [9]])
+    y, state = module(x, mask=mask)
+    layout = _Layout(0, 40, 8)
+    assert module.attention._seen(layout, state.attention.seen, mask, x) is None
+    holes = mask.clone()
+    holes[0, 5] = False
+    assert module.attention._seen(layout, state.attention.seen, holes, x) is not None
+    found = module(x, mask=holes)[0][1:]
+    torch.testing.assert_close(found[mask[1:]], y[1:][mask[1:]], rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_every_branch_drops_out(gated):
+    module = layer(gated=gated, dropout=0.5)
+    places = [part for part in module.modules() if isinstance(part, Dropout)]
+    calls = []
+    for place in places:
+        place.generator = seeded(3)
+        place.register_forward_hook(lambda *given: calls.append(given[0]))
+    module.train()
+    module(noise(1, 9, D))
+    # The memory and what attention gives; inside and at the end of the feed-forward net.
+    assert [places.index(place) for place in calls] == [0, 0, 1, 1]
+    assert {place.p for place in places} == {0.5}
+
+
+def test_what_is_no_weight_does_not_decay():
+    module = layer(norm="scale")
+    without = {id(p) for group in module.parameter_groups() if group.get("weight_decay") == 0 for p in group["params"]}
+    names = {name for name, p in module.named_parameters() if id(p) in without}
+    wanted = {"memory.bias", "attention.bias.weight", "mix.omega", "mix.scale", "mix.shift", "mix.norm.scale"}
+    wanted |= {f"{part}.bias" for part in ("mix.value", "mix.mixed", "mix.hidden")}
+    wanted |= {"feed_forward.norm.scale", "feed_forward.inner.bias", "feed_forward.outer.bias"}
+    assert names == wanted
+
+
+def test_linear_maps_start_as_megas_do_at_its_width():
+    module = TCNCA(512, d_value=1024, d_hidden=1024)
+    for part, width in ((module.mix.value, 512), (module.mix.mixed, 512), (module.mix.hidden, 1024)):
+        assert part.weight.std().item() == pytest.approx(0.02 * (512 / width) ** 0.5, rel=0.02)
+        assert part.bias.abs().max() == 0
+    assert TCNCA(32).mix.value.weight.std().item() == pytest.approx(0.08, rel=0.1)
+    assert module.mix.scale.std().item() == pytest.approx(0.02, rel=0.1)
+    assert module.mix.omega.std().item() == pytest.approx(1.0, rel=0.1)
+
+
 @every_form
 @pytest.mark.parametrize("causal", [True, False])
 def test_padding_changes_no_answer_and_no_mean(options, causal):
@@ -205,12 +290,23 @@ def test_norms():
     [
         ({"norm": "batch"}, "norm='batch' is not known"),
         ({"reach": 5}, "reach=5 is less than chunk=8"),
-        ({"tcn": {"stages": 1}}, r"receptive field of 1 stages is 4 steps, but reach=27"),
+        ({"tcn": {"stages": 1}}, "1 stages reach over 4 steps, but reach=27"),
         ({"tcn": {"form": "symmetric"}}, "form='symmetric' with causal=True"),
         ({"causal": False, "tcn": {"form": "causal"}}, "form='causal' with causal=False"),
-        ({"kernel_size": 2}, "nothing reaches"),
+        ({"kernel_size": 2, "base": 4}, "nothing reaches"),
         ({"attention": "relu"}, "function='relu' is not known"),
         ({"d_key": 3, "bias": "rotary"}, "d_key must be even, got 3"),
+        ({"base": 0}, "base must be a whole number of at least 1, got 0"),
+        ({"tcn": {"convolutions": 0}}, "convolutions must be a whole number"),
+        ({"tcn": {"d_model": 7}}, "tcn: .*'d_model'.* are not known"),
+        ({"ema": True, "tcn": {"dense": True}}, "with ema=True there are no convolutions"),
+        ({"causal": "no"}, "causal must be True or False, got 'no'"),
+        ({"gated": 1}, "gated must be True or False, got 1"),
+        ({"chunk": 2.5}, "chunk must be a whole number"),
+        ({"anchor": 0}, "anchor must be a whole number of at least 1, got 0"),
+        ({"d_key": 0}, "d_key must be a whole number"),
+        ({"d_value": -1}, "d_value must be a whole number"),
+        ({"causal": False, "tcn": {"form": "two-sided", "stages": 2}}, "2 stages reach over 16 steps, but reach=27"),
     ],
 )
 def test_bad_options_are_named(options, message):

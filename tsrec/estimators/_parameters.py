@@ -42,3 +42,11 @@ def check_choice(estimator: Any, name: str, choices: tuple[Any, ...]) -> None:
     value = getattr(estimator, name)
     if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
         raise ValueError(f"{name}: found {value!r}. Give one of {choices}.")
+
+
+def check_flag(estimator: Any, *names: str) -> None:
+    """Refuse parameters that are neither True nor False."""
+    for name in names:
+        value = getattr(estimator, name)
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"{name}: found {value!r}. Give True or False.")

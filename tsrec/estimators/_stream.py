@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from tsrec.frames import to_numbers
+from tsrec.layers.structure import structure
 from tsrec.training import single_thread
 
 
@@ -125,7 +126,7 @@ class Stream:
 def _fingerprint(estimator: Any) -> int:
     """A number that tells one fitted estimator from another, by all it learned that a stream depends on."""
     weights = [weight.cpu().contiguous().numpy() for weight in estimator.module_.state_dict().values()]
-    found = zlib.crc32(type(estimator).__name__.encode())
+    found = zlib.crc32(f"{type(estimator).__name__} {structure(estimator.module_)}".encode())
     for array in (estimator.center_, estimator.spread_, *weights):
         found = zlib.crc32(array.tobytes(), found)
     return found

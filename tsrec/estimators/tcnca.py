@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tsrec.estimators._direct import DirectFamily
-from tsrec.estimators._parameters import check_choice, check_whole
+from tsrec.estimators._parameters import check_choice, check_flag, check_whole
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
 from tsrec.frames import Panel
 from tsrec.layers.chunked_attention import FUNCTIONS
@@ -35,8 +35,8 @@ class TCNCAForecaster(DirectFamily):
     n_layers : int
         Layers.
     chunk : int or "auto"
-        Tokens of the chunks that attention stays in, at most as many as there are; whole seasons of at least eight
-        tokens together when "auto".
+        Tokens of the chunks that attention stays in, at most as many as there are; at least eight when "auto", and
+        whole seasons where a token is a whole part of one.
     kernel_size : int or "auto"
         Taps of the convolutions, and the factor between their dilations; there are as many as reach over the context.
         Between 4 and 8, so that two reach, when "auto".
@@ -130,6 +130,7 @@ class TCNCAForecaster(DirectFamily):
         check_whole(self, "n_layers")
         check_whole(self, "kernel_size", least=2, auto=True)
         check_choice(self, "attention", FUNCTIONS)
+        check_flag(self, "gated")
 
     def _choose(self, panel: Panel) -> None:
         super()._choose(panel)
@@ -150,8 +151,7 @@ class TCNCAForecaster(DirectFamily):
             chunk=self.chunk_,
             reach=tokens,
             kernel_size=self.kernel_size_,
-            base=self.kernel_size_,
-            gated=self.gated,
+            gated=bool(self.gated),
             attention=self.attention,
             dropout=self.dropout_,
             anchor=tokens,

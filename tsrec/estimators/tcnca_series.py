@@ -8,7 +8,7 @@ from torch import nn
 from tsrec.estimators._classifier import SeriesClassifier
 from tsrec.estimators._collection import CollectionEstimator
 from tsrec.estimators._encoder import SeriesEncoder
-from tsrec.estimators._parameters import check_choice, check_whole
+from tsrec.estimators._parameters import check_choice, check_flag, check_whole
 from tsrec.estimators._regressor import SeriesRegressor
 from tsrec.layers.chunked_attention import FUNCTIONS
 from tsrec.layers.filter_bank import ConvolutionBank
@@ -26,7 +26,7 @@ class TCNCAFamily(CollectionEstimator):
     d_model: int
     n_layers: int
     chunk: int
-    kernel_size: int
+    kernel_size: int | str
     attention: str
     gated: bool
     dropout: float
@@ -35,9 +35,10 @@ class TCNCAFamily(CollectionEstimator):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_whole(self, "chunk")
-        check_whole(self, "kernel_size", least=2)
+        check_whole(self, "kernel_size", least=2, auto=True)
         check_choice(self, "attention", FUNCTIONS)
-        if self.bidirectional and self.kernel_size % 2 == 0:
+        check_flag(self, "gated", "bidirectional")
+        if self.bidirectional and self.kernel_size != "auto" and self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size: found {self.kernel_size}. With bidirectional=True give an odd number.")
 
     def _filters(self, length: int, n_channels: int, generator: torch.Generator) -> nn.Module:
@@ -46,15 +47,15 @@ class TCNCAFamily(CollectionEstimator):
 
     def _mixer(self, length: int, generator: torch.Generator) -> nn.Module:
         chunk = min(self.chunk, length)
+        taps = (5 if self.bidirectional else 4) if self.kernel_size == "auto" else int(self.kernel_size)
         return TCNCAStack(
             self.d_model,
             self.n_layers,
             chunk=chunk,
             reach=max(chunk, min(length, _FURTHEST)),
-            kernel_size=self.kernel_size,
-            base=self.kernel_size,
+            kernel_size=taps,
             causal=not self.bidirectional,
-            gated=self.gated,
+            gated=bool(self.gated),
             attention=self.attention,
             dropout=self.dropout,
             generator=generator,
@@ -78,8 +79,10 @@ class TCNCAClassifier(SeriesClassifier, TCNCAFamily):
         Trained layers.
     chunk : int
         Steps of the chunks that attention stays in; convolutions carry what must pass between them.
-    kernel_size : int
-        Taps of the trained convolutions, and the factor between their dilations; as many as reach over the series.
+    kernel_size : int or "auto"
+        Taps of the trained convolutions, and the factor between their dilations (about half as much if bidirectional);
+        there are as many as reach over the series, at most over 4,096 steps. 4 when "auto", or 5 (an odd number is
+        needed) if bidirectional.
     attention : {"softmax", "laplace", "relu2"}
         How much a key counts.
     gated : bool
@@ -139,7 +142,7 @@ class TCNCAClassifier(SeriesClassifier, TCNCAFamily):
         d_model: int = 64,
         n_layers: int = 2,
         chunk: int = 64,
-        kernel_size: int = 4,
+        kernel_size: int | str = "auto",
         attention: str = "softmax",
         gated: bool = True,
         bidirectional: bool = False,
@@ -211,7 +214,7 @@ class TCNCARegressor(SeriesRegressor, TCNCAFamily):
         d_model: int = 64,
         n_layers: int = 2,
         chunk: int = 64,
-        kernel_size: int = 4,
+        kernel_size: int | str = "auto",
         attention: str = "softmax",
         gated: bool = True,
         bidirectional: bool = False,
@@ -282,7 +285,7 @@ class TCNCAEncoder(SeriesEncoder, TCNCAFamily):
         d_model: int = 64,
         n_layers: int = 2,
         chunk: int = 64,
-        kernel_size: int = 4,
+        kernel_size: int | str = "auto",
         attention: str = "softmax",
         gated: bool = True,
         dropout: float = 0.0,

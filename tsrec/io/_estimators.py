@@ -13,6 +13,7 @@ from tsrec.estimators._covariates import CovariateEffect
 from tsrec.estimators._units import SeriesUnits
 from tsrec.frames import Form, Panel, TimeGrid
 from tsrec.io._walk import Reader, Writer
+from tsrec.layers.structure import structure
 
 _RECORDS = {record.__name__: record for record in (CovariateEffect, Form, Panel, SeriesUnits, TimeGrid)}
 
@@ -80,13 +81,17 @@ def encode_estimator(value: Any, writer: Writer, at: str) -> dict:
 
 def _check_rebuilt(estimator: Any, weights: dict[str, np.ndarray], at: str) -> None:
     """Refuse what could not be loaded: a network that the estimator's present parameters do not make."""
+    twin, cause = copy(estimator), None
     try:
-        copy(estimator)._restore_module(weights)
+        twin._restore_module(weights)
+        if structure(twin.module_) == structure(estimator.module_):
+            return
     except (RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"{at}: its parameters were changed after fit, so that its network cannot be built anew. Set them back, or "
-            "fit again."
-        ) from error
+        cause = error
+    raise ValueError(
+        f"{at}: its parameters were changed after fit, so that its network cannot be built anew. Set them back, or "
+        "fit again."
+    ) from cause
 
 
 def _to_numpy(tensor: Any) -> np.ndarray:

@@ -83,10 +83,10 @@ class RelativeBias(nn.Module):
             if length > self.chunk:
                 raise ValueError(f"bias='simple' knows {self.chunk} steps, got {length}. bias='rotary' has no limit.")
             return self.weight[self.chunk - length : self.chunk + length - 1]
-        distance = torch.arange(1 - length, length, device=self.a.device, dtype=self.a.dtype)
-        half = len(self.a) // 2
-        angle = distance[:, None] * 10000.0 ** (-torch.arange(half, device=self.a.device, dtype=self.a.dtype) / half)
-        (a1, a2), (b1, b2) = self.a.split(half), self.b.split(half)
+        half, dtype = len(self.a) // 2, torch.promote_types(self.a.dtype, torch.float32)
+        distance = torch.arange(1 - length, length, device=self.a.device, dtype=dtype)
+        angle = distance[:, None] * 10000.0 ** (-torch.arange(half, device=self.a.device, dtype=dtype) / half)
+        (a1, a2), (b1, b2) = self.a.to(dtype).split(half), self.b.to(dtype).split(half)
         return angle.cos() @ (a1 * b1 + a2 * b2) + angle.sin() @ (a2 * b1 - a1 * b2)
 
 
@@ -144,8 +144,11 @@ class ChunkedAttention(nn.Module):
             raise ValueError(f"function={function!r} is not known; use one of {FUNCTIONS}.")
         if bias not in BIASES:
             raise ValueError(f"bias={bias!r} is not known; use one of {BIASES}.")
-        if chunk < 1:
-            raise ValueError(f"chunk must be at least 1, got {chunk}.")
+        for name, value in {"d_key": d_key, "d_value": d_value, "chunk": chunk, "anchor": anchor}.items():
+            if isinstance(value, bool) or not (
+                (isinstance(value, int) and value >= 1) or (name, value) == ("anchor", None)
+            ):
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
         self.d_key, self.d_value, self.chunk, self.function, self.causal = d_key, d_value, chunk, function, causal
         self.bias = None if bias is None else RelativeBias(chunk, bias, d_key=d_key, generator=generator)
         # Place of the first step; -1: that of the first observed one, 0.
@@ -194,7 +197,7 @@ class ChunkedAttention(nn.Module):
         if not (return_state and self.causal):
             return y, None
         if seen is None:
-            seen = layout.place(torch.ones_like(q[..., :1], dtype=torch.bool), before.seen[..., None])[..., 0]
+            seen = self._places(layout, before.seen, mask, q)
         known = layout.rest(seen[..., None])
         keys, values = (torch.where(known, layout.rest(part), 0.0) for part in (keys, values))
         return y, AttentionState(keys, values, known[..., 0], self._after(before.position, layout, mask))
@@ -262,8 +265,13 @@ class ChunkedAttention(nn.Module):
             and layout.offsets == 0
             and (self.causal or layout.count * layout.size == layout.length)
         )
-        if mask is None and full:
+        # Padding on the right is out of sight of all that comes before it.
+        if full and (mask is None or (self.causal and not (mask[:, 1:] & ~mask[:, :-1]).any())):
             return None
+        return self._places(layout, before, mask, like)
+
+    @staticmethod
+    def _places(layout: "_Layout", before: Tensor, mask: Tensor | None, like: Tensor) -> Tensor:
         observed = torch.ones(like.shape[:2], dtype=torch.bool, device=like.device) if mask is None else mask
         return layout.place(observed[..., None], before[..., None])[..., 0]
 

@@ -94,16 +94,17 @@ class DampedEMA(nn.Module):
         length, dtype = x.shape[1], _compute_dtype(x)
         with torch.autocast(x.device.type, enabled=False):
             u = (x if mask is None else x.masked_fill(~mask[..., None], 0.0)).to(dtype)
-            kernel = self.kernel(length, dtype)
+            b, log_q, c = self.coefficients(dtype)
+            powers = _powers(log_q, length)
+            kernel = torch.einsum("sdh,sdhl->sdl", b * c, powers)
             y, last = fft_conv(u, kernel[0]), None
             if not self.causal:
                 y = y + fft_conv(u.flip(1), kernel[1]).flip(1)
-            b, log_q, c = (part[0] for part in self.coefficients(dtype))
             if state is not None:
-                y = y + torch.einsum("bdh,dh,dhl->bld", state, c, _powers(log_q, length, first=1))
+                y = y + torch.einsum("bdh,dhl->bld", state * (c * log_q.exp())[0], powers[0])
             if return_state and self.causal:
-                last = torch.einsum("bld,dh,dhl->bdh", u, b, _powers(log_q, length).flip(-1))
-                last = last if state is None else last + state * (length * log_q).exp()
+                last = torch.einsum("bld,dhl->bdh", u, powers[0].flip(-1)) * b[0]
+                last = last if state is None else last + state * (length * log_q[0]).exp()
         return y.to(x.dtype), last
 
     def step(self, x_t: Tensor, state: Tensor, *, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -128,9 +129,9 @@ class DampedEMA(nn.Module):
         return self.gamma.new_zeros(batch, self.d_model, self.d_state, dtype=dtype) if self.causal else None
 
 
-def _powers(log_q: Tensor, length: int, first: int = 0) -> Tensor:
-    """q^first ... q^(first + length - 1) along a new last axis."""
-    lags = torch.arange(first, first + length, dtype=log_q.dtype, device=log_q.device)
+def _powers(log_q: Tensor, length: int) -> Tensor:
+    """q^0 ... q^(length - 1) along a new last axis."""
+    lags = torch.arange(length, dtype=log_q.dtype, device=log_q.device)
     return (log_q[..., None] * lags).exp()
 
 

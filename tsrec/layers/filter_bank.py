@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from tsrec.layers.lssl import LSSL
 from tsrec.layers.random import default_generator
+from tsrec.layers.tcn import check_rate
 
 # The shortest scale must still see the shape of single steps.
 _SHORTEST = 1.0
@@ -169,18 +170,22 @@ class DilatedTaps(nn.Module):
 
     time_scale = False
     _like: Tensor
-    _at: Tensor
-    _inputs: Tensor
+    _next: Tensor
+    _taps: Tensor
 
     def __init__(self, dilations: list[int], kernel_size: int) -> None:
         super().__init__()
         self.d_model, self.dilations, self.kernel_size = len(dilations), dilations, kernel_size
-        self.reach = (kernel_size - 1) * max(dilations)
+        self.reaches = [(kernel_size - 1) * d for d in dilations]
         self.register_buffer("_like", torch.zeros(0), persistent=False)
-        # Where the taps of a step stand among the inputs up to it.
-        back = torch.arange(kernel_size - 1, -1, -1) * torch.tensor(dilations)[:, None]
-        self.register_buffer("_at", self.reach - back, persistent=False)
-        self.register_buffer("_inputs", torch.arange(self.d_model)[:, None], persistent=False)
+        # Of the inputs kept, one input after the other, oldest first, and the H present ones behind them: which are
+        # kept for the next step, and which are the taps of this one.
+        ends = torch.tensor(self.reaches).cumsum(0).tolist()
+        present = [ends[-1] + h for h in range(self.d_model)]
+        lines = [[*range(end - reach, end), now] for end, reach, now in zip(ends, self.reaches, present, strict=True)]
+        self.register_buffer("_next", torch.tensor([at for line in lines for at in line[1:]]), persistent=False)
+        taps = [line[::d] for line, d in zip(lines, dilations, strict=True)]
+        self.register_buffer("_taps", torch.tensor(taps), persistent=False)
 
     def filter(
         self,
@@ -192,34 +197,34 @@ class DilatedTaps(nn.Module):
         return_state: bool = True,
     ) -> tuple[Tensor, Tensor | None]:
         """Return the taps (B, L, H, K), latest last, and the state; arguments as a mixer takes them."""
-        _check_rate(rate)
+        check_rate(rate)
         u = x if mask is None else x.masked_fill(~mask[..., None], 0.0)
-        before = u.new_zeros(len(u), self.reach, self.d_model) if state is None else state.to(u.dtype)
-        past, length = torch.cat((before, u), 1), u.shape[1]
-        if length == 1:
-            taps = past[:, self._at, self._inputs][:, None]
-        else:
-            taps = torch.stack([self._windows(past, h, length) for h in range(self.d_model)], 2)
-        return taps, past[:, length:].clone() if return_state else None
+        before = (u.new_zeros(len(u), 1).expand(-1, sum(self.reaches)) if state is None else state).to(u.dtype)
+        lines = [torch.cat(parts, 1) for parts in zip(before.split(self.reaches, 1), u.unbind(2), strict=True)]
+        taps = torch.stack([self._windows(line, d) for line, d in zip(lines, self.dilations, strict=True)], 2)
+        if not return_state:
+            return taps, None
+        # A view would keep the whole sequence alive.
+        return taps, torch.cat([line[:, u.shape[1] :] for line in lines], 1)
 
     def filter_step(
         self, x_t: Tensor, state: Tensor, *, rate: float = 1.0, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return the taps (B, H, K) of one step, and the state."""
-        taps, state = self.filter(x_t[:, None], state, None if mask is None else mask[:, None], rate=rate)  # type: ignore[assignment]
-        return taps[:, 0], state
-
-    def _windows(self, past: Tensor, h: int, length: int) -> Tensor:
-        """The taps of all steps of one input, (B, length, K), as a view."""
-        series, dilation = past[:, :, h], self.dilations[h]
-        first = self.reach - (self.kernel_size - 1) * dilation
-        rows, steps = series.stride()
-        size, strides = (len(past), length, self.kernel_size), (rows, steps, dilation * steps)
-        return series.as_strided(size, strides, series.storage_offset() + first * steps)
+        check_rate(rate)
+        u_t = x_t if mask is None else x_t.masked_fill(~mask[..., None], 0.0)
+        known = torch.cat((state.to(u_t.dtype), u_t), 1)
+        return known[:, self._taps], known.index_select(1, self._next)
 
     def init_state(self, batch: int) -> Tensor:
-        """Return zeros of shape (batch, reach, H): the inputs before the first step."""
-        return self._like.new_zeros(batch, self.reach, self.d_model)
+        """Return zeros of shape (batch, sum of the reaches): what each input will be asked for."""
+        return self._like.new_zeros(batch, sum(self.reaches))
+
+    def _windows(self, line: Tensor, dilation: int) -> Tensor:
+        """The taps of all steps of one input, (B, L, K), as a view."""
+        length = line.shape[1] - (self.kernel_size - 1) * dilation
+        rows, steps = line.stride()
+        return line.as_strided((len(line), length, self.kernel_size), (rows, steps, dilation * steps))
 
 
 class ConvolutionBank(ReadOuts):
@@ -243,7 +248,7 @@ class ConvolutionBank(ReadOuts):
     >>> bank = ConvolutionBank(3, 5, 100, scales=3)
     >>> y, state = bank(torch.ones(2, 40, 3))
     >>> bank.memory.dilations, y.shape, state.shape
-    ([1, 3, 12], torch.Size([2, 40, 15]), torch.Size([2, 96, 3]))
+    ([1, 3, 12], torch.Size([2, 40, 15]), torch.Size([2, 128]))
     """
 
     def __init__(
@@ -262,8 +267,3 @@ class ConvolutionBank(ReadOuts):
         ones = torch.ones(n_scales, kernel_size, dtype=torch.float64)
         identity: Any = torch.eye(kernel_size, dtype=torch.float64).expand(n_scales, -1, -1)
         super().__init__(taps, ones, identity, n_filters, scales, default_generator(generator))
-
-
-def _check_rate(rate: float) -> None:
-    if rate != 1:
-        raise ValueError(f"rate={rate}: taps count steps and cannot be told that these are longer.")

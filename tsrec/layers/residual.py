@@ -15,6 +15,11 @@ from tsrec.layers.random import Dropout
 CHECKPOINT_ELEMENTS = 1 << 22
 
 
+def promises(mixer: nn.Module) -> tuple[bool, bool]:
+    """Return whether a mixer reads no future, and whether a rate scales its steps: both unless it says otherwise."""
+    return bool(getattr(mixer, "causal", True)), bool(getattr(mixer, "time_scale", True))
+
+
 class ResidualBlock(nn.Module):
     """Layer norm, mixer, dropout on the branch, and the residual sum.
 
@@ -41,6 +46,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.d_model = int(mixer.d_model)  # type: ignore[arg-type]
         self.mixer, self.prenorm = mixer, prenorm
+        self.causal, self.time_scale = promises(mixer)
         self.norm = nn.LayerNorm(self.d_model)
         self.dropout = Dropout(dropout)
 
@@ -122,10 +128,7 @@ class Stack(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.d_model = int(blocks[0].d_model)  # type: ignore[arg-type]
         self.norm = nn.Identity() if norm is None else norm
-        # What holds of mixers that say nothing else: they read no future, and a rate scales their steps.
-        self.causal, self.time_scale = (
-            all(getattr(block, name, True) for block in blocks) for name in ("causal", "time_scale")
-        )
+        self.causal, self.time_scale = map(all, zip(*map(promises, blocks), strict=True))
 
     def forward(
         self,
@@ -156,6 +159,8 @@ class Stack(nn.Module):
         y : Tensor of shape (B, L, D)
         state : tuple or None
         """
+        if state is not None and not self.causal:
+            raise ValueError("state: found one, but this stack reads the future. Give whole sequences.")
         if mask is not None:
             x = x.masked_fill(~mask[..., None], 0.0)
         states = []
@@ -165,12 +170,14 @@ class Stack(nn.Module):
             run = partial(block, mask=mask, rate=rate, return_state=return_state)
             x, after = run_again_backwards(block, run, x, before) if large else run(x, before)
             states.append(after)
-        return self.norm(x), tuple(states) if return_state else None
+        return self.norm(x), tuple(states) if return_state and self.causal else None
 
     def step(
         self, x_t: Tensor, state: tuple[Any, ...], *, rate: float = 1.0, mask: Tensor | None = None
     ) -> tuple[Tensor, tuple[Any, ...]]:
         """Map one step (B, D) given one state per block; many steps equal :meth:`forward`."""
+        if not self.causal:
+            raise RuntimeError("This stack reads the future and cannot go step by step.")
         if mask is not None:
             x_t = x_t.masked_fill(~mask[..., None], 0.0)
         states = []
@@ -179,8 +186,10 @@ class Stack(nn.Module):
             states.append(after)
         return self.norm(x_t), tuple(states)
 
-    def init_state(self, batch: int) -> tuple[Any, ...]:
-        """Return one state per block, before the first step."""
+    def init_state(self, batch: int) -> tuple[Any, ...] | None:
+        """Return one state per block, before the first step; None where the future is read."""
+        if not self.causal:
+            return None
         return tuple(block.init_state(batch) for block in self.blocks)  # type: ignore[operator]
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tsrec.layers.parameter_groups import parameter_groups
 from tsrec.layers.random import Linear, default_generator
+from tsrec.layers.residual import promises
 
 # Without gradients, long sequences go through in parts of so many numbers, so that memory does not grow with them.
 _PART_ELEMENTS = 1 << 22
@@ -140,7 +141,7 @@ class SequenceModel(nn.Module):
         self.embedding, self.mixer, self.pooling, self.head = embedding, mixer, pooling, head
         self.n_channels = int(embedding.n_channels)  # type: ignore[arg-type]
         self.width = int(getattr(mixer, "n_outputs", embedding.d_model))  # type: ignore[arg-type]
-        self.causal, self.time_scale = (bool(getattr(mixer, name, True)) for name in ("causal", "time_scale"))
+        self.causal, self.time_scale = promises(mixer)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, *, rate: float = 1.0) -> Tensor:
         """Answer for whole sequences.
@@ -204,12 +205,14 @@ class SequenceModel(nn.Module):
         self, x: Tensor, state: SequenceState, mask: Tensor | None = None, *, rate: float = 1.0
     ) -> tuple[Tensor, SequenceState]:
         """Take in the next steps without pooling them; else as :meth:`advance`."""
+        self._refuse_parts()
         embedded, state = self._embedded(x, state)
         y, mixed = self.mixer(embedded, state.mixer, mask, rate=rate)
         return y, state._replace(mixer=mixed)
 
     def step(self, x_t: Tensor, state: SequenceState, *, rate: float = 1.0) -> tuple[Tensor, SequenceState]:
         """Take in one step (B, C); many of them equal :meth:`advance`."""
+        self._refuse_parts()
         missing = x_t.isnan()
         held = torch.where(missing, state.held, x_t)
         first = torch.where(state.first.isnan(), x_t, state.first)
@@ -231,6 +234,10 @@ class SequenceModel(nn.Module):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return optimiser groups: see :func:`tsrec.layers.parameter_groups.parameter_groups`."""
         return parameter_groups(self)
+
+    def _refuse_parts(self) -> None:
+        if not self.causal:
+            raise RuntimeError("The mixer reads the future: give whole sequences to features() or to the model itself.")
 
     def _embedded(self, x: Tensor, state: SequenceState) -> tuple[Tensor, SequenceState]:
         """What the embedding makes of the next steps, and the state with the values that they leave."""

@@ -17,6 +17,14 @@ from tsrec.layers.parameter_groups import OptimizerOptions
 from tsrec.layers.random import default_generator
 
 FORMS = ("causal", "symmetric", "two-sided")
+# Largest dilation that makes sense.
+_FURTHEST = 2**31
+
+
+def check_rate(rate: float) -> None:
+    """Refuse another time scale than 1, which taps and chunks have no way to follow."""
+    if rate != 1:
+        raise ValueError(f"rate={rate}: convolutions count steps and cannot be told that these are longer.")
 
 
 def receptive_field(stages: int, kernel_size: int, base: int, convolutions: int = 1) -> int:
@@ -38,14 +46,23 @@ def receptive_field(stages: int, kernel_size: int, base: int, convolutions: int 
 def stages_for(reach: int, kernel_size: int, base: int, convolutions: int = 1) -> int:
     """Return the least number of stages whose receptive field has `reach` steps; at least one.
 
+    Raises
+    ------
+    ValueError
+        If a number is below one, or a kernel of one tap is to reach further than itself.
+
     Examples
     --------
     >>> stages_for(1024, 4, 4), stages_for(1025, 4, 4), stages_for(1, 8, 8)
     (5, 6, 1)
     """
-    stages = 1
-    while receptive_field(stages, kernel_size, base, convolutions) < reach:
-        stages += 1
+    _check_counts(kernel_size=kernel_size, base=base, convolutions=convolutions)
+    stages, found, dilation = 0, 1, 1
+    while found < reach or not stages:
+        if kernel_size == 1 and stages:
+            raise ValueError(f"kernel_size must be at least 2 to reach over {reach} steps, got 1.")
+        found += convolutions * (kernel_size - 1) * dilation
+        stages, dilation = stages + 1, dilation * base
     return stages
 
 
@@ -183,7 +200,7 @@ class TCN(nn.Module):
         for i, dilation in enumerate(self.dilations):
             x_t = g = _zeroed(x_t, mask)
             for j in range(self.convolutions):
-                g, before = _zeroed(g, mask), state[len(after)]
+                g, before = _zeroed(g, mask) if j else g, state[len(after)]
                 residual = x_t if self.residual and j == self.convolutions - 1 else None
                 if self.dense:
                     taps = torch.cat((before[:, ::dilation], g[:, None]), 1)
@@ -272,7 +289,7 @@ class TCN(nn.Module):
     def _weights(self) -> Tensor:
         if self.gain is None:
             return self.weight
-        factor = self.gain / self._length(self.weight)
+        factor = self.gain / self._length(self.weight).clamp_min(1e-12)
         return self.weight * factor[(..., *[None] * (self.weight.ndim - 4))]
 
 
@@ -287,14 +304,11 @@ def _finished(z: Tensor, activation: str | None, residual: Tensor | None) -> Ten
 
 
 def _check(stages: int, kernel_size: int, base: int, convolutions: int, activation: str | None, form: str) -> None:
-    for name, value in {
-        "stages": stages,
-        "kernel_size": kernel_size,
-        "base": base,
-        "convolutions": convolutions,
-    }.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}.")
+    _check_counts(stages=stages, kernel_size=kernel_size, base=base, convolutions=convolutions)
+    if base ** min(stages - 1, 64) > _FURTHEST:
+        raise ValueError(
+            f"stages={stages} with base={base}: dilations grow beyond {_FURTHEST} steps. Give fewer stages."
+        )
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation={activation!r} is not known; use one of {ACTIVATIONS}.")
     if form not in FORMS:
@@ -306,3 +320,9 @@ def _check(stages: int, kernel_size: int, base: int, convolutions: int, activati
             f"kernel_size={kernel_size} with base={base} and convolutions={convolutions} leaves lags inside the "
             "receptive field that nothing reaches. Give convolutions * (kernel_size - 1) >= base - 1."
         )
+
+
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}.")

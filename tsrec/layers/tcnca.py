@@ -17,7 +17,10 @@ from tsrec.layers.gated_attention import FeedForward, GatedAttention, PlainAtten
 from tsrec.layers.parameter_groups import parameter_groups
 from tsrec.layers.random import default_generator
 from tsrec.layers.residual import Stack
-from tsrec.layers.tcn import TCN, stages_for
+from tsrec.layers.tcn import TCN, check_rate, stages_for
+
+# Parameters of the convolutions that are not parameters of the layer.
+_NETWORK = ("stages", "convolutions", "activation", "residual", "dense", "weight_norm", "form")
 
 
 class TCNCAState(NamedTuple):
@@ -47,15 +50,18 @@ class TCNCA(nn.Module):
     chunk : int, default 64
         Steps c of the chunks that attention stays in.
     reach : int, default 1024
-        Least receptive field of the convolutions, at least `chunk`; they have as many stages as it takes.
+        Steps that the convolutions see at least, with their own, on each side that they read; at least `chunk`. They
+        have as many stages as it takes.
     kernel_size, base : int, optional
-        Taps K and factor f between dilations; 4 and 4, but K = 5 in the symmetric form.
+        Taps K and factor f between dilations; 4 and K, but 5 and (K + 1) / 2 in the symmetric form: with a larger f
+        some steps near an end would be reached by way of others beyond it only, and there are none.
     causal : bool, default True
         Whether no step depends on a later one. If False, there is no state and no going step by step.
     gated : bool, default True
         MEGA's gated attention, or the simplified form: :class:`GatedAttention` or :class:`PlainAttention`.
     ema : bool, default False
-        MEGA itself: a damped moving average of 16 dimensions in the place of the convolutions.
+        MEGA itself: a damped moving average of 16 dimensions in the place of the convolutions, whose parameters then
+        count for nothing.
     attention : {"softmax", "laplace", "relu2"}, default "softmax"
         See :class:`tsrec.layers.chunked_attention.ChunkedAttention`.
     bias : {"simple", "rotary"} or None, default "simple"
@@ -102,7 +108,7 @@ class TCNCA(nn.Module):
         chunk: int = 64,
         reach: int = 1024,
         kernel_size: int | None = None,
-        base: int = 4,
+        base: int | None = None,
         causal: bool = True,
         gated: bool = True,
         ema: bool = False,
@@ -118,6 +124,11 @@ class TCNCA(nn.Module):
     ) -> None:
         super().__init__()
         generator = default_generator(generator)
+        for name, flag in {"causal": causal, "gated": gated, "ema": ema, "gain": gain, "prenorm": prenorm}.items():
+            if not isinstance(flag, bool):
+                raise ValueError(f"{name} must be True or False, got {flag!r}.")
+        if ema and tcn:
+            raise ValueError(f"tcn: found {tcn}, but with ema=True there are no convolutions.")
         d_key = max(d_model // 2, 1) if d_key is None else d_key
         d_value, d_hidden = (2 * d_model if width is None else width for width in (d_value, d_hidden))
         self.d_model, self.causal = d_model, causal
@@ -165,7 +176,7 @@ class TCNCA(nn.Module):
         state : TCNCAState or None
             None if not causal.
         """
-        _check_rate(rate)
+        check_rate(rate)
         before = (None, None) if state is None else state
         after: list[Any] = [None, None]
 
@@ -190,7 +201,7 @@ class TCNCA(nn.Module):
         RuntimeError
             If the layer is not causal.
         """
-        _check_rate(rate)
+        check_rate(rate)
         if not self.causal:
             raise RuntimeError("This layer reads the future and cannot go step by step. Use causal=True.")
         after: list[Any] = [None, None]
@@ -258,12 +269,14 @@ def _network(
     chunk: int,
     reach: int,
     kernel_size: int | None,
-    base: int,
+    base: int | None,
     causal: bool,
     options: dict[str, Any],
     generator: torch.Generator,
 ) -> TCN:
     """The convolutions, as many stages as it takes to reach far enough."""
+    if unknown := set(options) - set(_NETWORK):
+        raise ValueError(f"tcn: {sorted(unknown)} are not known; use some of {_NETWORK}.")
     if reach < chunk:
         raise ValueError(f"reach={reach} is less than chunk={chunk}: steps of one chunk could not see the one before.")
     form = options.get("form", "causal" if causal else "symmetric")
@@ -271,18 +284,18 @@ def _network(
         raise ValueError(f"tcn: found form={form!r} with causal={causal}. Give 'causal' where it is, and only there.")
     if kernel_size is None:
         kernel_size = 5 if form == "symmetric" else 4
+    if base is None:
+        base = (kernel_size + 1) // 2 if form == "symmetric" else kernel_size
     options = {"form": form, "kernel_size": kernel_size, "base": base, **options}
     if "stages" not in options:
-        options["stages"] = stages_for(reach, max(kernel_size, 2), base, options.get("convolutions", 1))
+        # A symmetric receptive field lies half on either side.
+        both = 2 * reach - 1 if form == "symmetric" else reach
+        options["stages"] = stages_for(both, kernel_size, base, options.get("convolutions", 1))
     network = TCN(d_model, generator=generator, **options)
-    if network.receptive_field < reach:
+    found = network.receptive_field if causal else (network.receptive_field + 1) // 2
+    if found < reach:
         raise ValueError(
-            f"The receptive field of {options['stages']} stages is {network.receptive_field} steps, but reach={reach}. "
+            f"The convolutions of {options['stages']} stages reach over {found} steps, but reach={reach}. "
             "Give more stages, a larger base, or leave stages out."
         )
     return network
-
-
-def _check_rate(rate: float) -> None:
-    if rate != 1:
-        raise ValueError(f"rate={rate}: convolutions and chunks count steps and cannot be told that these are longer.")
