@@ -30,7 +30,7 @@ def stages(reach: int) -> int:
 
 
 def tcn_against_ema(clock: Clock, device: torch.device) -> Iterator[dict]:
-    """Yield times per length; the reach is the whole length, and at most the truncation of the EMA."""
+    """Yield times per length; both sides reach over the whole length, and over the truncation of the EMA at most."""
     for length in LENGTHS:
         x = torch.randn(SAMPLES // length, length, WIDTH, device=device)
         across = x.transpose(1, 2).contiguous()
@@ -41,8 +41,10 @@ def tcn_against_ema(clock: Clock, device: torch.device) -> Iterator[dict]:
             record[name] = {"stages": count, **clock.both(tcn, {"x": x, "weight": weight})}
         mix, log_decay = (torch.randn(WIDTH, MODES, device=device) for _ in range(2))
         kernel = torch.randn(WIDTH, length, device=device)
+        coefficients = {"mix": mix, "log_decay": -0.01 * log_decay.abs()}
         for name, op, inputs in (
-            ("ema", ema, {"x": across, "mix": mix, "log_decay": -0.01 * log_decay.abs()}),
+            ("ema", ema, {"x": across, **coefficients}),
+            ("ema_truncated", ema_truncated, {"x": across, **coefficients}),
             ("ema_kernel_given", by_fft, {"x": across, "kernel": kernel}),
         ):
             record[name] = _times_or_failure(clock, op, inputs)
@@ -63,12 +65,16 @@ def tcn(x: Tensor, weight: Tensor) -> Tensor:
     return x
 
 
-def ema(x: Tensor, mix: Tensor, log_decay: Tensor) -> Tensor:
-    lags = torch.arange(x.shape[-1], device=x.device)
+def ema(x: Tensor, mix: Tensor, log_decay: Tensor, reach: int | None = None) -> Tensor:
+    lags = torch.arange(min(x.shape[-1], reach or x.shape[-1]), device=x.device)
     kernel = torch.einsum("dh,dhl->dl", mix, torch.exp(log_decay[..., None] * lags))
     return by_fft(x, kernel)
 
 
+def ema_truncated(x: Tensor, mix: Tensor, log_decay: Tensor) -> Tensor:
+    return ema(x, mix, log_decay, TRUNCATION)
+
+
 def by_fft(x: Tensor, kernel: Tensor) -> Tensor:
-    size = 2 * x.shape[-1]
+    size = x.shape[-1] + kernel.shape[-1]
     return torch.fft.irfft(torch.fft.rfft(x, size) * torch.fft.rfft(kernel, size), size)[..., : x.shape[-1]]

@@ -18,6 +18,8 @@ from _records import markdown, surroundings, write
 import tsrec
 
 RESULTS = Path(__file__).parent / "results" / "streaming.json"
+# Steps of the series that are learned from: convolutions reach so far.
+LEARNED = 4096
 PLACES = (1, 10_000, 100_000, 1_000_000)
 MODELS = {
     "LSSLClassifier, random features": lambda: tsrec.LSSLClassifier(random_state=0),
@@ -84,7 +86,7 @@ def main() -> None:
     results, rows = [], []
     for name, make in MODELS.items():
         for channels in (1, 8):
-            X = rng.normal(size=(20, channels, 500)).cumsum(axis=2) / 10
+            X = rng.normal(size=(20, channels, LEARNED)).cumsum(axis=2) / 10
             model = make().fit(X, np.arange(20) % 2)
             worst = distance(model, channels)
             for streams in (1, 64) if channels == 1 else (1,):
