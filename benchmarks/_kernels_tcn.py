@@ -85,7 +85,7 @@ def _candidates(length: int) -> dict[str, Candidate]:
 def measure(repeats: int) -> list[dict[str, object]]:
     """Milliseconds of the stack, and how many times as long each form of the average takes."""
     table = Table(
-        f"convolutions (K = f = {TAPS}, SiLU, residual) against an EMA by FFT, both reaching L, or {TRUNCATION} at most, "
+        f"convolutions (K = f = {TAPS}, SiLU, residual) against an EMA by FFT, both over L, or {TRUNCATION} at most, "
         f"B L = {SAMPLES:,}, D = {WIDTH}, h = {MODES}, float32",
         *("L", "stages", "tcn fwd ms", "tcn bwd ms", "ema fwd ms", "ema bwd ms", "ema / tcn fwd", "ema / tcn bwd"),
         *("ema / tcn fwd, 8k", "ema / tcn bwd, 8k", "kernel given / tcn fwd", "kernel given / tcn bwd"),
