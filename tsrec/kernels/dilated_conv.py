@@ -30,8 +30,9 @@ def dilated_conv(
 ) -> Tensor:
     """Convolve each channel with its own K taps and return act(z) + residual.
 
-    Half precision is accumulated in float32. There are first derivatives of all tensors in reverse mode only (no
-    ``torch.func.jvp``); :func:`dilated_conv_reference` supports all of torch's transforms.
+    Half precision is accumulated in float32. There are first derivatives of all tensors by ``backward`` and
+    ``torch.autograd.grad`` only (``torch.func.grad`` raises, ``torch.func.jvp`` would give zeros);
+    :func:`dilated_conv_reference` supports all of torch's transforms.
 
     Parameters
     ----------

@@ -23,8 +23,8 @@ def fft_conv(u: Tensor, K: Tensor, D: Tensor | None = None) -> Tensor:
     in float64. Kernel taps beyond the length of `u` cannot reach an output and are cut off first. By FFT a NaN spoils
     all steps of its channel and batch row, earlier ones too; tap by tap it spoils none before its own.
 
-    There are first derivatives in reverse mode only (no ``torch.func.jvp``); :func:`fft_conv_reference` supports all
-    of torch's transforms.
+    There are first derivatives by ``backward`` and ``torch.autograd.grad`` only (``torch.func.grad`` raises,
+    ``torch.func.jvp`` would give zeros); :func:`fft_conv_reference` supports all of torch's transforms.
 
     Parameters
     ----------

@@ -18,8 +18,9 @@ def linear_scan(a: Tensor, b: Tensor, h0: Tensor | None = None, *, reverse: bool
 
     Half precision is accumulated in float32; the gradient of `a` then uses `h` as it was returned, rounded. ``a`` is
     used as it is given, never expanded: a constant decay costs neither memory nor bandwidth. First derivatives of all
-    three inputs are available, also those of the last state, in reverse mode only (torch.func.jvp would give zeros);
-    :func:`linear_scan_reference` supports all of torch's transforms.
+    three inputs are available, also those of the last state, by ``backward`` and ``torch.autograd.grad`` only
+    (``torch.func.grad`` raises, ``torch.func.jvp`` would give zeros); :func:`linear_scan_reference` supports all of
+    torch's transforms.
 
     Parameters
     ----------

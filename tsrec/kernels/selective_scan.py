@@ -39,8 +39,8 @@ def selective_scan(
     """Run a diagonal state space model with weights that change at every step.
 
     Half precision is accumulated in float32. First derivatives of all tensors are available, also those of the last
-    state, in reverse mode only (no `torch.func.jvp`); :func:`selective_scan_reference` supports all of torch's
-    transforms.
+    state, by ``backward`` and ``torch.autograd.grad`` only (``torch.func.grad`` raises, ``torch.func.jvp`` would give
+    zeros); :func:`selective_scan_reference` supports all of torch's transforms.
 
     Parameters
     ----------
