@@ -346,10 +346,10 @@ def test_a_regressor_refuses_what_are_no_numbers():
         with pytest.raises(ValueError, match=r"y: .* classes are for LSSLClassifier"):
             clone(REGRESSORS["random"]).fit(LIST, bad)
     table = pd.DataFrame(TABLE, NAMES)
-    with pytest.raises(ValueError, match="rows of X in another order"):
+    with pytest.raises(ValueError, match="names in X in another order"):
         clone(REGRESSORS["random"]).fit(table, pd.Series(value, NAMES)[::-1])
     model = clone(REGRESSORS["random"]).fit(table, pd.Series(value, NAMES))
-    with pytest.raises(ValueError, match="rows of X in another order"):
+    with pytest.raises(ValueError, match="names in X in another order"):
         model.score(table, pd.Series(value, NAMES)[::-1])
 
 
@@ -437,3 +437,24 @@ def test_callbacks_see_the_epochs(epoch_counter):
     model.set_callbacks(counter)
     model.fit(LIST, y)
     assert counter.seen == model.n_epochs_ == len(model.history_) == 2
+
+
+def test_an_encoder_in_a_pipeline_refuses_labels_in_another_order():
+    pipe = make_pipeline(LSSLEncoder(**SMALL), StandardScaler(), LogisticRegression())
+    named = pd.Series(y, NAMES)
+    for X in (PANEL, FRAMES):
+        pipe.fit(X, named)
+        with pytest.raises(ValueError, match="y: its index holds the names in X in another order"):
+            pipe.fit(X, named[::-1])
+    # What does not name the series goes by position, as everywhere in scikit-learn.
+    pipe.fit(PANEL, y)
+    pipe.fit(PANEL, pd.Series(y))
+    pipe.fit(LIST, named[::-1])
+
+
+def test_a_table_of_another_width_is_told_of_rates_only_where_there_are_some():
+    for family, told in ((LSSLClassifier, True), (TCNCAClassifier, False)):
+        model = family(random_state=0).fit(TABLE, y)
+        with pytest.raises(ValueError, match="Columns of a table are time steps") as refused:
+            model.predict(TABLE[:, :20])
+        assert ("rate=" in str(refused.value)) is told

@@ -75,7 +75,7 @@ def test_targets_of_unnamed_collections_stay_as_they_are():
 
 
 def test_targets_of_a_table_in_another_order_are_refused():
-    with pytest.raises(ValueError, match=r"rows of X in another order\. Give y\.loc\[X\.index\]"):
+    with pytest.raises(ValueError, match=r"names in X in another order\. Give y\.loc\[names\], .*X\.index"):
         align_target(pd.Series([1, 2], ["b", "a"]), from_rows(np.zeros((2, 3)), pd.Index(["a", "b"])))
 
 

@@ -226,9 +226,9 @@ def test_a_state_that_was_passed_in_stays_as_it_was(make):
 def test_a_mixer_that_counts_steps_takes_no_rate(make):
     mixer, x = make().double(), noise(2, 9, D)
     assert not mixer.time_scale
-    with pytest.raises(ValueError, match=r"rate=2\.0: .* count"):
+    with pytest.raises(ValueError, match=r"rate=2\.0: this layer counts steps"):
         mixer(x, rate=2.0)
-    with pytest.raises(ValueError, match=r"rate=2\.0: .* count"):
+    with pytest.raises(ValueError, match=r"rate=2\.0: this layer counts steps"):
         mixer.step(x[:, 0], mixer.init_state(2), rate=2.0)
 
 

@@ -87,6 +87,8 @@ def test_a_stream_equals_the_sequence_across_chunks(options):
         steps.append(y_t)
     assert (torch.stack(steps, 1) - y).abs().max() < 1e-12
     assert state.attention.position.tolist() == last.attention.position.tolist() == [5, 5]
+    for mixer in (module, Stack([module])):
+        assert torch.equal(mixer.step(x[:, 0])[0], mixer.step(x[:, 0], mixer.init_state(2))[0])
     single, x = copy.deepcopy(module).float(), x.float()
     state = single.init_state(2)
     for t in range(37):

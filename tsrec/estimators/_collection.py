@@ -176,9 +176,10 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
         except ValueError as err:
             if "is expecting" not in str(err):
                 raise
+            slower = ", and data of another sampling rate with rate=" if self.module_.time_scale else ""
             raise ValueError(
                 f"{err} Columns of a table are time steps. Give series of other lengths as a list of arrays or as an "
-                "array (series, 1, time), and data of another sampling rate with rate=."
+                f"array (series, 1, time){slower}."
             ) from None
 
     def _measure(self, collection: Collection, weight: np.ndarray | None) -> None:

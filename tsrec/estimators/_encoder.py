@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tsrec.estimators._collection import CollectionEstimator, refusing
 from tsrec.estimators._parameters import check_share, check_whole
+from tsrec.frames import check_order
 from tsrec.layers.pooling import Pooling
 from tsrec.layers.random import Linear
 from tsrec.layers.sequence_model import ChannelEmbedding, SequenceModel
@@ -47,15 +48,16 @@ class SeriesEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Collectio
         X : array, frame, list or dict
             A collection of series, as the classifiers take it.
         y : ignored
-            There for pipelines.
+            There for pipelines, in which it goes by position: a y that names the series of X in another order is
+            refused.
 
         Returns
         -------
         self
         """
-        del y
         with refusing(self):
             collection = self._read_fit(X)
+            check_order(y, collection)
         generator = self._generator()
         self._measure(collection, None)
         batches = self._batches(collection, batch_size=self.batch_size, crop=self.crop)

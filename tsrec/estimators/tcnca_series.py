@@ -67,7 +67,9 @@ class TCNCAClassifier(SeriesClassifier, TCNCAFamily):
 
     With ``features="random"`` nothing is trained: random dilated convolutions from neighbouring steps to the whole
     series are summed up (share of time above eight thresholds, energy, extremes), as in Rocket, and a ridge regression
-    on these numbers is solved in closed form. With ``features="trained"`` a deep TCNCA is trained by gradients.
+    on these numbers is solved in closed form. With ``features="trained"`` a deep TCNCA is trained by gradients; the
+    parameters from `d_model` to `dropout` and from `max_epochs` to `learning_rate` are for that, and count for nothing
+    otherwise.
 
     Parameters
     ----------

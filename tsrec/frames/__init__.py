@@ -20,7 +20,7 @@ from tsrec.frames.inference import is_default
 from tsrec.frames.long import from_long, to_long
 from tsrec.frames.panel import Panel, offsets_of
 from tsrec.frames.segments import windows
-from tsrec.frames.targets import align_target
+from tsrec.frames.targets import align_target, check_order
 
 __all__ = [
     "Collection",
@@ -29,6 +29,7 @@ __all__ = [
     "Panel",
     "TimeGrid",
     "align_target",
+    "check_order",
     "check_rows",
     "columns_message",
     "contexts",

@@ -49,6 +49,27 @@ def align_target(y: Any, collection: Collection, *, where: str = "y") -> Any:
     return y
 
 
+def check_order(y: Any, collection: Collection, *, where: str = "y") -> None:
+    """Refuse a target that names the series in another order, where it goes by position (as in pipelines).
+
+    Parameters
+    ----------
+    y : anything
+        Only an indexed Series or frame can be refused.
+    collection : Collection
+        What y belongs to.
+    where : str
+        How errors call the argument.
+
+    Raises
+    ------
+    ValueError
+        If the index of y holds the names of the series in another order.
+    """
+    if isinstance(y, pd.Series | pd.DataFrame) and len(y) == collection.n_series:
+        _check_rows(y, collection.labels, where)
+
+
 def _length(y: Any, where: str) -> int:
     if not hasattr(y, "__len__") and hasattr(y, "__array__"):
         y = np.asarray(y)
@@ -93,6 +114,6 @@ def _check_rows(y: Any, labels: pd.Index, where: str) -> None:
         return
     if y.index.is_unique and labels.is_unique and (y.index.get_indexer(labels) >= 0).all():
         raise ValueError(
-            f"{where}: its index holds the labels of the rows of X in another order. Give {where}.loc[X.index], or an "
-            "array to go by position."
+            f"{where}: its index holds the names in X in another order. Give {where}.loc[names], with the names in the "
+            "order of X (a table's X.index), or an array to go by position."
         )

@@ -173,11 +173,13 @@ class Stack(nn.Module):
         return self.norm(x), tuple(states) if return_state and self.causal else None
 
     def step(
-        self, x_t: Tensor, state: tuple[Any, ...], *, rate: float = 1.0, mask: Tensor | None = None
+        self, x_t: Tensor, state: tuple[Any, ...] | None = None, *, rate: float = 1.0, mask: Tensor | None = None
     ) -> tuple[Tensor, tuple[Any, ...]]:
-        """Map one step (B, D) given one state per block; many steps equal :meth:`forward`."""
+        """Map one step (B, D) given one state per block (None before the first); many steps equal :meth:`forward`."""
         if not self.causal:
             raise RuntimeError("This stack reads the future and cannot go step by step.")
+        if state is None:
+            state = tuple(block.init_state(len(x_t)) for block in self.blocks)  # type: ignore[operator]
         if mask is not None:
             x_t = x_t.masked_fill(~mask[..., None], 0.0)
         states = []

@@ -24,7 +24,7 @@ _FURTHEST = 2**31
 def check_rate(rate: float) -> None:
     """Refuse another time scale than 1, which taps and chunks have no way to follow."""
     if rate != 1:
-        raise ValueError(f"rate={rate}: convolutions count steps and cannot be told that these are longer.")
+        raise ValueError(f"rate={rate}: this layer counts steps and cannot be told that they are longer.")
 
 
 def receptive_field(stages: int, kernel_size: int, base: int, convolutions: int = 1) -> int:

@@ -73,7 +73,8 @@ class TCNCA(nn.Module):
     prenorm : bool, default True
         Normalise what enters a branch, or the sum.
     dropout : float, default 0.0
-        Rate in all branches.
+        Rate in all branches; draws come from the ``generator`` of each :class:`tsrec.layers.random.Dropout`, which
+        training sets.
     anchor : int, optional
         Length of sequences whose chunks are counted from their end.
     tcn : dict, optional
@@ -160,7 +161,8 @@ class TCNCA(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (B, L, D)
-            Finite everywhere: at masked steps the residual path still carries it.
+            Finite everywhere: at masked steps the residual path still carries it, and a NaN without a mask spoils its
+            chunk, earlier steps too.
         state : TCNCAState, optional
             As returned for the sequence so far; causal form only.
         mask : bool Tensor of shape (B, L), optional
@@ -192,9 +194,9 @@ class TCNCA(nn.Module):
         return y, TCNCAState(*after) if return_state and self.causal else None
 
     def step(
-        self, x_t: Tensor, state: TCNCAState, *, rate: float = 1.0, mask: Tensor | None = None
+        self, x_t: Tensor, state: TCNCAState | None = None, *, rate: float = 1.0, mask: Tensor | None = None
     ) -> tuple[Tensor, TCNCAState]:
-        """Map one step (B, D); many of them equal :meth:`forward`.
+        """Map one step (B, D), the first one without a state; many of them equal :meth:`forward`.
 
         Raises
         ------
@@ -204,14 +206,15 @@ class TCNCA(nn.Module):
         check_rate(rate)
         if not self.causal:
             raise RuntimeError("This layer reads the future and cannot go step by step. Use causal=True.")
+        before: Any = self.init_state(len(x_t)) if state is None else state
         after: list[Any] = [None, None]
 
         def remember(u: Tensor) -> Tensor:
-            y, after[0] = self.memory.step(u, state.memory, mask=mask)  # type: ignore[operator]
+            y, after[0] = self.memory.step(u, before.memory, mask=mask)  # type: ignore[operator]
             return y
 
         def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            y, after[1] = self.attention.step(q, k, v, state.attention, mask=mask)
+            y, after[1] = self.attention.step(q, k, v, before.attention, mask=mask)
             return y
 
         y_t = self.feed_forward(self.mix(x_t, remember, attend))
