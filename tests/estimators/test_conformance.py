@@ -62,7 +62,7 @@ COLLECTIONS = [
         dropout=0.0,
         bidirectional=True,
         kernel_size=5,
-        **{**CHUNKED, "d_model": 16, "n_layers": 2},
+        **{**CHUNKED, "d_model": 16},
     ),
     TCNCAEncoder(max_epochs=2, **CHUNKED),
 ]
