@@ -12,6 +12,7 @@ from _gpu_timing import Clock
 from torch import Tensor
 
 from tsrec import kernels
+from tsrec.layers.tcn import stages_for
 
 LENGTHS = tuple(2**n for n in range(10, 18))
 SAMPLES = 2**17
@@ -23,10 +24,7 @@ TRUNCATION = 8192
 
 def stages(reach: int) -> int:
     """Return how many stages of 8 taps, dilated by powers of 8, see `reach` steps."""
-    count = 0
-    while TAPS**count < reach:
-        count += 1
-    return count
+    return stages_for(reach, TAPS, TAPS)
 
 
 def tcn_against_ema(clock: Clock, device: torch.device) -> Iterator[dict]:

@@ -17,13 +17,7 @@ def seeded(number=1):
     return torch.Generator().manual_seed(number)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Loops over small steps crawl when torch's threads wait for a busy core at each of them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def layer(fixed=True, **options):

@@ -68,13 +68,7 @@ COUNTING = {name: make for name, make in MIXERS.items() if any(s in name for s i
 SCALING = {name: make for name, make in REMEMBERING.items() if name not in COUNTING}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Loops over small steps crawl when torch's threads wait for a busy core at each of them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def noise(*shape, seed=0, dtype=torch.float64):

@@ -50,8 +50,6 @@ class DirectFamily(TorchForecaster):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_whole(self, "d_model")
-        if hasattr(self, "patch"):
-            check_whole(self, "patch", auto=True)
         for name, known in _CHOICES.items():
             value = getattr(self, name)
             if value not in ("auto", *known):

@@ -154,6 +154,7 @@ class LSSLForecaster(DirectFamily):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        check_whole(self, "patch", auto=True)
         check_whole(self, "d_state", "n_layers")
 
     def _mixer(self, generator: torch.Generator) -> nn.Module:

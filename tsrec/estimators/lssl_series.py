@@ -10,11 +10,11 @@ from tsrec.estimators._collection import CollectionEstimator
 from tsrec.estimators._encoder import SeriesEncoder
 from tsrec.estimators._parameters import check_whole
 from tsrec.estimators._regressor import SeriesRegressor
-from tsrec.layers.filter_bank import FilterBank
+from tsrec.layers.filter_bank import FilterBank, copies_for
 from tsrec.layers.lssl import LSSLStack
 
-# Time scales of the filters, read-outs of each, and copies: two sets of scales, more for many channels.
-_SCALES, _READOUTS, _LEAST_COPIES, _MOST_COPIES = 12, 64, 24, 48
+# Read-outs of each memory.
+_READOUTS = 64
 
 
 class LSSLFamily(CollectionEstimator):
@@ -30,8 +30,7 @@ class LSSLFamily(CollectionEstimator):
         check_whole(self, "d_state")
 
     def _filters(self, length: int, n_channels: int, generator: torch.Generator) -> nn.Module:
-        copies = min(max(_LEAST_COPIES, 4 * n_channels), _MOST_COPIES)
-        return FilterBank(copies, _READOUTS, length, d_state=self.d_state, scales=_SCALES, generator=generator)
+        return FilterBank(copies_for(n_channels), _READOUTS, length, d_state=self.d_state, generator=generator)
 
     def _mixer(self, length: int, generator: torch.Generator) -> nn.Module:
         # A feature remembers about 1/dt steps: from a hundredth of the length to all of it (Appendix B.3).

@@ -126,7 +126,7 @@ class TCNCAForecaster(DirectFamily):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_whole(self, "chunk", auto=True)
+        check_whole(self, "patch", "chunk", auto=True)
         check_whole(self, "n_layers")
         check_whole(self, "kernel_size", least=2, auto=True)
         check_choice(self, "attention", FUNCTIONS)

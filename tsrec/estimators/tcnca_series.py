@@ -11,11 +11,11 @@ from tsrec.estimators._encoder import SeriesEncoder
 from tsrec.estimators._parameters import check_choice, check_flag, check_whole
 from tsrec.estimators._regressor import SeriesRegressor
 from tsrec.layers.chunked_attention import FUNCTIONS
-from tsrec.layers.filter_bank import ConvolutionBank
+from tsrec.layers.filter_bank import ConvolutionBank, copies_for
 from tsrec.layers.tcnca import TCNCAStack
 
-# Dilations of the random convolutions, convolutions of each, and copies: two sets of dilations, more for many channels.
-_SCALES, _READOUTS, _LEAST_COPIES, _MOST_COPIES = 12, 64, 24, 48
+# Random convolutions of each dilation.
+_READOUTS = 64
 # Trained convolutions reach over the whole series, but no further than MEGA's average did on long ones.
 _FURTHEST = 4096
 
@@ -42,8 +42,7 @@ class TCNCAFamily(CollectionEstimator):
             raise ValueError(f"kernel_size: found {self.kernel_size}. With bidirectional=True give an odd number.")
 
     def _filters(self, length: int, n_channels: int, generator: torch.Generator) -> nn.Module:
-        copies = min(max(_LEAST_COPIES, 4 * n_channels), _MOST_COPIES)
-        return ConvolutionBank(copies, _READOUTS, length, scales=_SCALES, generator=generator)
+        return ConvolutionBank(copies_for(n_channels), _READOUTS, length, generator=generator)
 
     def _mixer(self, length: int, generator: torch.Generator) -> nn.Module:
         chunk = min(self.chunk, length)

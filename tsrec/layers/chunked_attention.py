@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tsrec.layers.checks import check_counts
 from tsrec.layers.parameter_groups import OptimizerOptions
 from tsrec.layers.random import default_generator
 
@@ -144,11 +145,7 @@ class ChunkedAttention(nn.Module):
             raise ValueError(f"function={function!r} is not known; use one of {FUNCTIONS}.")
         if bias not in BIASES:
             raise ValueError(f"bias={bias!r} is not known; use one of {BIASES}.")
-        for name, value in {"d_key": d_key, "d_value": d_value, "chunk": chunk, "anchor": anchor}.items():
-            if isinstance(value, bool) or not (
-                (isinstance(value, int) and value >= 1) or (name, value) == ("anchor", None)
-            ):
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+        check_counts(d_key=d_key, d_value=d_value, chunk=chunk, **({} if anchor is None else {"anchor": anchor}))
         self.d_key, self.d_value, self.chunk, self.function, self.causal = d_key, d_value, chunk, function, causal
         self.bias = None if bias is None else RelativeBias(chunk, bias, d_key=d_key, generator=generator)
         # Place of the first step; -1: that of the first observed one, 0.

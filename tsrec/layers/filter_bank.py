@@ -12,12 +12,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tsrec.layers.checks import check_rate
 from tsrec.layers.lssl import LSSL
 from tsrec.layers.random import default_generator
-from tsrec.layers.tcn import check_rate
+from tsrec.layers.residual import promises
 
 # The shortest scale must still see the shape of single steps.
 _SHORTEST = 1.0
+# Copies of few and of many channels.
+_LEAST_COPIES, _MOST_COPIES = 24, 48
+
+
+def copies_for(n_channels: int) -> int:
+    """Return how many memories so many channels want: two sets of twelve time scales, more for many channels.
+
+    Examples
+    --------
+    >>> copies_for(1), copies_for(10), copies_for(100)
+    (24, 40, 48)
+    """
+    return min(max(_LEAST_COPIES, 4 * n_channels), _MOST_COPIES)
 
 
 class ReadOuts(nn.Module):
@@ -57,7 +71,7 @@ class ReadOuts(nn.Module):
         n_scales, d_state = steady.shape
         self.memory, self.scales = memory, scales
         self.d_model, self.n_outputs = n_scales, n_scales * n_filters
-        self.time_scale = bool(getattr(memory, "time_scale", True))
+        _, self.time_scale = promises(memory)
         self.requires_grad_(False)
         C = torch.randn(n_scales, n_filters, d_state, dtype=torch.float64, generator=generator)
         steady = steady[..., None] / torch.linalg.norm(steady, dim=1)[:, None, None]

@@ -13,18 +13,13 @@ from torch.nn import functional
 
 from tsrec.kernels import dilated_conv, dilated_conv_state, dilated_conv_step
 from tsrec.kernels.dilated_conv import ACTIVATIONS
+from tsrec.layers.checks import check_counts
 from tsrec.layers.parameter_groups import OptimizerOptions
 from tsrec.layers.random import default_generator
 
 FORMS = ("causal", "symmetric", "two-sided")
 # Largest dilation that makes sense.
 _FURTHEST = 2**31
-
-
-def check_rate(rate: float) -> None:
-    """Refuse another time scale than 1, which taps and chunks have no way to follow."""
-    if rate != 1:
-        raise ValueError(f"rate={rate}: this layer counts steps and cannot be told that they are longer.")
 
 
 def receptive_field(stages: int, kernel_size: int, base: int, convolutions: int = 1) -> int:
@@ -56,7 +51,7 @@ def stages_for(reach: int, kernel_size: int, base: int, convolutions: int = 1) -
     >>> stages_for(1024, 4, 4), stages_for(1025, 4, 4), stages_for(1, 8, 8)
     (5, 6, 1)
     """
-    _check_counts(kernel_size=kernel_size, base=base, convolutions=convolutions)
+    check_counts(kernel_size=kernel_size, base=base, convolutions=convolutions)
     stages, found, dilation = 0, 1, 1
     while found < reach or not stages:
         if kernel_size == 1 and stages:
@@ -304,7 +299,7 @@ def _finished(z: Tensor, activation: str | None, residual: Tensor | None) -> Ten
 
 
 def _check(stages: int, kernel_size: int, base: int, convolutions: int, activation: str | None, form: str) -> None:
-    _check_counts(stages=stages, kernel_size=kernel_size, base=base, convolutions=convolutions)
+    check_counts(stages=stages, kernel_size=kernel_size, base=base, convolutions=convolutions)
     if base ** min(stages - 1, 64) > _FURTHEST:
         raise ValueError(
             f"stages={stages} with base={base}: dilations grow beyond {_FURTHEST} steps. Give fewer stages."
@@ -320,9 +315,3 @@ def _check(stages: int, kernel_size: int, base: int, convolutions: int, activati
             f"kernel_size={kernel_size} with base={base} and convolutions={convolutions} leaves lags inside the "
             "receptive field that nothing reaches. Give convolutions * (kernel_size - 1) >= base - 1."
         )
-
-
-def _check_counts(**counts: int) -> None:
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}.")

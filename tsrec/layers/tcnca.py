@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from tsrec.layers.checks import check_rate
 from tsrec.layers.chunked_attention import AttentionState, ChunkedAttention
 from tsrec.layers.ema import DampedEMA
 from tsrec.layers.gated_attention import FeedForward, GatedAttention, PlainAttention, make_norm
 from tsrec.layers.parameter_groups import parameter_groups
 from tsrec.layers.random import default_generator
 from tsrec.layers.residual import Stack
-from tsrec.layers.tcn import TCN, check_rate, stages_for
+from tsrec.layers.tcn import TCN, stages_for
 
 # Parameters of the convolutions that are not parameters of the layer.
 _NETWORK = ("stages", "convolutions", "activation", "residual", "dense", "weight_norm", "form")
