@@ -35,8 +35,8 @@ RECORDS = Path(__file__).parent / "results" / "associative_recall.json"
 TCNCA: dict[str, dict[str, Any]] = {"TCNCA": {}, "TCNCA, simplified": {"gated": False}, "MEGA": {"ema": True}}
 MODELS = (*TCNCA, "LSSL")
 ENOUGH = 0.999
-# What tells one row of the table from another.
-SETTINGS = ("model", "fixed", "chunk", "width", "layers", "max_epochs", "learning_rate")
+# What tells one row of the table from another; start: scales of queries and keys that gated attention no longer has.
+SETTINGS = ("model", "start", "fixed", "chunk", "width", "layers", "max_epochs", "learning_rate")
 
 
 class NextSymbol(nn.Module):
@@ -137,7 +137,7 @@ def table(records: list[Record]) -> str:
     """Accuracy by model and task, mean over seeds and over repeated runs; steps and minutes beside it."""
     tasks = sorted({(one["vocab"], one["length"]) for one in records})
     rows = []
-    for setting, runs in grouped([{"fixed": False, **one} for one in records], SETTINGS).items():
+    for setting, runs in grouped([{"start": None, "fixed": False, **one} for one in records], SETTINGS).items():
         of = grouped(runs, ("vocab", "length"))
         cells = [
             f"{100 * mean(of[task], 'accuracy'):.1f} ({mean(of[task], 'steps'):,.0f}, {mean(of[task], 'minutes'):.1f})"

@@ -105,6 +105,8 @@ def test_the_error_names_the_series():
     frame = panel_frame((5, 5)).drop(index=("s1", days(5)[2]))
     with pytest.raises(ValueError, match=r"series 's1' has 1 missing timestamps, the first after 2024-01-02"):
         read_panel(frame)
+    with pytest.raises(ValueError, match=r"2 of the 2 series, the first 's0', have 3 missing timestamps.*TimeSeries"):
+        read_panel(frame.drop(index=[("s0", days(5)[1]), ("s0", days(5)[2])]))
 
 
 def test_series_of_different_frequency_are_refused():

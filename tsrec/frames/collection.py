@@ -242,7 +242,7 @@ def _check_steps(index: pd.MultiIndex, where: str) -> tuple[np.ndarray, pd.Index
     # Series of one row each are regular whatever the frequency, which could not be inferred.
     if (np.diff(rows.offsets) > 1).any():
         grid = infer_grid(rows.stamps(), rows.offsets, where=where)
-        check_regular(grid, rows.ordinals(grid, where=where), rows.offsets, where=where, ids=rows.ids)
+        check_regular(grid, rows.ordinals(grid, where=where), rows.offsets, where=where, ids=rows.ids, hint="")
     assert rows.ids is not None
     return rows.offsets, rows.ids, rows.order
 

@@ -10,7 +10,7 @@ from tsrec.frames.grid import TimeGrid, _nanoseconds, datetime_grid
 
 _DAY = 86_400_000_000_000
 CROSS_VALIDATION_HINT = (
-    "In cross-validation use TimeSeriesSplit: KFold and shuffled splits cut holes into the training rows."
+    " In cross-validation use TimeSeriesSplit: KFold and shuffled splits cut holes into the training rows."
 )
 
 
@@ -122,7 +122,13 @@ def _check_anchor(freq: str | Offset, first: pd.Timestamp, where: str) -> None:
 
 
 def check_regular(
-    grid: TimeGrid, ordinals: np.ndarray, bounds: np.ndarray, *, where: str, ids: pd.Index | None
+    grid: TimeGrid,
+    ordinals: np.ndarray,
+    bounds: np.ndarray,
+    *,
+    where: str,
+    ids: pd.Index | None,
+    hint: str = CROSS_VALIDATION_HINT,
 ) -> None:
     """Refuse repeats, descents and gaps inside the series ``bounds[i]:bounds[i + 1]``; one pass when all is well."""
     diffs = np.diff(ordinals)
@@ -130,34 +136,47 @@ def check_regular(
     wrong = np.flatnonzero((diffs != grid.step) & inner)
     if not len(wrong):
         return
-    row = int(wrong[0])
-    series = "" if ids is None else f" series {ids[np.searchsorted(bounds, row, side='right') - 1]!r} has"
-    has = series or " has"
-    bad = diffs[wrong]
-    stamp = grid.decode(ordinals[[row]])[0]
+    steps = diffs[wrong]
+    for is_so in (steps == 0, steps < 0, steps % grid.step != 0, steps > 0):
+        if is_so.any():
+            rows = wrong[is_so]
+            raise ValueError(f"{where}:{_who(rows, bounds, ids)} {_complaint(grid, ordinals, rows, where, ids, hint)}")
+
+
+def _who(rows: np.ndarray, bounds: np.ndarray, ids: pd.Index | None) -> str:
+    """Whom a complaint is about: one series by its name, or how many and the first."""
+    if ids is None:
+        return " has"
+    series = np.searchsorted(bounds, rows, side="right") - 1
+    count, first = len(np.unique(series)), ids[series[0]]
+    if count == 1:
+        return f" series {first!r} has"
+    return f" {count} of the {len(ids)} series, the first {first!r}, have"
+
+
+def _complaint(
+    grid: TimeGrid, ordinals: np.ndarray, rows: np.ndarray, where: str, ids: pd.Index | None, hint: str
+) -> str:
+    """What is wrong after these rows, all of which go wrong in the same way, and how to mend it."""
+    steps, stamp = ordinals[rows + 1] - ordinals[rows], grid.decode(ordinals[rows[:1]])[0]
+    if steps[0] == 0:
+        return (
+            f"{len(rows)} repeated time stamps, the first is {stamp}. Keep one row per stamp, for example with "
+            f"{where}[~{where}.index.duplicated()] or groupby(level=...).mean(). A local clock that is turned back "
+            "repeats an hour: give it its zone with tz_localize(..., ambiguous='infer')."
+        )
+    if steps[0] < 0:
+        return f"rows that are not in order of time, the first after {stamp}. Use {where}.sort_index()."
+    if steps[0] % grid.step:
+        return (
+            f"{len(rows)} steps that do not fit the frequency {grid.freq or grid.step!r}, the first after {stamp}. "
+            f"Resample to one frequency, for example with {where}.resample({grid.freq or 'h'!r}).mean()."
+        )
     mend = f"{where}.asfreq({grid.freq!r})" if grid.freq else f"{where}.reindex"
     if ids is not None:
         mend = f"{where}.groupby(level=0).apply(lambda s: s.droplevel(0).asfreq({grid.freq!r}))"
-    if (bad == 0).any():
-        raise ValueError(
-            f"{where}:{has} {int((bad == 0).sum())} repeated time stamps, the first is {stamp}. Keep one row per "
-            f"stamp, for example with {where}[~{where}.index.duplicated()] or groupby(level=...).mean(). A local clock "
-            "that is turned back repeats an hour: give it its zone with tz_localize(..., ambiguous='infer')."
-        )
-    if (bad < 0).any():
-        raise ValueError(
-            f"{where}:{has} rows that are not in order of time, the first after {stamp}. Use {where}.sort_index()."
-        )
-    if (bad % grid.step == 0).all():
-        missing = int((bad // grid.step - 1).sum())
-        raise ValueError(
-            f"{where}:{has} {missing} missing timestamps, the first after {stamp}; use {mend} to insert them. "
-            + CROSS_VALIDATION_HINT
-        )
-    raise ValueError(
-        f"{where}:{has} {len(wrong)} steps that do not fit the frequency {grid.freq or grid.step!r}, the first after "
-        f"{stamp}. Resample to one frequency, for example with {where}.resample({grid.freq or 'h'!r}).mean()."
-    )
+    missing = int((steps // grid.step - 1).sum())
+    return f"{missing} missing timestamps, the first after {stamp}; use {mend} to insert them.{hint}"
 
 
 def _inner_mask(rows: int, bounds: np.ndarray) -> np.ndarray:

@@ -87,7 +87,8 @@ class GatedAttention(nn.Module):
         self.value = _small(Linear(d_model, d_value), generator)
         self.mixed = _small(Linear(d_model, sum(self.widths)), generator)
         self.hidden = _small(Linear(d_value, d_model), generator)
-        self.scale = nn.Parameter(_STD * torch.randn(2, d_key, generator=generator))
+        # Published as N(0, 0.02^2): queries and keys then say nothing, training learns by place first, and may stay so.
+        self.scale = nn.Parameter(1 + _STD * torch.randn(2, d_key, generator=generator))
         self.shift = nn.Parameter(torch.zeros(2, d_key))
         self.dropout = Dropout(dropout)
 
