@@ -36,7 +36,7 @@ TCNCA: dict[str, dict[str, Any]] = {"TCNCA": {}, "TCNCA, simplified": {"gated": 
 MODELS = (*TCNCA, "LSSL")
 ENOUGH = 0.999
 # What tells one row of the table from another; start: scales of queries and keys that gated attention no longer has.
-SETTINGS = ("model", "start", "fixed", "chunk", "width", "layers", "max_epochs", "learning_rate")
+SETTINGS = ("model", "start", "one_shot", "fixed", "chunk", "width", "layers", "max_epochs", "learning_rate")
 
 
 class NextSymbol(nn.Module):
@@ -97,12 +97,9 @@ def mixer_of(options: argparse.Namespace, generator: torch.Generator) -> nn.Modu
 
 def measure(options: argparse.Namespace) -> Record:
     """Train, and read the test part once."""
-    known, test = make_associative_recall(
-        5000, 500, vocab_size=options.vocab, length=options.length, random_state=options.seed
-    )
-    further, _ = make_associative_recall(
-        500, 1, vocab_size=options.vocab, length=options.length, random_state=options.seed + 1000
-    )
+    task = {"vocab_size": options.vocab, "length": options.length, "one_shot": options.one_shot}
+    known, test = make_associative_recall(5000, 500, **task, random_state=options.seed)
+    further, _ = make_associative_recall(500, 1, **task, random_state=options.seed + 1000)
     (X, y), (Z, w), (V, u) = ([torch.from_numpy(part) for part in split[:2]] for split in (known, test, further))
     generator = torch.Generator().manual_seed(options.seed)
     model = NextSymbol(options.vocab, mixer_of(options, generator), generator)
@@ -122,7 +119,19 @@ def measure(options: argparse.Namespace) -> Record:
         weight_decay=0.1,
         on_epoch_end=enough,
     )
-    asked = ("model", "vocab", "length", "chunk", "width", "layers", "max_epochs", "learning_rate", "fixed", "seed")
+    asked = (
+        "model",
+        "vocab",
+        "length",
+        "chunk",
+        "width",
+        "layers",
+        "max_epochs",
+        "learning_rate",
+        "fixed",
+        "seed",
+        "one_shot",
+    )
     return {
         **{name: getattr(options, name) for name in asked},
         "accuracy": model.recalled(Z, w),
@@ -137,7 +146,9 @@ def table(records: list[Record]) -> str:
     """Accuracy by model and task, mean over seeds and over repeated runs; steps and minutes beside it."""
     tasks = sorted({(one["vocab"], one["length"]) for one in records})
     rows = []
-    for setting, runs in grouped([{"start": None, "fixed": False, **one} for one in records], SETTINGS).items():
+    for setting, runs in grouped(
+        [{"start": None, "one_shot": False, "fixed": False, **one} for one in records], SETTINGS
+    ).items():
         of = grouped(runs, ("vocab", "length"))
         cells = [
             f"{100 * mean(of[task], 'accuracy'):.1f} ({mean(of[task], 'steps'):,.0f}, {mean(of[task], 'minutes'):.1f})"
@@ -155,6 +166,7 @@ def main() -> None:
     parser.add_argument("--vocab", type=int, default=20)
     parser.add_argument("--length", type=int, default=40)
     parser.add_argument("--model", default="TCNCA", choices=MODELS)
+    parser.add_argument("--one-shot", action="store_true", help="no key comes twice")
     parser.add_argument("--chunk", type=int, help="of attention; all steps when omitted")
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--layers", type=int, default=2)

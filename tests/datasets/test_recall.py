@@ -99,6 +99,20 @@ def test_a_mean_gap_as_stated():
     assert np.mean(gaps) == pytest.approx(14.5, abs=0.8)
 
 
+def test_one_shot_says_no_key_twice():
+    train, test = make_associative_recall(50, 2000, vocab_size=44, length=40, one_shot=True, random_state=0)
+    for part in (train, test):
+        assert all(len(set(row[:-2:2])) == 20 for row in part.X)
+        assert all(
+            row[list(row).index(row[-1]) + 1] == answer for row, answer in zip(part.X, part.y[:, -1], strict=True)
+        )
+    gaps = [41 - list(row).index(row[-1]) for row in test.X]
+    assert np.mean(gaps) == pytest.approx(22, abs=0.8)
+    with pytest.raises(ValueError, match="vocab_size: got 41, but 20 pairs of different keys need 42"):
+        make_associative_recall(5, 5, vocab_size=41, one_shot=True)
+    make_associative_recall(5, 5, vocab_size=42, one_shot=True)
+
+
 def test_an_odd_length_counts_as_one_less():
     even, odd = (make_associative_recall(5, 5, length=length, random_state=0)[0].X for length in (10, 11))
     np.testing.assert_array_equal(even, odd)

@@ -357,6 +357,11 @@ REFUSED = {
     "column order": ([FRAME, FRAME[["y", "x"]]], ValueError, r"another order or number: \['y', 'x'\]"),
     "frame beside array": ([FRAME, np.zeros((2, 2))], ValueError, r"X\[1\]: it is ndarray, X\[0\] is DataFrame"),
     "channels": ([np.zeros((2, 2)), np.zeros(2)], ValueError, r"X\[1\]: it has 1 channels, X\[0\] has 2"),
+    "gaps": (
+        panel_frame((6, 6)).drop([("a", hours(3)[2]), ("b", hours(3)[2])]),
+        ValueError,
+        r"2 of the 2 series, the first 'a', have 2 missing timestamps.*insert them\.$",
+    ),
     "gap": (panel_frame().drop(("a", hours(2)[1])), ValueError, "series 'a' has 1 missing timestamps"),
     "disorder": (panel_frame()[::-1], ValueError, "not in order of time"),
     "repeat": (panel_frame().iloc[[0, 1, 1, 2]], ValueError, "1 repeated time stamps"),

@@ -32,6 +32,19 @@ def test_from_long_takes_other_names_and_several_targets():
         from_long(table, id="store", time="day")
 
 
+def test_times_of_text_are_refused_with_a_mend_that_works():
+    table = pd.DataFrame({"unique_id": ["a", "a"], "ds": ["2024-01-01", "2024-01-02"], "y": [1.0, 2.0]})
+    with pytest.raises(TypeError, match=r"'ds' holds text .*'2024-01-01'.*frame\['ds'\] = pd.to_datetime"):
+        from_long(table)
+    panel = table.set_index(["unique_id", "ds"])
+    with pytest.raises(TypeError, match="not times") as refused:
+        read_panel(panel)
+    mend = str(refused.value).split("for example with ")[1].split(", or use")[0]
+    scope = {"y": panel, "pd": pd}
+    exec(mend, scope)
+    assert read_panel(scope["y"]).grid.freq == "D"
+
+
 def test_windows_make_a_collection():
     recording = pd.DataFrame({"x": range(7)}, index=pd.date_range("2024", periods=7, freq="s"))
     panel = windows(recording, 3, 2)

@@ -313,3 +313,13 @@ def test_a_pointwise_mixer_drops_out_after_every_gelu():
     kinds = [torch.nn.GELU, Dropout] + 2 * [torch.nn.Linear, torch.nn.GELU, Dropout]
     assert [isinstance(layer, kind) for layer, kind in zip(mixer.layers, kinds, strict=True)] == [True] * 8
     assert {layer.p for layer in mixer.layers if isinstance(layer, Dropout)} == {0.4}
+
+
+@pytest.mark.parametrize("name", ["LSSL legs", "S4D", "stack", "TCNCA", "MEGA", "simplified TCNCA stack"])
+def test_what_is_no_sequence_of_its_width_is_refused(name):
+    mixer = MIXERS[name]()
+    for shape in ((2, 5, D + 1), (5, D), (2, 0, D)):
+        with pytest.raises(ValueError, match=rf"x must have shape \(B, L, {D}\) with L >= 1, got"):
+            mixer(torch.zeros(shape))
+    with pytest.raises(TypeError, match=r"x must hold floating numbers, got torch.int64"):
+        mixer(torch.zeros(2, 5, D, dtype=torch.int64))

@@ -36,6 +36,7 @@ def make_associative_recall(
     *,
     vocab_size: int = 20,
     length: int = 40,
+    one_shot: bool = False,
     random_state: int | np.random.Generator | None = None,
 ) -> tuple[RecallSplit, RecallSplit]:
     """Pairs of a key and a value in a row, then a key whose value is asked for.
@@ -52,6 +53,9 @@ def make_associative_recall(
         Symbols V, of which two are marks: (V - 2) // 2 keys, the rest are values.
     length : int, default 40
         Steps of the pairs; an odd one counts as one less.
+    one_shot : bool, default False
+        Whether a key is said once only, so that an answer is length / 2 steps away in the mean, whatever the length.
+        There must be a key for each pair, vocab_size >= 2 (length // 2) + 2.
     random_state : int, numpy Generator or None
         Seed of the draws. The same seed gives the same numbers.
 
@@ -87,8 +91,13 @@ def make_associative_recall(
     check_whole("n_test", n_test, 1)
     check_whole("vocab_size", vocab_size, 4)
     check_whole("length", length, 2)
+    if one_shot and vocab_size < 2 * (length // 2) + 2:
+        raise ValueError(
+            f"vocab_size: got {vocab_size}, but {length // 2} pairs of different keys need {2 * (length // 2) + 2} "
+            "symbols. Pass that many or more, or one_shot=False."
+        )
     rng = np.random.default_rng(random_state)
-    task = _PairTask(vocab_size, length // 2)
+    task = _PairTask(vocab_size, length // 2, one_shot=one_shot)
     train = _distinct_rows("n_train", n_train, task, rng)
     test = _distinct_rows("n_test", n_test, task, rng)
     asked = np.full_like(test[:, 1:], _IGNORED)
@@ -177,18 +186,21 @@ def make_mqar(
 class _PairTask:
     """The symbols of associative recall, and how a sequence is drawn."""
 
-    def __init__(self, vocab_size: int, n_pairs: int) -> None:
+    def __init__(self, vocab_size: int, n_pairs: int, *, one_shot: bool) -> None:
         symbols = sorted(map(str, range(vocab_size - 2)))
         numbers = {symbol: i for i, symbol in enumerate(sorted([*symbols, "=>", "."]))}
         half = len(symbols) // 2
         self.keys = np.array([numbers[symbol] for symbol in symbols[:half]])
         self.values = np.array([numbers[symbol] for symbol in symbols[half:]])
-        self.mark, self.n_pairs = numbers["=>"], n_pairs
+        self.mark, self.n_pairs, self.one_shot = numbers["=>"], n_pairs, one_shot
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a table, the pairs, and a key to ask for, which is one that was said."""
         table = self.values[rng.integers(0, len(self.values), size=len(self.keys))]
-        said = rng.integers(0, len(self.keys), size=self.n_pairs)
+        if self.one_shot:
+            said = rng.choice(len(self.keys), self.n_pairs, replace=False)
+        else:
+            said = rng.integers(0, len(self.keys), size=self.n_pairs)
         asked = int(rng.integers(0, len(self.keys)))
         if asked not in said:
             # In the order in which they were said first: a reordered list would answer another draw.

@@ -5,6 +5,7 @@ A family gives ``_filters(length, n_channels, generator)``, a bank of filters (`
 contract of mixers.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,9 +20,17 @@ from torch import Tensor, nn
 
 from tsrec.estimators._callbacks import CallbackSupportMixin, EpochHook, with_callbacks
 from tsrec.estimators._epochs import history_frame, train_epochs
-from tsrec.estimators._parameters import check_choice, check_positive, check_rate, check_share, check_whole
+from tsrec.estimators._parameters import (
+    check_choice,
+    check_positive,
+    check_rate,
+    check_share,
+    check_verbose,
+    check_whole,
+)
 from tsrec.estimators._stream import Stream
 from tsrec.estimators._units import center_and_spread
+from tsrec.estimators._warn import warn_user
 from tsrec.frames import Collection, columns_message, from_rows, is_default, is_rows, read_collection
 from tsrec.layers.sequence_model import SequenceModel
 from tsrec.training import Batch, SeriesBatches, TrainingState, make_generator, resolve_device, single_thread
@@ -38,6 +47,8 @@ _LARGE_STEP = 1 << 22
 _STEPS, _LEAST_EPOCHS, _MOST_EPOCHS = 1000, 5, 200
 # The square of what is larger, summed up, would leave single precision.
 _LARGEST = 1e12
+# Months, and days at a change of the clocks, are not equally long.
+_SAME_PACE = 0.05
 
 
 def padded_length(length: int) -> int:
@@ -57,6 +68,7 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
     device: Any
     random_state: Any
     verbose: int
+    days_: float | None
     center_: np.ndarray
     spread_: np.ndarray
     length_: int
@@ -111,6 +123,7 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
         check_positive(self, "learning_rate")
         check_share(self, "dropout")
         check_choice(self, "normalisation", NORMALISATIONS)
+        check_verbose(self)
         check_random_state(self.random_state)
         resolve_device(self.device)
 
@@ -134,10 +147,16 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
             collection = from_rows(values, _labels(X))
         else:
             collection = read_collection(X)
+            if getattr(X, "ndim", 0) == 3 and X.shape[1] > X.shape[2]:
+                warn_user(
+                    f"X of shape {X.shape} was read as (series, channel, time): {X.shape[1]} channels of {X.shape[2]} "
+                    "steps. If time comes second, give X.transpose(0, 2, 1)."
+                )
             self.n_features_in_ = collection.n_channels
             if all(isinstance(name, str) for name in collection.columns):
                 self.feature_names_in_ = np.asarray(collection.columns, dtype=object)
         self.channels_, self.n_channels_ = collection.columns, collection.n_channels
+        self.days_ = collection.days
         self.normalisation_ = self.normalisation
         self.length_ = int(collection.lengths.max())
         return collection
@@ -155,11 +174,14 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
         else:
             collection = read_collection(X)
         self._check_columns(collection.columns, "X")
+        if rate == 1:
+            self._check_pace(collection.days)
         if collection.n_channels != self.n_channels_:
             raise ValueError(
                 f"X has {collection.n_channels} channels, but {type(self).__name__} is expecting {self.n_channels_} "
                 "channels as in fit. Arrays are (series, channel, time)."
             )
+        _warn_of_nothing(collection)
         return collection
 
     def _check_columns(self, columns: pd.Index, where: str) -> None:
@@ -167,6 +189,14 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
         unnamed = is_default(columns) or is_default(self.channels_)
         if list(columns) != list(self.channels_) and (not unnamed or set(columns) == set(self.channels_)):
             raise ValueError(columns_message(columns, self.channels_, where, "fit"))
+
+    def _check_pace(self, days: float | None) -> None:
+        """Refuse series whose times tell that their steps are longer or shorter than those of fit."""
+        if days is None or self.days_ is None or abs(math.log(days / self.days_)) < _SAME_PACE:
+            return
+        ratio = days / self.days_
+        mend = f"Say so with rate={ratio:.4g}" if self.module_.time_scale else "Resample them to the steps of fit"
+        raise ValueError(f"X: by its times, steps are {ratio:.4g} times as long as those of fit. {mend}.")
 
     def _validated(self, X: Any) -> np.ndarray:
         """A table with the columns of fit."""
@@ -312,6 +342,16 @@ def refusing(estimator: Any) -> Iterator[None]:
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
+
+
+def _warn_of_nothing(collection: Collection) -> None:
+    """Tell of series without any observed value: an answer to them is one to silence."""
+    observed = np.logical_or.reduceat(~np.isnan(collection.values).all(1), collection.offsets[:-1])
+    if not observed.all():
+        warn_user(
+            f"X: {int((~observed).sum())} of {len(observed)} series have no observed value, the first is "
+            f"{collection.labels[observed.argmin()]!r}. Their answers say nothing about them."
+        )
 
 
 def _labels(X: Any) -> pd.Index:

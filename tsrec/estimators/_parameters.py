@@ -44,6 +44,12 @@ def check_choice(estimator: Any, name: str, choices: tuple[Any, ...]) -> None:
         raise ValueError(f"{name}: found {value!r}. Give one of {choices}.")
 
 
+def check_verbose(estimator: Any) -> None:
+    """Refuse a loudness that is no number and neither True nor False."""
+    if not isinstance(estimator.verbose, Integral) or estimator.verbose < 0:
+        raise ValueError(f"verbose: found {estimator.verbose!r}. Give 0 for silence, 1 for a line of progress.")
+
+
 def check_flag(estimator: Any, *names: str) -> None:
     """Refuse parameters that are neither True nor False."""
     for name in names:

@@ -22,7 +22,7 @@ from tsrec.estimators._covariates import CovariateEffect, fit_effect
 from tsrec.estimators._forecast_stream import ForecastStream
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._learning import Learner
-from tsrec.estimators._parameters import check_positive, check_whole
+from tsrec.estimators._parameters import check_positive, check_verbose, check_whole
 from tsrec.estimators._training_windows import window_table
 from tsrec.estimators._units import SeriesUnits, measure
 from tsrec.estimators._window_weights import window_weights, with_mean_one
@@ -135,6 +135,7 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         check_whole(self, "context", auto=True)
         check_whole(self, "max_epochs", least=0, auto=True)
         check_whole(self, "n_members", auto=True)
+        check_verbose(self)
         if self.recent is not None:
             check_whole(self, "recent", auto=True)
         check_positive(self, "learning_rate")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsrec.frames.container import columns_message, form_of, read_index, to_numbers
+from tsrec.frames.container import Rows, columns_message, form_of, read_index, to_numbers
 from tsrec.frames.inference import check_regular, infer_grid, is_default, plain_index
 from tsrec.frames.panel import offsets_of
 
@@ -32,6 +32,8 @@ class Collection:
         Whether the labels name the series (panel, dict), so that a target can be aligned by name.
     steps : MultiIndex or None
         Index (series..., time) of the rows, in the order of ``values``; None where rows are only numbered.
+    days : float or None
+        About how many days lie between steps; None where nothing tells.
     """
 
     values: np.ndarray
@@ -40,6 +42,7 @@ class Collection:
     labels: pd.Index
     named: bool
     steps: pd.MultiIndex | None = None
+    days: float | None = None
 
     @property
     def n_series(self) -> int:
@@ -227,24 +230,26 @@ def _read_cube(X: Any, where: str) -> Collection:
 def _read_stacked(X: pd.Series | pd.DataFrame, where: str) -> Collection:
     _check_some(len(X), X.shape[1] if X.ndim == 2 else 1, where)
     values = to_numbers(X, where=where)
-    offsets, labels, order = _check_steps(X.index, where)
+    rows, days = _check_steps(X.index, where)
+    order = rows.order
     if order is not None:
         values = values[order]
     named = isinstance(X, pd.DataFrame) or X.name is not None
     columns = form_of(X).columns if named else pd.RangeIndex(1)
     steps = X.index if order is None else X.index[order]
-    return Collection(values, offsets, columns, labels, named=True, steps=steps)
+    assert rows.ids is not None
+    return Collection(values, rows.offsets, columns, rows.ids, named=True, steps=steps, days=days)
 
 
-def _check_steps(index: pd.MultiIndex, where: str) -> tuple[np.ndarray, pd.Index, np.ndarray | None]:
-    """Offsets and names of the series, and the order that puts their rows together; irregular times are refused."""
+def _check_steps(index: pd.MultiIndex, where: str) -> tuple[Rows, float | None]:
+    """Which series and instant each row is, and the days between steps if known; irregular times are refused."""
     rows = read_index(index, where=where)
     # Series of one row each are regular whatever the frequency, which could not be inferred.
-    if (np.diff(rows.offsets) > 1).any():
-        grid = infer_grid(rows.stamps(), rows.offsets, where=where)
-        check_regular(grid, rows.ordinals(grid, where=where), rows.offsets, where=where, ids=rows.ids, hint="")
-    assert rows.ids is not None
-    return rows.offsets, rows.ids, rows.order
+    if (np.diff(rows.offsets) <= 1).all():
+        return rows, None
+    grid = infer_grid(rows.stamps(), rows.offsets, where=where)
+    check_regular(grid, rows.ordinals(grid, where=where), rows.offsets, where=where, ids=rows.ids, hint="")
+    return rows, grid.days
 
 
 def _read_elements(elements: list[Any], labels: pd.Index, *, named: bool, where: str) -> Collection:
@@ -253,21 +258,21 @@ def _read_elements(elements: list[Any], labels: pd.Index, *, named: bool, where:
     blocks = [_block(element, place) for element, place in zip(elements, places, strict=True)]
     columns = _common_columns(elements, blocks, places)
     lengths = np.array([len(block) for block in blocks], dtype=np.int64)
-    steps = None
+    steps = days = None
     if all(isinstance(element, pd.Series | pd.DataFrame) for element in elements):
         indexes = [_own_index(element.index, place) for element, place in zip(elements, places, strict=True)]
         timed = np.flatnonzero([not is_default(index) for index in indexes])
         if len(timed):
             stamps, named_so = [indexes[i] for i in timed], [places[i] for i in timed]
             stacked = _stacked_times(stamps, labels[timed], lengths[timed], named_so)
-            _check_elements(stacked, where)
+            days = _check_elements(stacked, where)
             steps = stacked if len(timed) == len(indexes) else None
-    return Collection(np.concatenate(blocks), offsets_of(lengths), columns, labels, named, steps)
+    return Collection(np.concatenate(blocks), offsets_of(lengths), columns, labels, named, steps, days)
 
 
-def _check_elements(steps: pd.MultiIndex, where: str) -> None:
+def _check_elements(steps: pd.MultiIndex, where: str) -> float | None:
     try:
-        _check_steps(steps, where)
+        return _check_steps(steps, where)[1]
     except ValueError as error:
         if steps.levels[-1].dtype.kind not in "iu":
             raise

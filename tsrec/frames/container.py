@@ -212,7 +212,7 @@ def read_index(index: pd.Index, *, where: str) -> Rows:
     offsets = np.r_[0, changes, len(codes)].astype(np.int64)
     heads = offsets[:-1] if order is None else order[offsets[:-1]]
     ids = index[heads].droplevel(-1)
-    return Rows(order, offsets, ids, plain_index(times, where), time_codes)
+    return Rows(order, offsets, ids, plain_index(times, where, level=True), time_codes)
 
 
 def _used_level(index: pd.MultiIndex) -> tuple[pd.Index, np.ndarray]:

@@ -77,12 +77,13 @@ class TimeGrid:
     @property
     def pace(self) -> Pace | None:
         """How often there is a row, "sub-daily" to "yearly"; None where the index says nothing about time."""
+        return None if self.days is None else pace_of(self.days)
+
+    @property
+    def days(self) -> float | None:
+        """Days from row to row, about; None where the index says nothing about time."""
         if self.kind in ("position", "integer"):
             return None
-        return pace_of(self._days())
-
-    def _days(self) -> float:
-        """Days from row to row, about."""
         if self.kind == "period":
             return _period_days(self.freq)
         if self.kind == "month":

@@ -14,8 +14,17 @@ CROSS_VALIDATION_HINT = (
 )
 
 
-def plain_index(index: pd.Index, where: str) -> pd.Index:
+def plain_index(index: pd.Index, where: str, *, level: bool = False) -> pd.Index:
     """An index with a numpy, datetime, timedelta or period dtype; Arrow and nullable ones are converted.
+
+    Parameters
+    ----------
+    index : Index
+        Times or whole numbers.
+    where : str
+        How errors call the frame.
+    level : bool
+        Whether it is the last level of the frame's index.
 
     Raises
     ------
@@ -38,9 +47,12 @@ def plain_index(index: pd.Index, where: str) -> pd.Index:
     if kind in "iu":
         return index if isinstance(index.dtype, np.dtype) else pd.Index(index.to_numpy(dtype=np.int64), name=index.name)
     example = repr(index[0]) if len(index) else ""
+    mend = f"{where}.index = pd.to_datetime({where}.index)"
+    if level:
+        mend = f"{where}.index = {where}.index.set_levels(pd.to_datetime({where}.index.levels[-1]), level=-1)"
     raise TypeError(
         f"{where}: its index holds {index.dtype} labels such as {example}, not times. Convert them, for example with "
-        "frame.index = pd.to_datetime(frame.index), or use a whole-number index."
+        f"{mend}, or use a whole-number index."
     )
 
 

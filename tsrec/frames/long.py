@@ -30,6 +30,8 @@ def from_long(
 
     Raises
     ------
+    TypeError
+        If the column of times holds text.
     ValueError
         If a column is not there.
 
@@ -48,6 +50,12 @@ def from_long(
         raise ValueError(
             f"frame: it has no column {missing[0]!r}; its columns are {list(frame.columns)}. "
             "Name them with id=, time= and target=."
+        )
+    stamps = frame[time]
+    if pd.api.types.is_object_dtype(stamps.dtype) or pd.api.types.is_string_dtype(stamps.dtype):
+        raise TypeError(
+            f"frame: column {time!r} holds text or objects such as {stamps.iloc[0] if len(stamps) else ''!r}, not "
+            f"times. Convert it first: frame[{time!r}] = pd.to_datetime(frame[{time!r}])."
         )
     if not targets:
         raise ValueError("frame: no column is left to be the target. Name one with target=.")

@@ -1,5 +1,15 @@
 """Checks that layers share: what was found and what is allowed."""
 
+from torch import Tensor
+
+
+def check_sequences(x: Tensor, d_model: int) -> None:
+    """Refuse what are no sequences of floating numbers of a layer's width, before some operation inside stumbles."""
+    if x.ndim != 3 or x.shape[2] != d_model or not x.shape[1]:
+        raise ValueError(f"x must have shape (B, L, {d_model}) with L >= 1, got {tuple(x.shape)}.")
+    if not x.is_floating_point():
+        raise TypeError(f"x must hold floating numbers, got {x.dtype}; convert it, for example with .float().")
+
 
 def check_rate(rate: float) -> None:
     """Refuse another time scale than 1, which taps and chunks have no way to follow."""

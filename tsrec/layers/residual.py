@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tsrec.layers.checkpoint import run_again_backwards
+from tsrec.layers.checks import check_sequences
 from tsrec.layers.parameter_groups import parameter_groups
 from tsrec.layers.random import Dropout
 
@@ -161,6 +162,7 @@ class Stack(nn.Module):
         """
         if state is not None and not self.causal:
             raise ValueError("state: found one, but this stack reads the future. Give whole sequences.")
+        check_sequences(x, self.d_model)
         if mask is not None:
             x = x.masked_fill(~mask[..., None], 0.0)
         states = []

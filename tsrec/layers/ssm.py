@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tsrec.kernels import fft_conv
+from tsrec.layers.checks import check_sequences
 from tsrec.layers.parameter_groups import parameter_groups
 from tsrec.layers.random import Dropout, Linear
 
@@ -114,6 +115,7 @@ class StateSpaceMixer(nn.Module, ABC):
         return_state: bool = True,
     ) -> tuple[Tensor, Tensor | None]:
         """Return C x + D u alone, of shape (B, L, H, M), and the state; arguments as in :meth:`forward`."""
+        check_sequences(x, self.d_model)
         if mask is not None:
             x = x.masked_fill(~mask[..., None], 0.0)
         dtype = _compute_dtype(x)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tsrec.layers.checks import check_rate
+from tsrec.layers.checks import check_rate, check_sequences
 from tsrec.layers.chunked_attention import AttentionState, ChunkedAttention
 from tsrec.layers.ema import DampedEMA
 from tsrec.layers.gated_attention import FeedForward, GatedAttention, PlainAttention, make_norm
@@ -180,6 +180,7 @@ class TCNCA(nn.Module):
             None if not causal.
         """
         check_rate(rate)
+        check_sequences(x, self.d_model)
         before = (None, None) if state is None else state
         after: list[Any] = [None, None]
 
