@@ -93,6 +93,7 @@ def test_an_answer_does_not_depend_on_neighbours_or_order(estimator):
 
 
 @every
+@pytest.mark.filterwarnings("ignore:X. 1 of .* have no observed value")
 def test_missing_values_and_empty_series_give_finite_answers(estimator):
     holes = [x.copy() for x in LIST]
     holes[0][3:9, 0] = np.nan
