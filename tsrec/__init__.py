@@ -11,12 +11,35 @@ from tsrec.estimators import _HOME as _ESTIMATORS
 
 __version__ = "0.1.0.dev0"
 
-_HOME = {**_ESTIMATORS, "load": "tsrec.io", "save": "tsrec.io"}
-_ROOMS = ("datasets", "estimators", "frames", "kernels", "layers", "metrics", "model_selection", "plotting", "training")
+_DECOMPOSERS = {
+    "FourierSeasonal": "tsrec.decomposition.fourier",
+    "MSTL": "tsrec.decomposition.stl",
+    "MovingAverage": "tsrec.decomposition.smooth",
+    "STL": "tsrec.decomposition.stl",
+    "Whittaker": "tsrec.decomposition.smooth",
+}
+_HOME = {**_ESTIMATORS, **_DECOMPOSERS, "load": "tsrec.io", "save": "tsrec.io"}
+_ROOMS = (
+    "datasets",
+    "decomposition",
+    "estimators",
+    "frames",
+    "kernels",
+    "layers",
+    "metrics",
+    "model_selection",
+    "plotting",
+    "training",
+)
 
 __all__ = ["__version__", *sorted(_HOME), *_ROOMS]
 
 if TYPE_CHECKING:
+    from tsrec.decomposition.fourier import FourierSeasonal as FourierSeasonal
+    from tsrec.decomposition.smooth import MovingAverage as MovingAverage
+    from tsrec.decomposition.smooth import Whittaker as Whittaker
+    from tsrec.decomposition.stl import MSTL as MSTL
+    from tsrec.decomposition.stl import STL as STL
     from tsrec.estimators.auto import AutoForecaster as AutoForecaster
     from tsrec.estimators.baseline import SeasonalMeanForecaster as SeasonalMeanForecaster
     from tsrec.estimators.baseline import SeasonalNaiveForecaster as SeasonalNaiveForecaster

@@ -1,0 +1,122 @@
+"""Moving averages, Whittaker's smoother and Fourier seasons against their equations."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.tsa.filters.hp_filter import hpfilter
+
+from tsrec import FourierSeasonal, MovingAverage, Whittaker
+
+RNG = np.random.default_rng(0)
+Y = RNG.normal(size=60).cumsum()
+
+
+def dated(y):
+    return pd.Series(y, pd.date_range("2024", periods=len(y)), name="y")
+
+
+def trend(model, y):
+    return model.fit_transform(dated(y))["y", "trend"].to_numpy()
+
+
+@pytest.mark.parametrize(("window", "taps"), [(5, [1, 1, 1, 1, 1]), (4, [0.5, 1, 1, 1, 0.5]), (1, [1]), (99, [1] * 99)])
+def test_a_moving_average_goes_on_with_the_first_and_the_last_value(window, taps):
+    wide = np.pad(Y, len(taps) // 2, mode="edge")
+    np.testing.assert_allclose(
+        trend(MovingAverage(window), Y), np.convolve(wide, taps, "valid") / sum(taps), atol=1e-12
+    )
+    wide = np.pad(Y, (window - 1, 0), mode="edge")
+    wanted = np.convolve(wide, np.ones(window), "valid") / window
+    np.testing.assert_allclose(trend(MovingAverage(window, causal=True), Y), wanted, atol=1e-12)
+
+
+def test_missing_values_do_not_count_in_a_moving_average():
+    y = np.array([np.nan, 1.0, 2.0, np.nan, 4.0])
+    np.testing.assert_allclose(trend(MovingAverage(3), y), [1, 1.5, 1.5, 3, 4])
+
+
+def whittaker(y, weights, smoothing):
+    """The equations, solved as they stand."""
+    D = np.diff(np.eye(len(y)), 2, axis=0)
+    return np.linalg.solve(np.diag(weights) + smoothing * D.T @ D, weights * y)
+
+
+@pytest.mark.parametrize("holes", [[], [0, 1, 20, 21, 22, 59]])
+def test_whittaker_solves_its_equations(holes):
+    weights = np.ones(60)
+    weights[holes] = 0
+    y = np.where(weights > 0, Y, np.nan)
+    np.testing.assert_allclose(trend(Whittaker(smoothing=30.0), y), whittaker(Y, weights, 30.0), atol=1e-10)
+    causal = trend(Whittaker(smoothing=30.0, causal=True), y)
+    for end in range(5, 61):
+        wanted = whittaker(Y[:end], weights[:end], 30.0)[-1]
+        np.testing.assert_allclose(causal[end - 1], wanted, atol=1e-9)
+
+
+def test_whittaker_is_the_filter_of_hodrick_and_prescott():
+    np.testing.assert_allclose(trend(Whittaker(smoothing=1600), Y), hpfilter(Y, 1600)[1], atol=1e-9)
+
+
+def test_a_wave_of_the_half_period_keeps_half_of_its_height():
+    model = Whittaker(48).fit(dated(Y))
+    assert model.smoothing_ == pytest.approx(3415.75, abs=0.01)
+    wave = np.sin(2 * np.pi * np.arange(4800) / 48)
+    np.testing.assert_allclose(trend(model, wave)[2000:2800], wave[2000:2800] / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("y", [[1.0], [1.0, 2.0], [np.nan, 3.0, np.nan, np.nan], [np.nan, 3.0, 5.0]])
+@pytest.mark.parametrize("causal", [False, True])
+def test_whittaker_takes_what_little_there_is(y, causal):
+    found = trend(Whittaker(causal=causal), np.array(y))
+    known = ~np.isnan(y)
+    np.testing.assert_allclose(found[known], np.array(y)[known], atol=1e-9)
+    assert causal or not np.isnan(found).any()
+
+
+def test_fourier_is_exact_for_parts_of_periods_and_in_spite_of_holes():
+    t = np.arange(61)
+    line, wave = 3 + 0.1 * t, np.sin(2 * np.pi * t / 12) + 0.3 * np.cos(2 * np.pi * 3 * t / 12 + 1)
+    for holes in ([], [0, 3, 4, 20, 60]):
+        y = line + wave
+        y[holes] = np.nan
+        parts = FourierSeasonal(12).fit_transform(dated(y))["y"]
+        np.testing.assert_allclose(parts["trend"], line, atol=1e-12)
+        np.testing.assert_allclose(parts["seasonal"], wave, atol=1e-12)
+
+
+def test_a_wave_of_two_periods_belongs_to_the_shorter():
+    t = np.arange(120)
+    wave = np.cos(2 * np.pi * t / 4)
+    parts = FourierSeasonal((4, 12)).fit_transform(dated(wave))["y"]
+    np.testing.assert_allclose(parts["seasonal_4"], wave, atol=1e-12)
+    np.testing.assert_allclose(parts["seasonal_12"], 0, atol=1e-12)
+
+
+def test_causal_fourier_is_the_fit_to_the_steps_so_far():
+    y = Y.copy()
+    y[[0, 10, 30]] = np.nan
+    model = FourierSeasonal(6, order=2, trend="constant")
+    causal = FourierSeasonal(6, order=2, trend="constant", causal=True).fit_transform(dated(y))
+    for end in (12, 13, 29, 31, 60):
+        wanted = model.fit_transform(dated(y[:end])).iloc[-1]
+        np.testing.assert_allclose(causal.iloc[end - 1], wanted, atol=1e-10)
+    assert causal["y", "trend"].iloc[5] == pytest.approx(np.nanmean(y[:6]))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (MovingAverage(0), "window: found 0"),
+        (MovingAverage("day"), "window: found 'day'"),
+        (MovingAverage(causal=None), "causal: found None"),
+        (Whittaker(1.5), "half_period: found 1.5"),
+        (Whittaker(np.inf), "half_period: found inf"),
+        (Whittaker(smoothing=-1), "smoothing: found -1"),
+        (FourierSeasonal(6, order=0), "order: found 0"),
+        (FourierSeasonal(6, trend="none"), "trend: found 'none'"),
+        (FourierSeasonal([]), r"periods: found \[\]"),
+    ],
+)
+def test_bad_parameters_are_named(model, message):
+    with pytest.raises(ValueError, match=message):
+        model.fit(dated(Y))

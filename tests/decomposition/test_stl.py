@@ -1,0 +1,199 @@
+"""STL and MSTL against statsmodels, published values, and what linearity demands."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from statsmodels.tsa import seasonal as oracle
+
+from tsrec import MSTL, STL
+from tsrec.decomposition._stl import matrices
+
+T = np.arange(120)
+REFERENCE = 0.02 * T + np.sin(2 * np.pi * T / 12) + 0.5 * np.cos(4 * np.pi * T / 12) + 0.05 * ((37 * T % 11) - 5)
+
+
+def dated(y, freq="h"):
+    return pd.Series(y, pd.date_range("2024", periods=len(y), freq=freq), name="y")
+
+
+def walk(n, period, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=n).cumsum() + 3 * np.sin(2 * np.pi * np.arange(n) / period)
+
+
+@pytest.mark.parametrize(
+    ("robust", "trend", "season", "rest"),
+    [
+        (
+            False,
+            [-0.042632, -0.018030, 1.179995, 1.199564, 2.344784, 2.362478],
+            [0.370890, 0.754306, -0.249960, 0.504427, -0.954024, -0.211608],
+            2.638146,
+        ),
+        (True, [-0.047609, -0.022325, 1.180000, 1.199567, 2.347830, 2.366145], None, 2.641809),
+    ],
+)
+def test_reference_values_of_stl(robust, trend, season, rest):
+    parts = STL(12, robust=robust).fit_transform(dated(REFERENCE))["y"]
+    at = [0, 1, 59, 60, 118, 119]
+    np.testing.assert_allclose(parts["trend"].iloc[at], trend, atol=5e-7)
+    if season is not None:
+        np.testing.assert_allclose(parts["seasonal"].iloc[at], season, atol=5e-7)
+    assert (parts["resid"] ** 2).sum() == pytest.approx(rest, abs=5e-7)
+
+
+def test_reference_values_of_mstl():
+    parts = MSTL(12).fit_transform(dated(REFERENCE))["y"].iloc[[0, 59, 119]]
+    np.testing.assert_allclose(parts["trend"], [-0.055778, 1.179946, 2.372232], atol=5e-7)
+    np.testing.assert_allclose(parts["seasonal_12"], [0.392471, -0.250204, -0.200001], atol=5e-7)
+
+
+def check_stl(seed, period, seasons, seasonal, degrees, robust):
+    y = walk(int(seasons * period), period, seed)
+    names = "seasonal_degree", "trend_degree", "low_pass_degree"
+    ours = STL(period, seasonal=seasonal, robust=robust, **dict(zip(names, degrees, strict=True)))
+    short = dict(zip(("seasonal_deg", "trend_deg", "low_pass_deg"), degrees, strict=True))
+    theirs = oracle.STL(y, period=period, seasonal=seasonal, robust=robust, **short).fit()
+    # Where all is explained, the rest is rounding, and so are the weights that come of it.
+    assume(np.median(np.abs(theirs.resid)) > 1e-6 or not robust)
+    parts = ours.fit_transform(dated(y))["y"]
+    for name, wanted in (("trend", theirs.trend), ("seasonal", theirs.seasonal), ("resid", theirs.resid)):
+        np.testing.assert_allclose(parts[name], wanted, rtol=0, atol=1e-10)
+
+
+def check_mstl(seed, n, periods):
+    # A period that a series holds no more than twice is dropped there.
+    periods = tuple(sorted(period for period in periods if 2 * period < n))
+    y = walk(n, periods[0], seed)
+    theirs = oracle.MSTL(y, periods=periods).fit()
+    parts = MSTL(periods).fit_transform(dated(y))["y"]
+    np.testing.assert_allclose(parts["trend"], theirs.trend, rtol=0, atol=1e-10)
+    found = parts[[f"seasonal_{period}" for period in periods]]
+    np.testing.assert_allclose(found, theirs.seasonal.reshape(n, -1), rtol=0, atol=1e-10)
+
+
+ONE = given(
+    seed=st.integers(0, 10**6),
+    period=st.integers(2, 30),
+    seasons=st.floats(2, 8),
+    seasonal=st.sampled_from([3, 5, 7, 9, 13, 35]),
+    degrees=st.tuples(*[st.integers(0, 1)] * 3),
+    robust=st.booleans(),
+)
+SEVERAL = given(
+    seed=st.integers(0, 10**6), n=st.integers(100, 400), periods=st.sets(st.integers(2, 40), min_size=1, max_size=3)
+)
+some, many = settings(max_examples=20, deadline=None), settings(max_examples=200, deadline=None)
+test_stl_is_that_of_statsmodels = some(ONE(check_stl))
+test_mstl_is_that_of_statsmodels = some(SEVERAL(check_mstl))
+test_200_stl_are_those_of_statsmodels = pytest.mark.slow(many(ONE(check_stl)))
+test_200_mstl_are_those_of_statsmodels = pytest.mark.slow(many(SEVERAL(check_mstl)))
+
+
+@pytest.mark.parametrize("robust", [False, True])
+def test_long_series_slide_and_are_those_of_statsmodels_too(robust):
+    y = walk(3001, 48)
+    wanted = oracle.STL(y, period=48, robust=robust).fit()
+    parts = STL(48, robust=robust).fit_transform(dated(y))["y"]
+    np.testing.assert_allclose(parts[["trend", "seasonal"]], np.c_[wanted.trend, wanted.seasonal], rtol=0, atol=1e-9)
+
+
+def test_the_matrices_have_the_properties_that_stl_has():
+    trend, season = matrices(STL(24).fit(dated(walk(336, 24)))._settings(336))
+    np.testing.assert_allclose(trend.sum(1), 1, atol=1e-12)
+    np.testing.assert_allclose(season.sum(1), 0, atol=1e-12)
+    t = np.arange(336)
+    np.testing.assert_allclose(trend @ t, t, atol=1e-9)
+    wave = np.sin(2 * np.pi * t / 24 + 1)
+    np.testing.assert_allclose(season @ wave, wave, atol=1e-12)
+    np.testing.assert_allclose(trend @ wave, 0, atol=1e-12)
+    assert np.linalg.norm(trend, 2) == pytest.approx(1.08, abs=0.01)
+    # From the end as from the beginning.
+    np.testing.assert_allclose(trend[::-1, ::-1], trend, atol=1e-13)
+    np.testing.assert_allclose(season[::-1, ::-1], season, atol=1e-13)
+
+
+def test_cutting_a_series_changes_what_lies_before_the_cut_as_much_as_is_known():
+    # A decomposition looks both ways, so that one of a whole series tells the end of a window of what follows.
+    y = walk(2000, 24)
+    whole, cut = (STL(24).fit_transform(dated(part))["y"] for part in (y, y[:1000]))
+    change = (whole.iloc[:1000] - cut).abs()
+    assert change["trend"].iloc[999] > 1e-3 > change["trend"].iloc[800]
+
+
+@pytest.mark.parametrize("make", [STL, MSTL])
+@pytest.mark.parametrize("robust", [False, True])
+def test_causal_parts_are_those_of_the_steps_so_far(make, robust):
+    y = walk(100, 6)
+    model = make(6, causal=True, context=30, robust=robust)
+    parts = model.fit_transform(dated(y))
+    # A few periods are explained to the last digit: robust weights of the rest would be those of rounding.
+    for end in (12, 17, 18, 29, 30, 31, 73, 100)[4 * robust :]:
+        used = y[:end][-min(end // 6 * 6, 30) :]
+        wanted = make(6, robust=robust).fit_transform(dated(used)).iloc[-1]
+        np.testing.assert_allclose(parts.iloc[end - 1], wanted, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(parts.iloc[10, :2], [y[:11].mean(), 0], atol=1e-12)
+
+
+def test_missing_values_have_no_weight():
+    y = walk(240, 12)
+    holes = y.copy()
+    holes[[0, 5, 100, 101, 102, 239]] = np.nan
+    parts = STL(12).fit_transform(dated(holes))["y"]
+    assert parts[["trend", "seasonal"]].notna().all(axis=None)
+    np.testing.assert_array_equal(parts["resid"].isna(), np.isnan(holes))
+    # A line and a wave are found in spite of holes, but for what the low-pass filter takes at the ends.
+    t = np.arange(60.0)
+    exact = dated(t + np.sin(2 * np.pi * t / 5))
+    exact.iloc[[0, 20, 21, 22, 40]] = np.nan
+    found = STL(5).fit_transform(exact)["y"]
+    np.testing.assert_allclose(found["trend"], t, atol=1e-9)
+    np.testing.assert_allclose(found["seasonal"], np.sin(2 * np.pi * t / 5), atol=1e-9)
+
+
+def test_outliers_move_robust_parts_less():
+    y = walk(240, 12)
+    spoiled = y.copy()
+    spoiled[120] += 100
+    plain, robust = (
+        (STL(12, robust=robust).fit_transform(dated(spoiled)) - STL(12, robust=robust).fit_transform(dated(y)))
+        for robust in (False, True)
+    )
+    assert plain["y", "trend"].abs().max() > 2 > 0.6 > robust["y", "trend"].abs().max()
+
+
+def test_without_a_season_there_is_a_trend():
+    y = dated(np.random.default_rng(0).normal(size=200).cumsum())
+    model = STL(None).fit(y)
+    assert model.components_ == ["trend", "resid"]
+    assert model.strength(y).shape == (1, 1)
+    line = dated(np.arange(50.0))
+    np.testing.assert_allclose(STL(None).fit_transform(line)["y", "trend"], line, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (STL(1), "period: found 1"),
+        (STL(2.5), "period: found 2.5"),
+        (STL("weekly"), "period: found 'weekly'"),
+        (STL(12, seasonal=4), "seasonal: found 4. Give an odd"),
+        (STL(12, seasonal=None), "seasonal: found None"),
+        (STL(12, trend=11), "trend: found 11. Give an odd number of more than the period, 12"),
+        (STL(12, low_pass=12), "low_pass: found 12. Give an odd whole"),
+        (STL(12, trend_degree=2), "trend_degree: found 2. Give 0 or 1"),
+        (STL(12, robust=1), "robust: found 1. Give True or False"),
+        (STL(12, missing="drop"), "missing: found 'drop'"),
+        (STL(12, context=1, causal=True), "context: found 1"),
+        (STL(61), r"it has 120 steps, but two periods of 61 are needed"),
+        (MSTL((12, 12)), r"periods: found \(12, 12\). Give different"),
+        (MSTL(()), r"periods: found \(\)"),
+        (MSTL((6, 12), seasonal=(7,)), r"seasonal: found 1 windows, for 2 periods \(6, 12\)"),
+        (MSTL(6, seasonal=(8,)), "seasonal: found 8"),
+    ],
+)
+def test_bad_parameters_are_named(model, message):
+    with pytest.raises(ValueError, match=message):
+        model.fit(dated(REFERENCE))

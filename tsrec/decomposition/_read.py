@@ -1,0 +1,121 @@
+"""What decomposers are asked: recordings, panels, collections and tables, as one panel."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+
+from tsrec.frames import Panel, TimeGrid, columns_message, is_rows, read_collection, read_index, read_panel
+
+
+class Question(NamedTuple):
+    """Series to be taken apart.
+
+    Attributes
+    ----------
+    panel : Panel
+        All of them.
+    rows : Index or None
+        Those of the answer; None for a table with one series a row.
+    order : int array or None
+        Rows of the panel in the order of the answer; None where it is the same.
+    """
+
+    panel: Panel
+    rows: pd.Index | None
+    order: np.ndarray | None = None
+
+
+def read_question(estimator: BaseEstimator, X: Any, *, reset: bool) -> Question:
+    """Read X, and check its width and names against those of fit, or keep them.
+
+    Parameters
+    ----------
+    estimator : Decomposer
+        Sets or knows ``n_features_in_``, ``feature_names_in_`` and ``columns_``.
+    X : Series, DataFrame, array, list or dict
+        As ``Decomposer.fit`` takes it.
+    reset : bool
+        Whether this is a fit.
+
+    Returns
+    -------
+    Question
+
+    Raises
+    ------
+    TypeError, ValueError
+        If X is no series, or not of the kind and width of fit.
+    """
+    question = _read(estimator, X, reset)
+    if not reset:
+        _check_same(estimator, question)
+    if getattr(estimator, "missing", None) == "raise":
+        _refuse_missing(question.panel)
+    return question
+
+
+def _read(estimator: BaseEstimator, X: Any, reset: bool) -> Question:
+    if _is_recording(X):
+        frame = X if isinstance(X, pd.DataFrame) else X.to_frame("x" if X.name is None else X.name)
+        panel, order = read_panel(X, where="X"), None
+        if X.index.nlevels > 1:
+            moved = read_index(X.index, where="X").order
+            order = None if moved is None else np.argsort(moved)
+        if reset:
+            validate_data(estimator, frame, skip_check_array=True)
+        return Question(panel, X.index, order)
+    if is_rows(X):
+        values = validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
+        return Question(_unnamed(values.reshape(-1, 1), len(values), pd.RangeIndex(1)), None)
+    collection = read_collection(X)
+    if reset:
+        estimator.n_features_in_ = collection.n_channels
+    if collection.steps is not None:
+        return Question(
+            read_panel(pd.DataFrame(collection.values, collection.steps, collection.columns)), collection.steps
+        )
+    panel = _unnamed(collection.values, collection.n_series, collection.columns)
+    panel = Panel(panel.values, collection.offsets, panel.starts, panel.grid, panel.columns, collection.labels)
+    return Question(panel, collection.row_index())
+
+
+def _is_recording(X: Any) -> bool:
+    """Whether X is a Series, a panel, or a frame whose rows are times."""
+    if not isinstance(X, pd.DataFrame):
+        return isinstance(X, pd.Series)
+    index = X.index
+    return index.nlevels > 1 or isinstance(index, pd.PeriodIndex) or getattr(index.dtype, "kind", "O") in "mM"
+
+
+def _unnamed(values: np.ndarray, n_series: int, columns: pd.Index) -> Panel:
+    """Equally long series without times."""
+    offsets = np.arange(n_series + 1, dtype=np.int64) * (len(values) // max(n_series, 1))
+    return Panel(values, offsets, np.zeros(n_series, dtype=np.int64), TimeGrid("position", 1), columns)
+
+
+def _check_same(estimator: Any, question: Question) -> None:
+    if (question.rows is None) != estimator.is_table_:
+        kinds = "a table with one series a row", "recordings or a collection"
+        found, known = kinds if question.rows is None else kinds[::-1]
+        raise ValueError(f"X: it is {found}, but fit was given {known}. Give the same, or fit again.")
+    columns = question.panel.columns
+    if len(columns) != len(estimator.columns_):
+        raise ValueError(
+            f"X has {len(columns)} variables, but {type(estimator).__name__} is expecting {len(estimator.columns_)} "
+            "variables as in fit."
+        )
+    named = not isinstance(columns, pd.RangeIndex) and not isinstance(estimator.columns_, pd.RangeIndex)
+    if named and len(columns) > 1 and list(columns) != list(estimator.columns_):
+        raise ValueError(columns_message(columns, estimator.columns_, "X", "fit"))
+
+
+def _refuse_missing(panel: Panel) -> None:
+    holes = np.isnan(panel.values)
+    if holes.any():
+        raise ValueError(
+            f"X: Input X contains NaN: {int(holes.sum())} values are missing. Use missing='weights' (they get no "
+            "weight) or missing='interpolate'."
+        )

@@ -1,0 +1,158 @@
+"""Seasons as sums of sines and cosines, fitted by least squares."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from tsrec.decomposition._base import Decomposer
+from tsrec.decomposition._checks import check_count, check_flag
+from tsrec.decomposition._loess import Floats
+from tsrec.decomposition._periods import choose_periods
+from tsrec.frames import Panel
+
+TRENDS = ("linear", "constant")
+
+
+class FourierSeasonal(Decomposer):
+    """A line, or a level, and waves of each period and its fractions, fitted to each series by least squares.
+
+    The waves are those of a whole number of times per period. Unlike a Fourier transform the fit is exact for series
+    that hold no whole number of periods, and for those with missing values.
+
+    Parameters
+    ----------
+    periods : int, sequence of int, "auto" or None, default "auto"
+        Steps of the seasons. "auto": a day and a week for steps shorter than a day, if series hold two weeks; else what
+        the frequency of the index names, or the strongest autocorrelation. ``periods_`` tells.
+    order : int, optional
+        Waves per period, from the slowest on; all that there are when omitted.
+    trend : {"linear", "constant"}, default "linear"
+        What stands beside the seasons.
+    missing : {"weights", "interpolate", "raise"}, default "weights"
+        What missing values do: have no weight, be interpolated, or be refused.
+    causal : bool, default False
+        Whether the components of a step are those of the fit to the steps up to it; before there are two periods, or
+        values enough, the mean so far is the trend.
+
+    Attributes
+    ----------
+    periods_ : tuple of int
+        Ascending.
+    components_ : list of str
+        "trend", "seasonal" ("seasonal_24", "seasonal_168", ... if there are several), "resid".
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> y = pd.Series([0.0, 1.0, 2.0, 1.0] * 4, pd.date_range("2024", periods=16, freq="QS"), name="y")
+    >>> FourierSeasonal(4, order=1).fit_transform(y)["y", "seasonal"].round(3).abs().tolist()[:3]
+    [1.0, 0.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        periods: int | Sequence[int] | str | None = "auto",
+        *,
+        order: int | None = None,
+        trend: str = "linear",
+        missing: str = "weights",
+        causal: bool = False,
+    ) -> None:
+        self.periods = periods
+        self.order = order
+        self.trend = trend
+        self.missing = missing
+        self.causal = causal
+
+    def _check(self) -> None:
+        super()._check()
+        check_flag(self, "causal")
+        check_count("order", self.order, optional=True)
+        if self.trend not in TRENDS:
+            raise ValueError(f"trend: found {self.trend!r}. Give one of {TRENDS}.")
+
+    def _choose_periods(self, panel: Panel) -> tuple[int, ...]:
+        return choose_periods(panel, self.periods)
+
+    def _names(self) -> list[str]:
+        if len(self.periods_) == 1:
+            return ["trend", "seasonal"]
+        return ["trend", *(f"seasonal_{period}" for period in self.periods_)]
+
+    def _fill(self, y: Floats, out: Floats) -> None:
+        waves, owner = design(y.shape[1], self.periods_, self.order, self.trend)
+        seen = ~np.isnan(y)
+        # Series with holes in the same places have their equations in common.
+        patterns, which = np.unique(seen, axis=0, return_inverse=True)
+        for i, pattern in enumerate(patterns):
+            rows = np.flatnonzero(which.ravel() == i)
+            values = np.where(pattern, y[rows], 0.0)
+            if self.causal:
+                out[:, rows] = self._causal(values, pattern, waves, owner)
+                continue
+            weights = (np.linalg.pinv(waves[pattern]) @ values[:, pattern].T).T
+            for k, part in enumerate(out):
+                part[rows] = weights[:, owner == k] @ waves[:, owner == k].T
+
+    def _causal(self, y: Floats, seen: np.ndarray, waves: Floats, owner: np.ndarray) -> Floats:
+        """Least squares of each beginning: solved for the first that settles all waves, then step by step."""
+        parts = np.zeros((1 + len(self.periods_), *y.shape))
+        count = seen.cumsum()
+        parts[0] = y.cumsum(1) / np.where(count, count, np.nan)
+        first = 2 * self.periods_[-1] if self.periods_ else 2
+        while first <= len(seen) and np.linalg.matrix_rank(waves[:first][seen[:first]]) < len(owner):
+            first += 1
+        if first > len(seen):
+            return parts
+        known = waves[:first][seen[:first]]
+        inverse = np.linalg.inv(known.T @ known)
+        weights = y[:, :first][:, seen[:first]] @ known @ inverse
+        for t in range(first - 1, len(seen)):
+            wave = waves[t]
+            if t >= first and seen[t]:
+                gain = inverse @ wave / (1 + wave @ inverse @ wave)
+                weights += np.outer(y[:, t] - weights @ wave, gain)
+                inverse -= np.outer(gain, wave @ inverse)
+            for k, part in enumerate(parts):
+                part[:, t] = weights[:, owner == k] @ wave[owner == k]
+        return parts
+
+
+@lru_cache(maxsize=16)
+def design(n: int, periods: tuple[int, ...], order: int | None, trend: str) -> tuple[Floats, np.ndarray]:
+    """Waves of a series, and whose they are.
+
+    Parameters
+    ----------
+    n : int
+        Steps.
+    periods : tuple of int
+        Ascending; a wave that two periods share is that of the shorter one.
+    order : int or None
+        Waves per period.
+    trend : {"linear", "constant"}
+        What stands beside them.
+
+    Returns
+    -------
+    waves : array of shape (n, n_waves)
+    owner : int array of shape (n_waves,)
+        0 for the trend, 1 for the first period, and so on.
+    """
+    t = np.arange(n)
+    # Centred and scaled, so that the equations are well conditioned.
+    columns = [np.ones(n), (t - (n - 1) / 2) / max(n, 1)][: 2 if trend == "linear" and n > 1 else 1]
+    owner, taken = [0] * len(columns), set()
+    for number, period in enumerate(periods, 1):
+        for k in range(1, min(order or period, period // 2) + 1):
+            step = k * (np.lcm.reduce(periods) // period)
+            if step in taken:
+                continue
+            taken.add(step)
+            angle = 2 * np.pi * (k * t % period) / period
+            # The fastest wave of an even period has no sine.
+            pair = [np.cos(angle)] if 2 * k == period else [np.cos(angle), np.sin(angle)]
+            columns += pair
+            owner += [number] * len(pair)
+    return np.stack(columns, 1), np.array(owner)
