@@ -179,6 +179,32 @@ class Decomposer(TransformerMixin, BaseEstimator):
         columns = pd.MultiIndex.from_product([self._variables(), self._names()], names=["variable", "component"])
         return pd.DataFrame(np.stack(found, 2).reshape(panel.n_series, -1), index=panel.labels, columns=columns)
 
+    def matrices(self, n: int) -> Floats:
+        """What is done to a complete series of n steps, as matrices: components y -> A y, for models in torch.
+
+        Parameters
+        ----------
+        n : int
+            Steps.
+
+        Returns
+        -------
+        array of shape (n_components - 1, n, n)
+            All components but the rest.
+
+        Raises
+        ------
+        ValueError
+            If the decomposition is robust, and so no linear one, or n is too short.
+        """
+        check_is_fitted(self)
+        if getattr(self, "robust", False):
+            raise ValueError("robust=True is not linear, so there are no matrices. Use robust=False.")
+        if self.periods_ and n < 2 * self.periods_[-1]:
+            raise ValueError(f"n={n} is less than two periods of {self.periods_[-1]}. Give longer windows.")
+        # Rows of the unit matrix are the series.
+        return np.ascontiguousarray(self._parts(np.eye(n)).swapaxes(1, 2))
+
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of `transform` as text: variable (or step, for a table) and component.
 
