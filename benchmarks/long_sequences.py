@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from _memory import forget_peak, memory
 from _records import markdown, surroundings, write
 
 RESULTS = Path(__file__).parent / "results" / "long_sequences.json"
@@ -25,17 +26,6 @@ CASES = {
     "TCNCA, train, defaults": ("TCNCAClassifier", {"features": "trained"}),
     "TCNCA, closed form": ("TCNCAClassifier", {"features": "random"}),
 }
-
-
-def memory(kind: str) -> float:
-    """GiB of memory now (VmRSS), or at most since :func:`forget_peak` (VmHWM); Linux only."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(kind))
-    return int(line.split()[1]) / 2**20
-
-
-def forget_peak() -> None:
-    """Let the largest memory so far be what is in use now."""
-    Path("/proc/self/clear_refs").write_text("5")
 
 
 def measure(name: str, what: str) -> None:

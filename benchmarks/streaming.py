@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from _memory import memory
 from _records import markdown, surroundings, write
 
 import tsrec
@@ -31,12 +32,6 @@ MODELS = {
 }
 
 
-def resident() -> float:
-    """MiB of memory in use."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
-
-
 def whole(model: Any, rows: np.ndarray) -> np.ndarray:
     """The answer to all rows at once."""
     return (model.predict_proba if hasattr(model, "predict_proba") else model.transform)([rows])[0]
@@ -46,7 +41,7 @@ def course(model: Any, channels: int, streams: int) -> dict[str, Any]:
     """Microseconds per step at each place, and memory before and after."""
     rng = np.random.default_rng(1)
     stream, done, found = model.stream(streams), 0, {}
-    before = resident()
+    before = 1024 * memory("VmRSS")
     for place in PLACES if channels == streams == 1 else PLACES[:2]:
         while done < place - 1:
             count = min(place - 1 - done, 10_000)
@@ -61,7 +56,7 @@ def course(model: Any, channels: int, streams: int) -> dict[str, Any]:
             times.append(time.perf_counter() - began)
         done += 300
         found[str(place)] = round(float(np.median(times)) * 1e6, 1)
-    return {"microseconds": found, "MiB before": round(before, 1), "MiB after": round(resident(), 1)}
+    return {"microseconds": found, "MiB before": round(before, 1), "MiB after": round(1024 * memory("VmRSS"), 1)}
 
 
 def distance(model: Any, channels: int) -> float:

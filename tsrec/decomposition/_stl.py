@@ -13,8 +13,8 @@ from scipy.ndimage import correlate1d
 
 from tsrec.decomposition._loess import Floats, Loess, loess
 
-# Up to this length a series goes through matrices, made once.
-_MATRIX = 768
+# Up to these lengths a single series, and as many as it has steps, go through matrices, made once.
+_MATRIX, _LARGEST = 768, 2048
 # Numbers worked on together: what they need then stays in the cache of the processor.
 _BLOCK = 1 << 17
 
@@ -83,7 +83,8 @@ def decompose(y: Floats, settings: tuple[Settings, ...], passes: int, out: Float
         Takes the trend, then the seasons.
     """
     n, complete = y.shape[1], np.isfinite(y.sum(axis=1))
-    linear = n <= _MATRIX and not any(one.outer for one in settings)
+    # A matrix costs as much as n series.
+    linear = (n <= _MATRIX or n <= min(len(y), _LARGEST)) and not any(one.outer for one in settings)
     size = max(_BLOCK // n, 1)
     # Those with holes apart, so that they do not cost the others their fast path.
     for chosen in (np.flatnonzero(complete), np.flatnonzero(~complete)):
