@@ -3,11 +3,16 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-_HOME = {"ForecastDisplay": "tsrec.plotting._forecast", "MOST_TRACKS": "tsrec.plotting._tracks"}
+_HOME = {
+    "DecompositionDisplay": "tsrec.plotting._decomposition",
+    "ForecastDisplay": "tsrec.plotting._forecast",
+    "MOST_TRACKS": "tsrec.plotting._tracks",
+}
 
-__all__ = ["MOST_TRACKS", "ForecastDisplay"]
+__all__ = ["MOST_TRACKS", "DecompositionDisplay", "ForecastDisplay"]
 
 if TYPE_CHECKING:
+    from tsrec.plotting._decomposition import DecompositionDisplay
     from tsrec.plotting._forecast import ForecastDisplay
     from tsrec.plotting._tracks import MOST_TRACKS
 

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 from tsrec.frames import panel_index
+from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, dress, pyplot
 from tsrec.plotting._tracks import Line, Track, tracks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_HISTORY, _FORECAST, _ACTUAL, _RULE = "#7b8794", "#1d5fd1", "#1f2933", "#cbd2d9"
 _FAINT, _STRONG = 0.16, 0.34  # opacity of the widest and the narrowest band
 _ONE_COLUMN = 3  # so many pairs of axes stand below each other, more in two columns
 _FEW_STEPS = 40  # up to so many steps, points are marked
@@ -197,17 +197,12 @@ def _fitted_history(forecaster: Any) -> pd.DataFrame | None:
 
 def _new_axes(count: int) -> np.ndarray:
     """Axes of a new figure: a few below each other, more in two columns."""
-    try:
-        from matplotlib import pyplot as plt
-    except ImportError as err:
-        raise ImportError(
-            "ForecastDisplay: matplotlib is needed to plot and is not installed. Install it with: "
-            "pip install 'tsrec[plot]'"
-        ) from err
     columns = 1 if count <= _ONE_COLUMN else 2
     rows = -(-count // columns)
     height = 3.6 if rows == 1 else 2.3 * rows + 0.6
-    figure, grid = plt.subplots(rows, columns, figsize=(9.0, height), squeeze=False, layout="constrained")
+    figure, grid = pyplot("ForecastDisplay").subplots(
+        rows, columns, figsize=(9.0, height), squeeze=False, layout="constrained"
+    )
     axes = grid.ravel()
     for spare in axes[count:]:
         figure.delaxes(spare)
@@ -221,19 +216,19 @@ def _draw(ax: "Axes", track: Track) -> None:
             band.time,
             band.lower,
             band.upper,
-            color=_FORECAST,
+            color=BLUE,
             alpha=_FAINT + share * (_STRONG - _FAINT) if len(track.bands) > 1 else (_FAINT + _STRONG) / 2,
             linewidth=0,
             label=f"{100 * band.coverage:g} % interval",
         )
     if track.history is not None:
-        _draw_line(ax, track.history, color=_HISTORY, label="history", width=1.2)
-        ax.axvline(track.history.time[-1], color=_RULE, linewidth=1, zorder=0.5)
+        _draw_line(ax, track.history, color=GREY, label="history", width=1.2)
+        ax.axvline(track.history.time[-1], color=RULE, linewidth=1, zorder=0.5)
     if track.actual is not None:
-        _draw_line(ax, track.joined_actual(), color=_ACTUAL, label="actual", width=1.2)
-    _draw_line(ax, track.forecast, color=_FORECAST, label="forecast", width=2.0)
+        _draw_line(ax, track.joined_actual(), color=BLACK, label="actual", width=1.2)
+    _draw_line(ax, track.forecast, color=BLUE, label="forecast", width=2.0)
     ax.set_ylim(*track.limits())
-    _dress(ax, track)
+    dress(ax, track.forecast.time, track.title)
 
 
 def _draw_line(ax: "Axes", line: Line, *, color: str, label: str, width: float) -> None:
@@ -247,29 +242,6 @@ def _draw_line(ax: "Axes", line: Line, *, color: str, label: str, width: float) 
         marker="o" if len(line.values) <= _FEW_STEPS else "",
         markersize=1.5 + width,
     )
-
-
-def _dress(ax: "Axes", track: Track) -> None:
-    """Ticks that can be read, and nothing that is not needed."""
-    from matplotlib import dates, ticker
-
-    if np.issubdtype(track.forecast.time.dtype, np.datetime64):
-        locator = dates.AutoDateLocator(minticks=4, maxticks=9)
-        ax.xaxis.set_major_locator(locator)
-        ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
-    else:
-        ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-    ax.yaxis.set_major_locator(ticker.MaxNLocator(nbins=5))
-    if 1e4 <= max(map(abs, ax.get_ylim())) < 1e7:
-        ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
-    ax.margins(x=0.01)
-    ax.set_title(track.title, loc="left", fontsize="medium", color=_ACTUAL)
-    ax.grid(axis="y", color=_RULE, linewidth=0.6, alpha=0.7)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.spines["bottom"].set_color(_RULE)
-    ax.tick_params(colors=_ACTUAL, labelsize="small", length=0)
-    ax.xaxis.get_offset_text().set_fontsize("small")
 
 
 def _legend(axes: np.ndarray, *, is_new: bool) -> None:

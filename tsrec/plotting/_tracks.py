@@ -171,7 +171,7 @@ def _line(frame: pd.DataFrame, position: int, variable: Hashable, argument: str)
             f"{argument}: it has no column {variable!r}, which the forecast has. Give both the same columns."
         )
     column = frame.iloc[:, position].sort_index()
-    return Line(_time(column.index), column.to_numpy(dtype=np.float64, na_value=np.nan))
+    return Line(plain_times(column.index), column.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
 def _bands(bounds: pd.DataFrame, variable: Hashable, n_variables: int) -> tuple[Band, ...]:
@@ -186,13 +186,13 @@ def _bands(bounds: pd.DataFrame, variable: Hashable, n_variables: int) -> tuple[
         bounds = bounds[[variable]]
     bounds = bounds.droplevel(0, axis=1).sort_index()
     widths = sorted({float(share) for share in bounds.columns.get_level_values(0)}, reverse=True)
-    time = _time(bounds.index)
+    time = plain_times(bounds.index)
     return tuple(
         Band(share, time, *(bounds[share, side].to_numpy(float) for side in ("lower", "upper"))) for share in widths
     )
 
 
-def _time(index: pd.Index) -> np.ndarray:
+def plain_times(index: pd.Index) -> np.ndarray:
     """Positions on the horizontal axis: periods at their start, time zones as wall clock."""
     if isinstance(index, pd.PeriodIndex):
         index = index.to_timestamp()
