@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tsrec.estimators.auto import AutoForecaster as AutoForecaster
     from tsrec.estimators.baseline import SeasonalMeanForecaster as SeasonalMeanForecaster
     from tsrec.estimators.baseline import SeasonalNaiveForecaster as SeasonalNaiveForecaster
+    from tsrec.estimators.combine import DecompositionForecaster as DecompositionForecaster
     from tsrec.estimators.lssl import LSSLForecaster as LSSLForecaster
     from tsrec.estimators.lssl_series import LSSLClassifier as LSSLClassifier
     from tsrec.estimators.lssl_series import LSSLEncoder as LSSLEncoder

@@ -3,7 +3,9 @@
 import pytest
 
 from tsrec import (
+    STL,
     AutoForecaster,
+    DecompositionForecaster,
     LSSLForecaster,
     MLPForecaster,
     SeasonalMeanForecaster,
@@ -34,6 +36,13 @@ FORECASTERS = {
     "ridge": LSSLForecaster(horizon=5, season=3, context=12, max_epochs=0, random_state=0),
     "mlp": MLPForecaster(
         horizon=5, season=3, context=12, d_model=4, max_epochs=1, linear=None, loss="owa", n_members=2, random_state=0
+    ),
+    "decomposition": DecompositionForecaster(
+        STL(3),
+        {"seasonal": SeasonalNaiveForecaster(season=3), "rest": LSSLForecaster(season=3, context=12, max_epochs=0)},
+        horizon=5,
+        season=3,
+        random_state=0,
     ),
     "auto": AutoForecaster(horizon=5, season=3, random_state=0),
 }

@@ -5,6 +5,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tsrec import (
     AutoForecaster,
+    DecompositionForecaster,
     LSSLClassifier,
     LSSLEncoder,
     LSSLForecaster,
@@ -35,6 +36,7 @@ NETWORKS = [
     TCNCAForecaster(season=3),
     TCNCAForecaster(horizon=5, context=8, patch=1, chunk=3, d_model=4, gated=True, linear=None, random_state=0),
     AutoForecaster(horizon=5, random_state=0),
+    DecompositionForecaster(horizon=5, random_state=0),
     MLPForecaster(horizon=5, context=8, linear=None, loss="owa", n_members=2, d_model=4, random_state=0),
 ]
 # Estimators of collections: no exception, but that epochs of random batches know nothing of rows repeated.

@@ -97,7 +97,7 @@ def test_metadata_is_routed(forecaster):
 def test_clone_params_repr_and_html(forecaster):
     copy = clone(forecaster.fit(Y))
     assert not hasattr(copy, "panel_")
-    assert copy.get_params() == forecaster.get_params()
+    assert str(copy.get_params()) == str(forecaster.get_params())
     assert type(forecaster).__name__ in repr(forecaster)
     assert type(forecaster).__name__ in forecaster._repr_html_()
 

@@ -95,9 +95,26 @@ class Decomposer(TransformerMixin, BaseEstimator):
         """
         self._check()
         question = read_question(self, X, reset=True)
-        self.columns_, self.is_table_ = question.panel.columns, question.rows is None
-        self.periods_ = self._choose_periods(question.panel)
+        self.fit_panel(question.panel)
+        self.is_table_ = question.rows is None
         self._check_lengths(question.panel)
+        return self
+
+    def fit_panel(self, panel: Panel) -> Self:
+        """Fit to what has been read.
+
+        Parameters
+        ----------
+        panel : Panel
+            Series of any lengths.
+
+        Returns
+        -------
+        self
+        """
+        self._check()
+        self.columns_, self.is_table_ = panel.columns, False
+        self.periods_ = self._choose_periods(panel)
         return self
 
     def transform(self, X: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 _HOME = {
     "AutoForecaster": "tsrec.estimators.auto",
+    "DecompositionForecaster": "tsrec.estimators.combine",
     "LSSLClassifier": "tsrec.estimators.lssl_series",
     "LSSLEncoder": "tsrec.estimators.lssl_series",
     "LSSLForecaster": "tsrec.estimators.lssl",
@@ -21,6 +22,7 @@ _HOME = {
 
 __all__ = [
     "AutoForecaster",
+    "DecompositionForecaster",
     "LSSLClassifier",
     "LSSLEncoder",
     "LSSLForecaster",
@@ -38,6 +40,7 @@ __all__ = [
 if TYPE_CHECKING:
     from tsrec.estimators.auto import AutoForecaster
     from tsrec.estimators.baseline import SeasonalMeanForecaster, SeasonalNaiveForecaster
+    from tsrec.estimators.combine import DecompositionForecaster
     from tsrec.estimators.lssl import LSSLForecaster
     from tsrec.estimators.lssl_series import LSSLClassifier, LSSLEncoder, LSSLRegressor
     from tsrec.estimators.mlp import MLPForecaster
