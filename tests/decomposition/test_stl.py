@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from statsmodels.tsa import seasonal as oracle
 
 from tsrec import MSTL, STL
+from tsrec.decomposition._loess import loess
 from tsrec.decomposition._stl import matrices
 
 T = np.arange(120)
@@ -93,10 +94,11 @@ test_200_mstl_are_those_of_statsmodels = pytest.mark.slow(many(SEVERAL(check_mst
 
 
 @pytest.mark.parametrize("robust", [False, True])
-def test_long_series_slide_and_are_those_of_statsmodels_too(robust):
-    y = walk(3001, 48)
-    wanted = oracle.STL(y, period=48, robust=robust).fit()
-    parts = STL(48, robust=robust).fit_transform(dated(y))["y"]
+@pytest.mark.parametrize(("n", "period"), [(3001, 48), (1500, 500), (800, 400)])
+def test_long_series_slide_and_are_those_of_statsmodels_too(n, period, robust):
+    y = walk(n, period)
+    wanted = oracle.STL(y, period=period, robust=robust).fit()
+    parts = STL(period, robust=robust).fit_transform(dated(y))["y"]
     np.testing.assert_allclose(parts[["trend", "seasonal"]], np.c_[wanted.trend, wanted.seasonal], rtol=0, atol=1e-9)
 
 
@@ -197,3 +199,9 @@ def test_without_a_season_there_is_a_trend():
 def test_bad_parameters_are_named(model, message):
     with pytest.raises(ValueError, match=message):
         model.fit(dated(REFERENCE))
+
+
+def test_a_long_series_takes_no_memory_for_every_step():
+    smoother = loess(200_000, 101, 1)
+    stored = [part.size for part in vars(smoother.plain).values() if isinstance(part, np.ndarray)]
+    assert sum(stored) < 101 * 101

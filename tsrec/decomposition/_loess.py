@@ -6,7 +6,7 @@ A smoothed value is that of a line, or of a level, fitted to the nearest `window
 level is taken.
 """
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,26 +26,22 @@ class Stencil:
     n : int
         Points of the series.
     left : int array of shape (n_places,)
-        First neighbour of each place.
+        First neighbour of each place; of a long series, of those only whose neighbours are the first points, and of one
+        in the middle, which stands for all others. The places at the end mirror those at the beginning.
     rows : array of shape (n_places, n_neighbours)
         Weight of each.
+    sign : {1, -1}
+        What mirrored weights are multiplied by.
     """
 
-    def __init__(self, n: int, left: NDArray[np.int64], rows: Floats) -> None:
-        self.n, self._matrix = n, None
+    def __init__(self, n: int, left: NDArray[np.int64], rows: Floats, sign: int = 1) -> None:
+        self.n, self.sign, self._matrix = n, sign, None
         width = rows.shape[1]
-        if n <= _DENSE or width == n:
+        if _is_dense(n, width):
             self._matrix = np.zeros((len(left), n))
             np.put_along_axis(self._matrix, left[:, None] + np.arange(width), rows, axis=1)
-            return
-        # Places whose windows were pushed in lie at the ends; all others have the weights of one in the middle.
-        self._begin = rows[: int((left == 0).sum())]
-        self._end = rows[len(left) - int((left == n - width).sum()) :]
-        self._taps = rows[len(rows) // 2]
-
-    def dense(self) -> Floats:
-        """The sums as a matrix, (n_places, n)."""
-        return self(np.eye(self.n)).T if self._matrix is None else self._matrix
+        else:
+            self._begin, self._taps = rows[:-1], rows[-1]
 
     def __call__(self, y: Floats) -> Floats:
         """Sums of series (B, n), (B, n_places)."""
@@ -53,7 +49,8 @@ class Stencil:
             return y @ self._matrix.T
         width = len(self._taps)
         middle = correlate1d(y, self._taps, axis=1, mode="constant")[:, width // 2 + 1 : self.n - width // 2 - 1]
-        return np.hstack((y[:, :width] @ self._begin.T, middle, y[:, -width:] @ self._end.T))
+        end = self.sign * (y[:, : -width - 1 : -1] @ self._begin.T)[:, ::-1]
+        return np.hstack((y[:, :width] @ self._begin.T, middle, end))
 
 
 class Loess:
@@ -72,14 +69,27 @@ class Loess:
     """
 
     def __init__(self, n: int, window: int, degree: int, beyond: int) -> None:
+        self.n, self.window, self.beyond = n, window, beyond
         self.degree, self._least = degree if n > 1 else 0, 0.001 * (n - 1)
-        reach = min(window, n)
-        place = np.arange(-beyond, n + beyond)
-        left = np.clip(place + 1 - (window + 1) // 2, 0, n - reach)
-        offset = (left[:, None] + np.arange(reach) - place[:, None]).astype(np.float64)
-        weights = _tricube(np.abs(offset), np.abs(offset).max(1, keepdims=True) + max(window - n, 0) // 2)
-        self._weights, self._first, self._second = (Stencil(n, left, weights * offset**power) for power in range(3))
+        left, weights, offset = self._neighbours()
         self.plain = Stencil(n, left, self._fitted(weights, offset))
+
+    @cached_property
+    def _moments(self) -> list[Stencil]:
+        """Sums of weights, and of weights times distance and its square, for points with weights of their own."""
+        left, weights, offset = self._neighbours()
+        return [Stencil(self.n, left, weights * offset**power, (-1) ** power) for power in range(3)]
+
+    def _neighbours(self) -> tuple[NDArray[np.int64], Floats, Floats]:
+        """First neighbour of each place, weights by distance, and signed distances; see :class:`Stencil`."""
+        reach = min(self.window, self.n)
+        place = np.arange(-self.beyond, self.n + self.beyond)
+        if not _is_dense(self.n, reach):
+            place = np.r_[-self.beyond : self.window // 2 + 1, self.n // 2]
+        left = np.clip(place + 1 - (self.window + 1) // 2, 0, self.n - reach)
+        offset = (left[:, None] + np.arange(reach) - place[:, None]).astype(np.float64)
+        farthest = np.maximum(-offset[:, :1], offset[:, -1:]) + max(self.window - self.n, 0) // 2
+        return left, _tricube(np.abs(offset), farthest), offset
 
     def _fitted(self, weights: Floats, offset: Floats) -> Floats:
         """What a complete series is multiplied by: the value at 0 of the line through it."""
@@ -100,17 +110,23 @@ class Loess:
         known : bool array of shape (B, n_places)
             Where any point of the window has a weight; elsewhere the value is 0.
         """
-        total, product = self._weights(weight), weight * y
+        (zeroth, first, second), product = self._moments, weight * y
+        total = zeroth(weight)
         known = total > 0
         scale = np.divide(1.0, total, where=known, out=np.zeros_like(total))
-        level = self._weights(product) * scale
+        level = zeroth(product) * scale
         if self.degree == 0:
             return level, known
-        mean = self._first(weight) * scale
-        spread = self._second(weight) * scale - mean**2
-        tilt = self._first(product) * scale - mean * level
+        mean = first(weight) * scale
+        spread = second(weight) * scale - mean**2
+        tilt = first(product) * scale - mean * level
         slope = np.divide(tilt, spread, where=spread > self._least**2, out=np.zeros_like(tilt))
         return level - mean * slope, known
+
+
+def _is_dense(n: int, width: int) -> bool:
+    """Whether sums are best taken by a matrix over the whole series."""
+    return n <= _DENSE or width >= n - 2
 
 
 @lru_cache(maxsize=64)
