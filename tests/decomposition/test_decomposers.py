@@ -229,6 +229,14 @@ def test_short_series_are_refused(X, message):
         STL(20).fit(frame(50)).transform(frame(30))
 
 
+def test_what_is_no_table_and_no_recording_is_refused():
+    twice = frame().set_axis(["a", "a"], axis=1)
+    with pytest.raises(ValueError, match="X: it has two columns 'a'"):
+        STL(6).fit(twice)
+    with pytest.raises(ValueError, match=r"one dimension is no table\. Give pd.Series\(X\)"):
+        STL(6).fit(np.zeros(50))
+
+
 def test_other_variables_than_those_of_fit_are_refused():
     model = MovingAverage().fit(frame())
     with pytest.raises(ValueError, match="X has 1 variables, but MovingAverage is expecting 2"):

@@ -68,6 +68,18 @@ def test_it_is_better_than_its_parts_on_what_they_are_made_for():
     assert errors[0] < 0.85 * errors[1]
 
 
+def test_quantiles_are_in_order_and_hold_about_their_share():
+    y = hours(800)
+    given = {"seasonal": NAIVE, "rest": LSSLForecaster(season=6, max_epochs=0)}
+    model = DecompositionForecaster(STL(6), given, horizon=12).fit(y.iloc[:600])
+    cutoffs = np.stack([np.zeros(180, dtype=int), np.arange(600, 780)], axis=1)
+    answers = model.predict_cutoffs(y, cutoffs)[:, :, 0, 1:]
+    assert (np.diff(answers, axis=-1) >= 0).all()
+    truth = y.to_numpy()[cutoffs[:, 1:] + np.arange(12)]
+    low, high = (answers[..., list(model.levels_).index(level)] for level in (0.1, 0.9))
+    assert 0.7 < np.mean((truth >= low) & (truth <= high)) < 0.9
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_no_cut_off_sees_what_follows(causal):
     y = hours()

@@ -60,6 +60,9 @@ def read_question(estimator: BaseEstimator, X: Any, *, reset: bool) -> Question:
 def _read(estimator: BaseEstimator, X: Any, reset: bool) -> Question:
     if _is_recording(X):
         frame = X if isinstance(X, pd.DataFrame) else X.to_frame("x" if X.name is None else X.name)
+        if not frame.columns.is_unique:
+            twice = frame.columns[frame.columns.duplicated()][0]
+            raise ValueError(f"X: it has two columns {twice!r}. Give every column a name of its own.")
         panel, order = read_panel(X, where="X"), None
         if X.index.nlevels > 1:
             moved = read_index(X.index, where="X").order
@@ -68,6 +71,8 @@ def _read(estimator: BaseEstimator, X: Any, reset: bool) -> Question:
             validate_data(estimator, frame, skip_check_array=True)
         return Question(panel, X.index, order)
     if is_rows(X):
+        if np.ndim(X) == 1:
+            raise ValueError("X: an array of one dimension is no table. Give pd.Series(X), or X[None] for a table.")
         values = validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
         return Question(_unnamed(values.reshape(-1, 1), len(values), pd.RangeIndex(1)), None)
     collection = read_collection(X)

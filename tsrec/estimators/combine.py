@@ -245,4 +245,5 @@ def _added(found: list[np.ndarray], widths: np.ndarray) -> np.ndarray:
     away = [one[..., 1:] - one[..., :1] for one in found]
     spread = np.sqrt(sum(np.square(one) for one in away))
     side = np.sign(sum(away))
-    return np.concatenate([point, point + widths * side * spread], axis=-1)
+    # Each level has a width of its own, so that neighbours could change places.
+    return np.concatenate([point, np.sort(point + widths * side * spread, axis=-1)], axis=-1)
