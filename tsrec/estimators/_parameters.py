@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from tsrec.decomposition._checks import check_flag as check_flag
+
 
 def check_whole(estimator: Any, *names: str, least: int = 1, auto: bool = False) -> None:
     """Refuse parameters that are no whole numbers, or too small; "auto" may stand for one."""
@@ -48,11 +50,3 @@ def check_verbose(estimator: Any) -> None:
     """Refuse a loudness that is no number and neither True nor False."""
     if not isinstance(estimator.verbose, Integral) or estimator.verbose < 0:
         raise ValueError(f"verbose: found {estimator.verbose!r}. Give 0 for silence, 1 for a line of progress.")
-
-
-def check_flag(estimator: Any, *names: str) -> None:
-    """Refuse parameters that are neither True nor False."""
-    for name in names:
-        value = getattr(estimator, name)
-        if not isinstance(value, bool | np.bool_):
-            raise ValueError(f"{name}: found {value!r}. Give True or False.")
