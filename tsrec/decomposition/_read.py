@@ -71,8 +71,11 @@ def _read(estimator: BaseEstimator, X: Any, reset: bool) -> Question:
             validate_data(estimator, frame, skip_check_array=True)
         return Question(panel, X.index, order)
     if is_rows(X):
-        if np.ndim(X) == 1:
-            raise ValueError("X: an array of one dimension is no table. Give pd.Series(X), or X[None] for a table.")
+        if isinstance(X, np.ndarray) and X.ndim == 1:
+            raise ValueError(
+                "X: an array of one dimension is no table. Reshape your data: pd.Series(X) is a recording, X[None] a "
+                "table with one series."
+            )
         values = validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
         return Question(_unnamed(values.reshape(-1, 1), len(values), pd.RangeIndex(1)), None)
     collection = read_collection(X)
