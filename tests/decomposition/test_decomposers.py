@@ -148,6 +148,20 @@ def test_causal_parts_do_not_know_what_follows(model, holes):
     assert parts.drop(columns="resid", level=1).iloc[1:].notna().all(axis=None)
 
 
+@every_causal
+def test_causal_parts_do_not_know_the_end_of_a_hole(model):
+    X = frame(60)
+    X.iloc[:9] = X.iloc[40:50] = np.nan
+    wanted = clone(model).fit_transform(X)
+    for first in (5, 45):
+        spoiled = X.copy()
+        spoiled.iloc[first:] = spoiled.iloc[first:] + 1e4
+        found = clone(model).fit(X).transform(spoiled)
+        np.testing.assert_array_equal(found.iloc[:first], wanted.iloc[:first])
+    with pytest.raises(ValueError, match="missing='interpolate' reads the value after a hole"):
+        clone(model).set_params(missing="interpolate").fit(X)
+
+
 @every
 def test_windows_are_taken_apart_alone(model):
     # Nothing that stands beside a window, or after it in its recording, moves its parts by a bit.

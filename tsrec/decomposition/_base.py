@@ -42,6 +42,8 @@ class Decomposer(TransformerMixin, BaseEstimator):
         """Refuse bad parameters."""
         if self.missing not in MISSING:
             raise ValueError(f"missing: found {self.missing!r}. Give one of {MISSING}.")
+        if self.missing == "interpolate" and getattr(self, "causal", False):
+            raise ValueError("missing='interpolate' reads the value after a hole, causal=True must not. Use 'weights'.")
 
     def _choose_periods(self, panel: Panel) -> tuple[int, ...]:  # noqa: ARG002 - for those that have some
         """Steps of the seasons, ascending."""

@@ -83,7 +83,14 @@ class MovingAverage(Decomposer):
         rows = np.arange(len(y))
         edges = [np.repeat(y[rows, at][:, None], width, 1) for at, width in ((first, before), (last, after))]
         total = _sums(np.hstack((edges[0], filled, edges[1])), taps, n)
-        count = _sums(np.pad(seen.astype(np.float64), ((0, 0), (before, after)), constant_values=1.0), taps, n)
+        known = np.pad(seen.astype(np.float64), ((0, 0), (before, after)), constant_values=1.0)
+        if self.causal:
+            # The first value goes on only from where it is known: before, nothing is.
+            total, known = (
+                _sums(np.pad(filled, ((0, 0), (before, 0))), taps, n),
+                known * (np.arange(before + n) >= before),
+            )
+        count = _sums(known, taps, n)
         out[0] = total / np.where(count > 0, count, np.nan)
 
 
