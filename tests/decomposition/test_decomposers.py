@@ -158,6 +158,11 @@ def test_causal_parts_do_not_know_the_end_of_a_hole(model):
         spoiled.iloc[first:] = spoiled.iloc[first:] + 1e4
         found = clone(model).fit(X).transform(spoiled)
         np.testing.assert_array_equal(found.iloc[:first], wanted.iloc[:first])
+    # Nor that there will be one.
+    whole = clone(model).fit_transform(frame(60))
+    holed = frame(60)
+    holed.iloc[40:50] = np.nan
+    np.testing.assert_allclose(clone(model).fit_transform(holed).iloc[:40], whole.iloc[:40], rtol=0, atol=1e-10)
     with pytest.raises(ValueError, match="missing='interpolate' reads the value after a hole"):
         clone(model).set_params(missing="interpolate").fit(X)
 

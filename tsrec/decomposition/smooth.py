@@ -78,20 +78,17 @@ class MovingAverage(Decomposer):
             out[0] = _sums(np.pad(y, ((0, 0), (before, after)), mode="edge"), taps / taps.sum(), n)
             return
         # What goes on beyond the ends is the first and the last value that is known.
-        filled = np.where(seen, y, 0.0)
         first, last = seen.argmax(1), n - 1 - seen[:, ::-1].argmax(1)
         rows = np.arange(len(y))
         edges = [np.repeat(y[rows, at][:, None], width, 1) for at, width in ((first, before), (last, after))]
-        total = _sums(np.hstack((edges[0], filled, edges[1])), taps, n)
+        values = np.hstack((edges[0], np.where(seen, y, 0.0), edges[1]))
         known = np.pad(seen.astype(np.float64), ((0, 0), (before, after)), constant_values=1.0)
         if self.causal:
-            # The first value goes on only from where it is known: before, nothing is.
-            total, known = (
-                _sums(np.pad(filled, ((0, 0), (before, 0))), taps, n),
-                known * (np.arange(before + n) >= before),
-            )
+            # A first value that is still to come must not go back.
+            known[:, :before] = seen[:, :1]
+            values[:, :before] *= seen[:, :1]
         count = _sums(known, taps, n)
-        out[0] = total / np.where(count > 0, count, np.nan)
+        out[0] = _sums(values, taps, n) / np.where(count > 0, count, np.nan)
 
 
 class Whittaker(Decomposer):
