@@ -160,15 +160,16 @@ class Decomposer(TransformerMixin, BaseEstimator):
         count = len(self.components_)
         framed = isinstance(X, pd.DataFrame)
         wanted = self.n_features_in_ * count
-        if framed and X.columns.nlevels == 2 and not self._columns().difference(X.columns).empty:
-            raise ValueError(f"X: its columns are not those of transform, {list(self._columns())}.")
-        table = X[self._columns()] if framed and X.columns.nlevels == 2 else X
+        table = X
+        if framed and X.columns.nlevels == 2:
+            if not self._columns().difference(X.columns).empty:
+                raise ValueError(f"X: its columns are not those of transform, {list(self._columns())}.")
+            table = X[self._columns()]
         values = np.asarray(table, dtype=np.float64)
         if values.ndim != 2 or values.shape[1] != wanted:
             raise ValueError(f"X: found shape {values.shape}. Give what transform returned, {wanted} columns.")
         if self.is_table_:
-            total = values.reshape(len(values), count, -1).sum(1)
-            return total
+            return values.reshape(len(values), count, -1).sum(1)
         total = values.reshape(len(values), -1, count).sum(2)
         return pd.DataFrame(total, index=X.index, columns=self._variables()) if framed else total
 

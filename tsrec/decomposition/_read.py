@@ -7,7 +7,17 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from tsrec.frames import Panel, TimeGrid, columns_message, is_rows, read_collection, read_index, read_panel
+from tsrec.frames import (
+    Panel,
+    TimeGrid,
+    check_names,
+    columns_message,
+    holds_times,
+    is_rows,
+    read_collection,
+    read_index,
+    read_panel,
+)
 
 
 class Question(NamedTuple):
@@ -60,9 +70,7 @@ def read_question(estimator: BaseEstimator, X: Any, *, reset: bool) -> Question:
 def _read(estimator: BaseEstimator, X: Any, reset: bool) -> Question:
     if _is_recording(X):
         frame = X if isinstance(X, pd.DataFrame) else X.to_frame("x" if X.name is None else X.name)
-        if not frame.columns.is_unique:
-            twice = frame.columns[frame.columns.duplicated()][0]
-            raise ValueError(f"X: it has two columns {twice!r}. Give every column a name of its own.")
+        check_names(frame, "X")
         panel, order = read_panel(X, where="X"), None
         if X.index.nlevels > 1:
             moved = read_index(X.index, where="X").order
@@ -94,8 +102,7 @@ def _is_recording(X: Any) -> bool:
     """Whether X is a Series, a panel, or a frame whose rows are times."""
     if not isinstance(X, pd.DataFrame):
         return isinstance(X, pd.Series)
-    index = X.index
-    return index.nlevels > 1 or isinstance(index, pd.PeriodIndex) or getattr(index.dtype, "kind", "O") in "mM"
+    return X.index.nlevels > 1 or holds_times(X.index)
 
 
 def _unnamed(values: np.ndarray, n_series: int, columns: pd.Index) -> Panel:

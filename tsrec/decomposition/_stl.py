@@ -6,7 +6,6 @@ robustness, or where values are missing, every smoothing has weights of its own,
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from scipy.ndimage import correlate1d
@@ -89,16 +88,12 @@ def decompose(y: Floats, settings: tuple[Settings, ...], passes: int, out: Float
     # Those with holes apart, so that they do not cost the others their fast path.
     for chosen in (np.flatnonzero(complete), np.flatnonzero(~complete)):
         for i in range(0, len(chosen), size):
-            block: Any = chosen[i : i + size]
-            block = slice(block[0], block[-1] + 1) if block[-1] - block[0] == len(block) - 1 else block
+            block = chosen[i : i + size]
             if not (linear and complete[block].all()):
                 out[:, block] = _multiple(y[block], settings, passes)
                 continue
             for part, matrix in zip(out, matrices(settings, passes), strict=True):
-                if isinstance(block, slice):
-                    np.matmul(y[block], matrix.T, out=part[block])
-                else:
-                    part[block] = y[block] @ matrix.T
+                part[block] = y[block] @ matrix.T
 
 
 def _multiple(y: Floats, settings: tuple[Settings, ...], passes: int) -> Floats:

@@ -43,18 +43,15 @@ class LoessDecomposer(Decomposer):
         check_odd("low_pass", self.low_pass, optional=True)
         check_count("context", self.context, least=2, optional=True)
 
-    def _check_windows(self) -> None:
-        """Refuse smoothings that do not go beyond a season."""
+    def _check_lengths(self, panel: Panel) -> None:
+        """Refuse series that are too short, and smoothings that do not go beyond a season."""
+        super()._check_lengths(panel)
         for name in ("trend", "low_pass"):
             value = getattr(self, name)
             if value is not None and self.periods_ and value <= self.periods_[-1]:
                 raise ValueError(
                     f"{name}: found {value}. Give an odd number of more than the period, {self.periods_[-1]}."
                 )
-
-    def _check_lengths(self, panel: Panel) -> None:
-        super()._check_lengths(panel)
-        self._check_windows()
 
     def _settings(self, n: int) -> tuple[Settings, ...]:
         inner, outer = _ROBUST if self.robust else _PLAIN

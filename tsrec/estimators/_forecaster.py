@@ -316,6 +316,14 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         self._remember(appended(self.panel_, request, blocks, where=where))
         return self
 
+    def _lend(self, member: "BaseForecaster", *names: str) -> None:
+        """Give a member these parameters, if it has them, and what checking the arguments has set."""
+        member.set_params(**{name: getattr(self, name) for name in names if name in member.get_params()})
+        member._check_parameters()
+        for name in _KEPT:
+            if hasattr(self, name):
+                setattr(member, name, getattr(self, name))
+
     def _remember(self, panel: Panel) -> None:
         """Take a longer history for the known one."""
         self.panel_ = panel

@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from tsrec.estimators._request import check_level_names, has_time
-from tsrec.frames import Form, Panel, TimeGrid, check_rows, form_of, read_panel, to_numbers
+from tsrec.frames import Form, Panel, TimeGrid, check_names, check_rows, form_of, read_panel, to_numbers
 
 
 def read_fit(estimator: BaseEstimator, X: Any, y: Any, past: Any = None, static: Any = None) -> tuple[Panel, Form]:
@@ -53,7 +53,7 @@ def checked_target(estimator: BaseEstimator, X: Any) -> Any:
         validate_data(estimator, X.to_frame("y" if X.name is None else X.name), skip_check_array=True)
         return X
     if isinstance(X, pd.DataFrame):
-        _check_names(X, "X")
+        check_names(X, "X")
         if not X.shape[1]:
             raise ValueError(
                 "X: the frame has no column to forecast, and no y was given. Give y, or a frame with columns."
@@ -70,7 +70,7 @@ def checked_target(estimator: BaseEstimator, X: Any) -> Any:
 def checked_covariates(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     """X beside a y: a frame (also without columns) or a two-dimensional array; names and count of features checked."""
     if isinstance(X, pd.DataFrame):
-        _check_names(X, "X")
+        check_names(X, "X")
         validate_data(estimator, X, skip_check_array=True, reset=reset)
         return X
     if isinstance(X, pd.Series):
@@ -82,15 +82,9 @@ def checked_covariates(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     return validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
 
 
-def _check_names(frame: pd.DataFrame, where: str) -> None:
-    if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise ValueError(f"{where}: it has two columns {twice!r}. Give every column a name of its own.")
-
-
 def _checked_y(y: Any, where: str = "y") -> Any:
     if isinstance(y, pd.DataFrame):
-        _check_names(y, where)
+        check_names(y, where)
     if isinstance(y, pd.Series | pd.DataFrame):
         return y
     if isinstance(y, pd.Index) or np.asarray(y).ndim == 0:

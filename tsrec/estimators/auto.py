@@ -18,7 +18,7 @@ from tsrec.estimators.theta import ThetaForecaster
 from tsrec.frames import Panel
 
 # What every member is given, if it has such a parameter.
-_SHARED = ("horizon", "quantiles", "device", "random_state", "verbose")
+_SHARED = ("horizon", "season", "freq", "quantiles", "device", "random_state", "verbose")
 
 
 def members_for(kind: Kind, season: int, horizon: int) -> dict[str, tuple[BaseForecaster, float]]:
@@ -157,7 +157,7 @@ class AutoForecaster(CallbackSupportMixin, BaseForecaster):
             if panel.n_covariates and isinstance(member, ThetaForecaster):
                 # It would be deaf to them.
                 continue
-            self._prepare(member)
+            self._lend(member, *_SHARED)
             try:
                 with lent_callbacks(self, member):
                     member._learn(panel, self.form_, self.levels_, targets_itself=self.targets_itself_)
@@ -166,15 +166,6 @@ class AutoForecaster(CallbackSupportMixin, BaseForecaster):
                 if member.__sklearn_is_fitted__():
                     self.members_[name], given[name] = member, weight
                     self.weights_ = {key: part / sum(given.values()) for key, part in given.items()}
-
-    def _prepare(self, member: BaseForecaster) -> None:
-        """Give a member what it has in common with all."""
-        shared = {name: getattr(self, name) for name in _SHARED if name in member.get_params()}
-        member.set_params(season=self.season, freq=self.freq, **shared)
-        member._check_parameters()
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self, name):
-                setattr(member, name, getattr(self, name))
 
     def _remember(self, panel: Panel) -> None:
         super()._remember(panel)

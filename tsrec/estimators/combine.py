@@ -113,7 +113,7 @@ class DecompositionForecaster(CallbackSupportMixin, BaseForecaster):
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether all members can be asked."""
-        return bool(getattr(self, "is_complete_", False))
+        return hasattr(self, "widths_")
 
     def _fit_panel(self, panel: Panel) -> None:
         self.decomposition_ = clone(STL() if self.decomposition is None else self.decomposition)
@@ -124,7 +124,7 @@ class DecompositionForecaster(CallbackSupportMixin, BaseForecaster):
         self.members_ = {}
         for name, member in members.items():
             own = replace(panel, values=parts[name])
-            self._prepare(member)
+            self._lend(member, *_SHARED)
             with lent_callbacks(self, member):
                 member._learn(own, self.form_, self.levels_, targets_itself=self.targets_itself_)
             self.members_[name] = member
@@ -134,7 +134,6 @@ class DecompositionForecaster(CallbackSupportMixin, BaseForecaster):
         self.context_ = max(least, *looked) if self.context == "auto" else int(self.context)
         if periods and self.context_ < 2 * periods[-1]:
             raise ValueError(f"context: found {self.context}. Give at least two periods of {periods[-1]}, or 'auto'.")
-        self.is_complete_ = True
         self.widths_ = np.ones(len(self.levels_))
         self.widths_ = self._measured_widths(panel)
 
@@ -177,13 +176,6 @@ class DecompositionForecaster(CallbackSupportMixin, BaseForecaster):
             what = f"{left} have no forecaster" if left else "nothing is left for 'rest'"
             raise ValueError(f"forecasters: {what}. Give one for each of {names}, or fewer and 'rest' for all others.")
         return {name: clone(one) for name, one in given.items()}
-
-    def _prepare(self, member: BaseForecaster) -> None:
-        member.set_params(**{name: getattr(self, name) for name in _SHARED if name in member.get_params()})
-        member._check_parameters()
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self, name):
-                setattr(member, name, getattr(self, name))
 
     def _grouped(self, parts: np.ndarray, wanted: list[str]) -> dict[str, np.ndarray]:
         """Values (..., n_components) by member: a component, or the sum of those that have none of their own."""

@@ -3,6 +3,7 @@
 from tsrec.frames.collection import Collection, from_rows, is_rows, read_collection
 from tsrec.frames.container import (
     Form,
+    check_names,
     check_rows,
     columns_message,
     form_of,
@@ -16,7 +17,7 @@ from tsrec.frames.container import (
 from tsrec.frames.frequency import to_offset
 from tsrec.frames.gather import Origins, contexts, origins, window_rows
 from tsrec.frames.grid import TimeGrid
-from tsrec.frames.inference import is_default
+from tsrec.frames.inference import holds_times, is_default
 from tsrec.frames.long import from_long, to_long
 from tsrec.frames.panel import Panel, offsets_of
 from tsrec.frames.segments import windows
@@ -29,6 +30,7 @@ __all__ = [
     "Panel",
     "TimeGrid",
     "align_target",
+    "check_names",
     "check_order",
     "check_rows",
     "columns_message",
@@ -36,6 +38,7 @@ __all__ = [
     "form_of",
     "from_long",
     "from_rows",
+    "holds_times",
     "is_default",
     "is_rows",
     "offsets_of",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.frames.container import Rows, columns_message, form_of, read_index, to_numbers
-from tsrec.frames.inference import check_regular, infer_grid, is_default, plain_index
+from tsrec.frames.inference import check_regular, holds_times, infer_grid, is_default, plain_index
 from tsrec.frames.panel import offsets_of
 
 
@@ -120,7 +120,7 @@ def _is_table(X: pd.Series | pd.DataFrame) -> bool:
     if X.index.nlevels > 1:
         return False
     index = X.index.get_level_values(0)
-    if isinstance(index, pd.PeriodIndex) or getattr(index.dtype, "kind", "O") in "mM":
+    if holds_times(index):
         raise ValueError(
             f"X: its index holds times ({index.dtype}), so it is one recording, but a collection of series was "
             "expected. Use tsrec.frames.windows(recording, length, step) to cut it into series, or [frame] for a "

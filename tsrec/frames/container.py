@@ -124,6 +124,26 @@ def columns_message(found: pd.Index, expected: pd.Index, place: str, first: str)
     )
 
 
+def check_names(frame: pd.DataFrame, where: str) -> None:
+    """Refuse a frame with two columns of one name.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        What the user gave.
+    where : str
+        How errors call the argument.
+
+    Raises
+    ------
+    ValueError
+        If a name occurs twice.
+    """
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f"{where}: it has two columns {twice!r}. Give every column a name of its own.")
+
+
 def _check_numeric(frame: pd.DataFrame, where: str) -> None:
     for position, dtype in enumerate(frame.dtypes):
         if not (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)):

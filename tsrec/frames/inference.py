@@ -71,6 +71,21 @@ def is_default(index: pd.Index) -> bool:
     return isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1
 
 
+def holds_times(index: pd.Index) -> bool:
+    """Whether the labels of an index are instants, durations or periods.
+
+    Parameters
+    ----------
+    index : Index
+        With a single level.
+
+    Returns
+    -------
+    bool
+    """
+    return isinstance(index, pd.PeriodIndex) or getattr(index.dtype, "kind", "O") in "mM"
+
+
 def infer_grid(
     index: pd.Index,
     bounds: np.ndarray,
