@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from tsrec.estimators.tcnca_series import TCNCAClassifier as TCNCAClassifier
     from tsrec.estimators.tcnca_series import TCNCAEncoder as TCNCAEncoder
     from tsrec.estimators.tcnca_series import TCNCARegressor as TCNCARegressor
+    from tsrec.estimators.tempo import TEMPOForecaster as TEMPOForecaster
     from tsrec.estimators.theta import ThetaForecaster as ThetaForecaster
     from tsrec.io import load as load
     from tsrec.io import save as save

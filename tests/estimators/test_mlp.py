@@ -69,9 +69,9 @@ def test_answers_have_the_form_of_y(hours):
     assert answer.name == "load"
     assert answer.index.equals(pd.date_range("2024-01-16", periods=8, freq="h"))
     assert isinstance(fitted.module_, DirectForecaster)
-    assert isinstance(fitted.module_.mixer, PointwiseMLP)
+    assert isinstance(fitted.module_.branch.mixer, PointwiseMLP)
     # One token as long as the context: all of the window at once.
-    assert fitted.patch_ == fitted.context_ == fitted.module_.patch == 24
+    assert fitted.patch_ == fitted.context_ == fitted.module_.branch.patch == 24
     assert fitted.transform().shape == (1, 8)
 
 

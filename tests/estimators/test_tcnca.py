@@ -43,7 +43,7 @@ def forecaster(**options):
 def test_chunks_are_whole_seasons(options, chunk):
     model = forecaster(**options)
     assert model.chunk_ == chunk
-    for layer in model.module_.mixer.blocks:
+    for layer in model.module_.branch.mixer.blocks:
         assert layer.attention.chunk == chunk
 
 
@@ -56,8 +56,8 @@ def test_convolutions_reach_over_the_context_and_chunks_end_with_it(patch, kerne
     assert model.kernel_size_ == {(1, "auto"): 8, (2, "auto"): 7, (4, "auto"): 5, (24, "auto"): 4}.get(
         (patch, kernel_size), kernel_size
     )
-    assert len(model.module_.mixer.blocks) == 2
-    for layer in model.module_.mixer.blocks:
+    assert len(model.module_.branch.mixer.blocks) == 2
+    for layer in model.module_.branch.mixer.blocks:
         assert len(layer.memory.dilations) == stages
         assert layer.memory.receptive_field >= tokens
         assert (layer.attention.start + tokens) % layer.attention.chunk == 0
@@ -65,10 +65,10 @@ def test_convolutions_reach_over_the_context_and_chunks_end_with_it(patch, kerne
 
 def test_parameters_reach_the_layers():
     model = forecaster(attention="laplace", dropout=0.3, linear=None)
-    layer = model.module_.mixer.blocks[0]
+    layer = model.module_.branch.mixer.blocks[0]
     assert layer.attention.function == "laplace"
     assert isinstance(layer.mix, PlainAttention)
-    assert isinstance(forecaster(gated=True).module_.mixer.blocks[0].mix, GatedAttention)
+    assert isinstance(forecaster(gated=True).module_.branch.mixer.blocks[0].mix, GatedAttention)
     assert layer.mix.dropout.p == layer.feed_forward.dropout.p == 0.3
     assert isinstance(layer.memory, TCN)
     assert not isinstance(layer.memory, DampedEMA)

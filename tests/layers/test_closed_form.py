@@ -4,6 +4,7 @@ import torch
 from tsrec.layers.closed_form import fit_closed_form, fit_shrink, fit_spread, thinned_chunks
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.lssl import LSSLStack
+from tsrec.layers.patch import PatchBranch
 from tsrec.layers.seasonal import seasonal_map
 from tsrec.layers.segments import time_segments
 from tsrec.training import WindowBatches, make_generator
@@ -88,10 +89,11 @@ class _Echo(torch.nn.Module):
 
 def with_branch(factor):
     """A network without linear map whose branch says ``factor`` times what it should."""
-    net = DirectForecaster(_Echo(), context=L, horizon=H, d_model=L, patch=L).eval()
+    branch = PatchBranch(_Echo(), context=L, d_model=L, patch=L, generator=make_generator(0))
+    net = DirectForecaster(branch, context=L, horizon=H).eval()
     with torch.no_grad():
-        net.embedding.weight.copy_(torch.eye(L))
-        net.embedding.bias.zero_()
+        branch.embedding.weight.copy_(torch.eye(L))
+        branch.embedding.bias.zero_()
         net.head.weight.copy_(factor * seasonal_map(L, H, 12).T)
     return net
 
@@ -106,7 +108,8 @@ def test_the_share_of_the_branch_is_what_helps_on_unseen_windows(factor, share):
 
 def test_the_mixer_is_left_alone():
     g = make_generator(0)
-    net = DirectForecaster(LSSLStack(4, 1, d_state=4, generator=g), context=L, horizon=H, d_model=4, patch=6)
+    branch = PatchBranch(LSSLStack(4, 1, d_state=4, generator=g), context=L, d_model=4, patch=6, generator=g)
+    net = DirectForecaster(branch, context=L, horizon=H)
     before = {name: p.clone() for name, p in net.named_parameters()}
     fit_closed_form(net.eval(), cut(noisy_wave())[1])
     assert all(torch.equal(p, before[name]) for name, p in net.named_parameters())

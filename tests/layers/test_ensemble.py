@@ -9,6 +9,7 @@ import torch
 from tsrec.layers.ensemble import MeanForecaster, mean_of
 from tsrec.layers.forecast import LEVELS, DirectForecaster
 from tsrec.layers.mlp import PointwiseMLP
+from tsrec.layers.patch import PatchBranch
 
 L, H, D = 12, 5, 4
 
@@ -22,7 +23,8 @@ def member(seed, *, wild=0.3):
     """A module whose every weight is random, those that start at zero included."""
     generator = seeded(seed)
     mixer = PointwiseMLP(D, generator=generator)
-    module = DirectForecaster(mixer, context=L, horizon=H, d_model=D, patch=6, covariates=2, generator=generator)
+    branch = PatchBranch(mixer, context=L, d_model=D, patch=6, generator=generator)
+    module = DirectForecaster(branch, context=L, horizon=H, covariates=2, generator=generator)
     for tensor in (module.linear, module.head.weight, module.spread.weight, module.covariate_net[2].weight):
         tensor += wild * torch.randn(tensor.shape, generator=generator)
     module.shrink.fill_(0.5)

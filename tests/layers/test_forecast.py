@@ -6,6 +6,7 @@ from torch import nn
 
 from tsrec.layers.forecast import LEVELS, DirectForecaster
 from tsrec.layers.lssl import LSSLStack
+from tsrec.layers.patch import PatchBranch
 from tsrec.training import Batch, WindowBatches, make_generator, train
 
 L, H, D, P = 24, 6, 4, 6
@@ -14,7 +15,8 @@ L, H, D, P = 24, 6, 4, 6
 def network(seed=0, mixer=True, **kwargs):
     g = make_generator(seed)
     stack = LSSLStack(D, 1, d_state=4, dt_min=0.1, dt_max=1.0, generator=g) if mixer else None
-    net = DirectForecaster(stack, context=L, horizon=H, d_model=D, patch=P, generator=g, **kwargs)
+    branch = PatchBranch(stack, context=L, d_model=D, patch=P, generator=g) if mixer else None
+    net = DirectForecaster(branch, context=L, horizon=H, generator=g, **kwargs)
     return net.eval()
 
 
@@ -160,8 +162,8 @@ def test_embeddings_have_the_width_of_the_branch_or_the_horizon():
 
 
 def test_a_context_shorter_than_a_patch_is_one_patch():
-    net = DirectForecaster(nn.Identity(), context=5, horizon=2, d_model=3, patch=48)
-    assert net.embedding.in_features == 5
+    branch = PatchBranch(nn.Identity(), context=5, d_model=3, patch=48, generator=make_generator(0))
+    assert branch.embedding.in_features == 5
 
 
 def test_it_pickles():

@@ -17,6 +17,7 @@ _HOME = {
     "TCNCAEncoder": "tsrec.estimators.tcnca_series",
     "TCNCAForecaster": "tsrec.estimators.tcnca",
     "TCNCARegressor": "tsrec.estimators.tcnca_series",
+    "TEMPOForecaster": "tsrec.estimators.tempo",
     "ThetaForecaster": "tsrec.estimators.theta",
 }
 
@@ -34,6 +35,7 @@ __all__ = [
     "TCNCAEncoder",
     "TCNCAForecaster",
     "TCNCARegressor",
+    "TEMPOForecaster",
     "ThetaForecaster",
 ]
 
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from tsrec.estimators.mlp import MLPForecaster
     from tsrec.estimators.tcnca import TCNCAForecaster
     from tsrec.estimators.tcnca_series import TCNCAClassifier, TCNCAEncoder, TCNCARegressor
+    from tsrec.estimators.tempo import TEMPOForecaster
     from tsrec.estimators.theta import ThetaForecaster
 
 

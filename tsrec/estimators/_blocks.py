@@ -75,7 +75,7 @@ def _roll(
         position = history.lengths + number * horizon
         found = forecast(longer, np.stack([np.arange(len(wanted)), position], axis=1))
         if widen and spread is not None:
-            found = _widened(found, spread)
+            found = widened(found, spread)
         spread = found[:, -1:, :, 1:] - found[:, -1:, :, :1]
         rows = (longer.offsets[:-1] + position)[:, None] + np.arange(horizon)
         longer.values[rows] = found[..., 0]
@@ -112,7 +112,7 @@ def _distinct(series: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.nda
     return np.stack([keys // span, keys % span + low], axis=1), which
 
 
-def _widened(found: np.ndarray, spread: np.ndarray) -> np.ndarray:
+def widened(found: np.ndarray, spread: np.ndarray) -> np.ndarray:
     point, own = found[..., :1], found[..., 1:] - found[..., :1]
     both = np.sign(own) * np.hypot(own, np.where(np.sign(own) == np.sign(spread), spread, 0.0))
     return np.concatenate([point, point + both], axis=-1)

@@ -4,18 +4,12 @@ import numpy as np
 
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.frames import Panel, contexts, origins
+from tsrec.frames.seen import mean_of_seen
 
 _CALIBRATION_CUTOFFS = 4096
 _CALIBRATION_VALUES = 4_000_000
 _FEW = 20
 _ROWS_AT_ONCE = 4_000_000
-
-
-def mean_over(values: np.ndarray, axis: int) -> np.ndarray:
-    """Mean of what is observed; NaN, without a warning, where nothing is."""
-    seen = ~np.isnan(values)
-    with np.errstate(invalid="ignore"):
-        return np.where(seen, values, 0.0).sum(axis=axis) / seen.sum(axis=axis)
 
 
 class ContextForecaster(BaseForecaster):
@@ -37,8 +31,8 @@ class ContextForecaster(BaseForecaster):
         return hasattr(self, "error_quantiles_")
 
     def _fit_panel(self, panel: Panel) -> None:
-        self.level_ = np.nan_to_num(mean_over(panel.values, axis=0))
-        self.spread_ = np.nan_to_num(mean_over(np.abs(panel.values - self.level_), axis=0))
+        self.level_ = np.nan_to_num(mean_of_seen(panel.values, axis=0))
+        self.spread_ = np.nan_to_num(mean_of_seen(np.abs(panel.values - self.level_), axis=0))
         self.error_quantiles_ = self._calibrate(panel)
 
     def _forecast(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
@@ -56,12 +50,12 @@ class ContextForecaster(BaseForecaster):
     def _filled(self, window: np.ndarray) -> np.ndarray:
         """The formula, with the mean of the window or of the training rows where it gives nothing."""
         point = self._point(window)
-        mean = mean_over(window, axis=1)
+        mean = mean_of_seen(window, axis=1)
         return np.where(np.isnan(point), np.where(np.isnan(mean), self.level_, mean)[:, None], point)
 
     def _scale(self, window: np.ndarray) -> np.ndarray:
         """Mean absolute deviation of each window, (n, n_channels): the unit in which errors are pooled."""
-        deviation = mean_over(np.abs(window - mean_over(window, axis=1)[:, None]), axis=1)
+        deviation = mean_of_seen(np.abs(window - mean_of_seen(window, axis=1)[:, None]), axis=1)
         return np.where(np.isnan(deviation), self.spread_, deviation)
 
     def _calibrate(self, panel: Panel) -> np.ndarray:

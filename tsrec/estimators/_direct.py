@@ -12,6 +12,7 @@ from tsrec.estimators._window_weights import MEASURES
 from tsrec.frames import Panel
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.normalise import MODES
+from tsrec.layers.patch import PatchBranch
 
 LOSSES = ("mse", "mae", "huber", *MEASURES)
 # Variables that may each have a linear map of their own; more are a panel, and share one.
@@ -33,10 +34,16 @@ class DirectFamily(TorchForecaster):
     maps_: int
     # What the branch is called among the components of a forecast.
     BRANCH = "recurrent"
+    MODULE: type[DirectForecaster] = DirectForecaster
 
     def _mixer(self, generator: torch.Generator) -> nn.Module:
         """The mixer, of width `d_model`, over ``context_ // patch_`` tokens."""
         raise NotImplementedError
+
+    def _branch(self, generator: torch.Generator) -> nn.Module:
+        """What learns beside the linear map; see `tsrec.layers.patch`."""
+        mixer, size = self._mixer(generator), {"context": self.context_, "d_model": self.d_model}
+        return PatchBranch(mixer, **size, patch=self.patch_, generator=generator)
 
     def _patch(self) -> int:
         """Steps per token: as asked for, or some tokens of whole seasons."""
@@ -73,19 +80,16 @@ class DirectFamily(TorchForecaster):
         return self.loss_ if self.loss_ in MEASURES else None
 
     def _build(self, n_features: int, generator: torch.Generator) -> nn.Module:
-        mixer = self._mixer(generator) if self.max_epochs_ else None
-        return DirectForecaster(
-            mixer,
+        return self.MODULE(
+            self._branch(generator) if self.max_epochs_ else None,
             context=self.context_,
             horizon=self.horizon_,
-            d_model=self.d_model,
-            patch=self.patch_,
             covariates=n_features,
             levels=self.levels_.tolist(),
             normalisation=self.normalisation_,
             linear=self.linear_,
             maps=self.maps_,
-            branch=self.BRANCH,
+            name=self.BRANCH,
             loss="absolute" if self._weighing() else self.loss_,
             dropout=self.dropout_,
             generator=generator,

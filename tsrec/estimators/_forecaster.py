@@ -48,6 +48,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
     ``_components(panel, cutoffs)``, if there is one, gives named parts of the point forecast that sum to it.
     """
 
+    USES: tuple[str, ...] = ()
     horizon: int
     horizon_: int
     season: int | str
@@ -96,7 +97,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         levels = _quantiles.check_levels(self.quantiles, "quantiles", least=2)
         panel, form = read_fit(self, X, y, past, static)
         for name, given in (("past", past), ("static", static)):
-            if given is not None:
+            if given is not None and name not in self.USES:
                 warn_user(f"{name}: checked and kept, but {type(self).__name__} does not use it yet.")
         self._learn(panel, form, levels, targets_itself=y is None)
         return self
@@ -136,7 +137,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             In the container of y, with the index of X or one that continues the history.
         """
         panel, request = self._asked(X, history, history_X)
-        return self.form_.wrap(self._rows(panel, request)[..., 0], request.index)
+        return self._form(history).wrap(self._rows(panel, request)[..., 0], request.index)
 
     def predict_quantiles(
         self,
@@ -163,7 +164,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         panel, request = self._asked(X, history, history_X)
         wanted = _quantiles.check_levels(levels, "levels")
         values = _quantiles.at_levels(self._rows(panel, request)[..., 1:], self.levels_, wanted)
-        return _quantiles.quantile_frame(values, request.index, self.form_.columns, wanted.tolist())
+        return _quantiles.quantile_frame(values, request.index, self._form(history).columns, wanted.tolist())
 
     def predict_interval(
         self, X: Any = None, coverage: float | Sequence[float] = 0.9, *, history: Any = None, history_X: Any = None
@@ -186,7 +187,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         shares = _quantiles.check_levels(np.atleast_1d(coverage), "coverage").tolist()
         levels = np.unique([level for share in shares for level in _quantiles.bounds_of(share)])
         values = _quantiles.at_levels(self._rows(panel, request)[..., 1:], self.levels_, levels)
-        return _quantiles.interval_frame(values, request.index, self.form_.columns, shares, levels)
+        return _quantiles.interval_frame(values, request.index, self._form(history).columns, shares, levels)
 
     def sample(
         self, X: Any = None, n: int = 100, *, history: Any = None, history_X: Any = None, random_state: Any = None
@@ -217,7 +218,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         ranks = drawn_ranks(error_ranks(self._forecast, self.panel_, self.horizon_), ahead, n, random_state)
         paths = _quantiles.draws(answers[..., 1:], self.levels_, ranks)
         return _quantiles.quantile_frame(
-            np.moveaxis(paths, 0, -1), request.index, self.form_.columns, range(n)
+            np.moveaxis(paths, 0, -1), request.index, self._form(history).columns, range(n)
         ).rename_axis(columns=["variable", "path"])
 
     @available_if(_has_components)
@@ -244,7 +245,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             return np.concatenate([stacked.sum(axis=-1, keepdims=True), stacked], axis=-1)
 
         values = forecast_rows(parts, panel, request, self.horizon_, widen=False)[..., 1:]
-        return _quantiles.quantile_frame(values, request.index, self.form_.columns, names).rename_axis(
+        return _quantiles.quantile_frame(values, request.index, self._form(history).columns, names).rename_axis(
             columns=["variable", "component"]
         )
 
@@ -266,7 +267,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             The point forecast, then the quantiles at ``levels_``.
         """
         check_is_fitted(self)
-        panel, cutoffs = read_history(self, y, X), np.asarray(cutoffs)
+        panel, cutoffs = self._known(y, X), np.asarray(cutoffs)
         if cutoffs.ndim != 2 or cutoffs.shape[1] != 2 or not np.issubdtype(cutoffs.dtype, np.integer):
             raise ValueError(
                 f"cutoffs: found shape {cutoffs.shape}, {cutoffs.dtype}. Give whole numbers (series, step)."
@@ -374,6 +375,10 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
     def _known(self, history: Any, history_X: Any) -> Panel:
         check_is_fitted(self)
         return self.panel_ if history is None else read_history(self, history, history_X)
+
+    def _form(self, history: Any) -> Form:  # noqa: ARG002 - for those that take histories of any form
+        """The container of an answer."""
+        return self.form_
 
     def _rows(self, panel: Panel, request: Request) -> np.ndarray:
         return forecast_rows(self._forecast, panel, request, self.horizon_)

@@ -15,7 +15,6 @@ from tsrec.layers.ensemble import mean_of
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.ridge import RidgeMap
 from tsrec.layers.seasonal import SeasonalRoot, seasonal_map, seasonal_mean_map
-from tsrec.layers.segments import time_segments
 from tsrec.training import TrainingState, WindowBatches
 
 # Segments of `time_segments`: up to the front's last, and the tail, which no target of the front reaches.
@@ -61,7 +60,7 @@ class Learner:
         self.wanted = forecaster.n_members_
         self.hook = EpochHook(forecaster, context)
         self.phases: dict[str, TrainingState] = {}
-        self.segments = time_segments(table.times, table.windows.horizon, table.series)
+        self.segments, self.apart = table.segments(), table.groups is not None
 
     def run(self) -> None:
         """Learn; the forecaster has a usable module at every moment from the first closed form on."""
@@ -102,9 +101,11 @@ class Learner:
         if not isinstance(module, DirectForecaster) or module.linear is None or isinstance(module.linear, nn.Parameter):
             return None
         priors, root = self._priors()
+        priors += self.forecaster._prior_maps()
         # The closed form is solved where the windows lie; the module follows to its device afterwards.
         module.cpu()
-        solution = fit_closed_form(module, thinned_chunks(self.windows, self.segments), prior=priors, root=root)
+        chunks = thinned_chunks(self.windows, self.segments)
+        solution = fit_closed_form(module, chunks, prior=priors, root=root, apart=self.apart)
         module.to(self.device)
         self.forecaster.penalty_, self.forecaster.maps_ = solution.penalty, module.maps
         return solution

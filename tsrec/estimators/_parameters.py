@@ -26,6 +26,14 @@ def check_positive(estimator: Any, name: str) -> None:
         raise ValueError(f"{name}: found {value!r}. Give a positive number, for example 0.005.")
 
 
+def check_not_negative(estimator: Any, *names: str) -> None:
+    """Refuse parameters that are no finite numbers of at least zero."""
+    for name in names:
+        value = getattr(estimator, name)
+        if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < np.inf:
+            raise ValueError(f"{name}: found {value!r}. Give a number of at least 0.")
+
+
 def check_rate(rate: Any) -> None:
     """Refuse a time scale that is no positive finite number."""
     if not isinstance(rate, Real) or isinstance(rate, bool) or not 0 < float(rate) < np.inf:

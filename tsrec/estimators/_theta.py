@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tsrec.estimators._context_forecaster import mean_over
+from tsrec.frames.seen import mean_of_seen
 
 # Largest first: where several fit equally well, the one that follows the data most closely is taken.
 ALPHAS = np.array([0.99, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
@@ -141,12 +141,12 @@ def shrunk_phases(ratios: np.ndarray, season: int, neutral: float) -> np.ndarray
     """
     padded = np.pad(ratios, ((-len(ratios) % season, 0), (0, 0)), constant_values=np.nan)
     table = padded.reshape(-1, season, ratios.shape[1])
-    phases = mean_over(table, axis=0)
+    phases = mean_of_seen(table, axis=0)
     phases = np.where(np.isnan(phases), neutral, phases)
     phases = phases / phases.mean(axis=0) if neutral else phases - phases.mean(axis=0)
     deviations = phases - neutral
     per_phase = (~np.isnan(table)).sum(axis=0).mean(axis=0)
-    noise = np.nan_to_num(mean_over(mean_over((table - phases) ** 2, axis=0), axis=0))
+    noise = np.nan_to_num(mean_of_seen(mean_of_seen((table - phases) ** 2, axis=0), axis=0))
     error = season * noise / np.maximum(per_phase - 1, 1)
     spread = (deviations**2).sum(axis=0)
     return neutral + deviations * spread / np.maximum(spread + _SHRINKAGE * error, np.finfo(float).tiny)

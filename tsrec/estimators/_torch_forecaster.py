@@ -2,7 +2,7 @@
 
 A family gives ``_build(n_features, generator)``, a module with the seam of `tsrec.training.train` and
 
-- ``forward(context (B, L), mask, future, variable) -> (point (B, H), quantiles (B, H, Q))``;
+- ``forward(context (B, L), mask, future, variable, static) -> (point (B, H), quantiles (B, H, Q))``;
 - ``components`` of the same arguments ``-> {name: (B, H)}``, and ``embed(context, mask, variable) -> (B, d)``.
 """
 
@@ -23,7 +23,7 @@ from tsrec.estimators._forecast_stream import ForecastStream
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._learning import Learner
 from tsrec.estimators._parameters import check_positive, check_verbose, check_whole
-from tsrec.estimators._training_windows import window_table
+from tsrec.estimators._training_windows import WindowTable, window_table
 from tsrec.estimators._units import SeriesUnits, measure
 from tsrec.estimators._window_weights import window_weights, with_mean_one
 from tsrec.frames import Panel, contexts, origins, variable_names, window_rows
@@ -32,6 +32,8 @@ from tsrec.training import make_generator, resolve_device, single_thread
 
 # Windows in every batch of inference: always as many, so that an answer does not depend on its neighbours.
 _INFERENCE_BATCH = 256
+# What a module is given, in this order.
+_INPUTS = ("context", "mask", "future", "variable", "static")
 # What a network sees of a covariate, in spreads: far outside its training range it would answer anything.
 _LARGEST_FEATURE = 5.0
 
@@ -49,6 +51,7 @@ class _Windows(NamedTuple):
     mask: Tensor
     future: Tensor | None
     variable: Tensor
+    static: Tensor | None
     center: np.ndarray
     spread: np.ndarray
     effect: np.ndarray | float
@@ -56,7 +59,7 @@ class _Windows(NamedTuple):
     @property
     def inputs(self) -> tuple[Tensor | None, ...]:
         """What the module is given."""
-        return self.context, self.mask, self.future, self.variable
+        return tuple(getattr(self, name) for name in _INPUTS)
 
 
 class TorchForecaster(CallbackSupportMixin, BaseForecaster):
@@ -100,9 +103,7 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
             values = values - known @ self.effect_.weight
             features = known.clip(-_LARGEST_FEATURE, _LARGEST_FEATURE)
         weights = None if self._weighing() is None else partial(self._weights, panel)
-        table = window_table(
-            panel, values, features, self.context_, self.horizon_, recent=self.recent_, weights=weights
-        )
+        table = self._table(panel, values, features, weights, generator)
         context = self._init_callback_context(max_subtasks=None)
         if context is not None:
             context.call_on_fit_task_begin(estimator=self)
@@ -115,9 +116,37 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         if context is not None:
             context.call_on_fit_task_end(estimator=self)
 
+    def _table(
+        self,
+        panel: Panel,
+        values: np.ndarray,
+        features: np.ndarray | None,
+        weights: Any,
+        generator: torch.Generator,  # noqa: ARG002 - for those that draw
+    ) -> WindowTable:
+        """The windows to learn from; `generator` draws where some of them are chosen."""
+        options: dict[str, Any] = {"recent": self.recent_, "weights": weights, "static": self._static(panel)}
+        return window_table(panel, values, features, self.context_, self.horizon_, **options)
+
+    def _static(self, panel: Panel) -> np.ndarray | None:  # noqa: ARG002 - for those that use it
+        """What the module is told of whole series, (n_series, n_static)."""
+        return None
+
+    def _variable(self, panel: Panel, series: np.ndarray) -> Tensor:
+        """Which linear map windows of these series have, for each channel of each, int64 (n * n_channels,)."""
+        return torch.arange(panel.n_channels).repeat(len(series))
+
+    def _prepared(self, panel: Panel, cutoffs: np.ndarray) -> tuple[Panel, np.ndarray]:
+        """A panel and cut-offs as the module's windows see them."""
+        return panel, cutoffs
+
     def _choose(self, panel: Panel) -> None:
         """Settle what the parameters leave open: ``context_``, ``max_epochs_``, ``n_members_``, ``recent_``."""
         raise NotImplementedError
+
+    def _prior_maps(self) -> list[Tensor]:
+        """Linear maps (L, H), float64, that one may be shrunk to beside those that seasons suggest."""
+        return []
 
     def _weighing(self) -> str | None:
         """The measure by which windows are weighed; None: all count the same."""
@@ -191,11 +220,13 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         panel = self._known(history, history_X) if X is None else self._asked(X, history, history_X)[0]
         cutoffs = np.stack([np.arange(panel.n_series), panel.lengths], axis=1)
         pieces = []
-        for _, values in self._run(panel, cutoffs, lambda w: self.module_.embed(w.context, w.mask, w.variable)):  # type: ignore[operator]
+        for _, values in self._run(
+            *self._prepared(panel, cutoffs), lambda w: self.module_.embed(w.context, w.mask, w.variable)
+        ):  # type: ignore[operator]
             pieces.append(np.moveaxis(values, 1, 2))
         rows = np.concatenate(pieces)
         names = pd.MultiIndex.from_product(
-            [variable_names(self.form_.columns), range(rows.shape[2])], names=["variable", "dimension"]
+            [variable_names(self._form(history).columns), range(rows.shape[2])], names=["variable", "dimension"]
         )
         return pd.DataFrame(rows.reshape(len(rows), -1), index=panel.labels, columns=names)
 
@@ -243,12 +274,8 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         with single_thread(device.type == "cpu"), torch.no_grad():
             for at in range(0, len(cutoffs), size):
                 windows = self._windows(panel, cutoffs[at : at + size], size)
-                moved = windows._replace(
-                    context=windows.context.to(device),
-                    mask=windows.mask.to(device),
-                    future=None if windows.future is None else windows.future.to(device),
-                    variable=windows.variable.to(device),
-                )
+                there: Any = (None if one is None else one.to(device) for one in windows.inputs)
+                moved = windows._replace(**dict(zip(_INPUTS, there, strict=True)))
                 found = answer(moved).cpu().double().numpy()
                 by_channel = found.reshape(size, panel.n_channels, *found.shape[1:])[: windows.n_cutoffs]
                 yield windows, np.moveaxis(by_channel, 1, 2).copy()
@@ -275,5 +302,10 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
             future = torch.from_numpy(features).float().repeat_interleave(panel.n_channels, dim=0)
         rows_of = torch.from_numpy(np.swapaxes(window, 1, 2).reshape(-1, self.context_)).float()
         mask = ~rows_of.isnan()
-        variable = torch.arange(panel.n_channels).repeat(size)
-        return _Windows(count, rows_of.nan_to_num(0.0), mask, future, variable, center[:count], spread[:count], effect)
+        variable = self._variable(panel, padded[:, 0])
+        told = self._static(panel)
+        static = None if told is None else torch.from_numpy(told[padded[:, 0]]).float()
+        if static is not None:
+            static = static.repeat_interleave(panel.n_channels, dim=0)
+        units = center[:count], spread[:count]
+        return _Windows(count, rows_of.nan_to_num(0.0), mask, future, variable, static, *units, effect)

@@ -9,9 +9,14 @@ import torch
 from torch import Tensor
 
 from tsrec.frames import Panel
+from tsrec.layers.segments import group_segments, time_segments
 from tsrec.training import WindowBatches
 
 MAX_WINDOWS = 250_000
+# How often a window of a small set counts at most.
+_REPEATS = 8
+# Sets of a kind from which some can be held out whole.
+_GROUPS = 4
 
 
 class WindowTable(NamedTuple):
@@ -25,11 +30,48 @@ class WindowTable(NamedTuple):
         Number of the series.
     times : int64 Tensor of shape (n_windows,)
         Steps to the end of the series (negative), the clock by which folds are cut.
+    groups : int64 Tensor of shape (n_windows,), optional
+        Number of the set; folds then hold out sets.
     """
 
     windows: WindowBatches
     series: Tensor
     times: Tensor
+    groups: Tensor | None = None
+
+    def segments(self) -> Tensor:
+        """Segment of each window, of which folds are made: of time, or whole sets, for each kind of sets by itself."""
+        if self.groups is None:
+            return time_segments(self.times, self.windows.horizon, self.series)
+        assert self.windows.variable is not None
+        found = torch.zeros_like(self.groups)
+        for kind in self.windows.variable.unique():
+            rows = self.windows.variable == kind
+            groups = self.groups[rows]
+            if len(groups.unique()) >= _GROUPS:
+                found[rows] = group_segments(groups)
+            else:
+                found[rows] = time_segments(self.times[rows], self.windows.horizon, self.series[rows])
+        return found
+
+    def balanced(self, groups: Tensor, generator: torch.Generator) -> "WindowTable":
+        """As many windows of each set as the largest has, drawn again where a set has fewer, at most eight times.
+
+        Parameters
+        ----------
+        groups : int64 Tensor of shape (n_series,)
+            Set of each series.
+        generator : torch.Generator
+        """
+        owner = groups[self.series]
+        counts = torch.bincount(owner)
+        chosen = []
+        for group in counts.nonzero()[:, 0].tolist():
+            rows = (owner == group).nonzero()[:, 0]
+            more = min(int(counts.max()), _REPEATS * len(rows)) - len(rows)
+            chosen.append(torch.cat([rows, rows[torch.randint(len(rows), (more,), generator=generator)]]))
+        rows = torch.cat(chosen)
+        return WindowTable(self.windows.subset(rows), self.series[rows], self.times[rows], owner[rows])
 
 
 def window_table(
@@ -41,6 +83,9 @@ def window_table(
     *,
     recent: int | None = None,
     weights: Callable[[np.ndarray], np.ndarray] | None = None,
+    static: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    most: int | None = None,
 ) -> WindowTable:
     """Lay a panel out for training.
 
@@ -59,10 +104,19 @@ def window_table(
         At most so many windows of each series and channel, the latest.
     weights : callable, optional
         From the rows where contexts end, an int array of shape (n,), to weights of shape (n, n_channels).
+    static : float array of shape (n_series, n_static), optional
+        What is known of whole series.
+    groups : int array of shape (n_series,), optional
+        Sets, of which each is thinned by itself; all series are one when omitted.
+    most : int, optional
+        Windows of a set at most.
     """
     missing = np.where(panel.lengths - horizon < 1, horizon, 0)
     first = _first_positions(panel, context, horizon)
-    series, position = _positions(panel, first, horizon, values.shape[1], recent)
+    groups = np.zeros(panel.n_series, dtype=np.int64) if groups is None else groups
+    series, position = _positions(
+        panel, first, horizon, recent, groups, max((most or MAX_WINDOWS) // values.shape[1], 1)
+    )
     values, features, offsets = _lengthened(panel, values, features, missing)
     rows = offsets[series] + position
     observed = _has_target(values, rows, horizon)
@@ -81,6 +135,8 @@ def window_table(
         context=context,
         horizon=horizon,
         starts=None if whole else torch.from_numpy(starts),
+        series=None if static is None else torch.from_numpy(series[which]),
+        static=None if static is None else torch.from_numpy(static.astype(np.float32)),
         variable=torch.from_numpy(channel),
         future=None if features is None else torch.from_numpy(features.astype(np.float32)),
         weight=weight,
@@ -97,7 +153,7 @@ def _first_positions(panel: Panel, context: int, horizon: int) -> np.ndarray:
 
 
 def _positions(
-    panel: Panel, first: np.ndarray, horizon: int, n_channels: int, recent: int | None
+    panel: Panel, first: np.ndarray, horizon: int, recent: int | None, groups: np.ndarray, most: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Series and step of the first target of each window, the latest windows of a series first."""
     room = panel.lengths - horizon
@@ -105,11 +161,11 @@ def _positions(
     counts = np.maximum(last - first + 1, 0)
     if recent is not None:
         counts = np.minimum(counts, recent)
-    stride = max(-(-int(counts.sum()) * n_channels // MAX_WINDOWS), 1)
+    stride = np.maximum(-(-np.bincount(groups, counts).astype(np.int64) // most), 1)[groups]
     counts = -(-counts // stride)
     series = np.repeat(np.arange(panel.n_series), counts)
     turn = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return series, last[series] - turn * stride
+    return series, last[series] - turn * stride[series]
 
 
 def _lengthened(

@@ -34,7 +34,9 @@ class SeriesUnits:
     def of_windows(self, panel: Panel, series: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Centre and spread for windows (n, length, n_channels) of the given series, both of shape (n, n_channels)."""
         known = self._known(panel)[series]
-        center, spread = self.center[known], self.spread[known]
+        # A single channel that was trained on stands for any number of new ones.
+        shape = len(window), window.shape[2]
+        center, spread = (np.broadcast_to(part[known], shape).copy() for part in (self.center, self.spread))
         new = np.flatnonzero(known < 0)
         if len(new):
             center[new], spread[new] = self._measured(window[new])

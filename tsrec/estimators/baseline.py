@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from tsrec.estimators._context_forecaster import ContextForecaster, mean_over
+from tsrec.estimators._context_forecaster import ContextForecaster
 from tsrec.estimators._parameters import check_whole
 from tsrec.frames import Panel
 from tsrec.frames.season import choose_context
+from tsrec.frames.seen import mean_of_seen
 
 DEFAULT_QUANTILES = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 
@@ -144,8 +145,8 @@ class SeasonalMeanForecaster(ContextForecaster):
         season = self.season_
         missing = -window.shape[1] % season
         padded = np.pad(window, ((0, 0), (missing, 0), (0, 0)), constant_values=np.nan)
-        phases = mean_over(padded.reshape(len(window), -1, season, window.shape[-1]), axis=1)
-        mean = mean_over(window, axis=1)
-        late = mean_over(window[:, -season:], axis=1)
+        phases = mean_of_seen(padded.reshape(len(window), -1, season, window.shape[-1]), axis=1)
+        mean = mean_of_seen(window, axis=1)
+        late = mean_of_seen(window[:, -season:], axis=1)
         level = 0.5 * (mean + np.where(np.isnan(late), mean, late))
         return ((level - mean)[:, None] + phases)[:, np.arange(self.horizon_) % season]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.normalise import Normalised
-from tsrec.layers.ridge import PENALTIES, RidgeMap, RidgeStatistics, Root, mapped, solve_own, solve_ridge
+from tsrec.layers.ridge import PENALTIES, RidgeMap, RidgeStatistics, Root, mapped, solve_apart, solve_own, solve_ridge
 from tsrec.training.batch import Batch
 from tsrec.training.windows import WindowBatches
 
@@ -72,6 +72,7 @@ def fit_closed_form(
     prior: Tensor | Sequence[Tensor] | None = None,
     penalties: Sequence[float] = PENALTIES,
     root: Root | None = None,
+    apart: bool = False,
 ) -> RidgeMap:
     """Solve W on all windows, penalty by blocked validation, and set the spread from residuals of unseen segments.
 
@@ -91,6 +92,9 @@ def fit_closed_form(
     penalties : sequence of float
     root : Root, optional
         As for :func:`tsrec.layers.ridge.solve_ridge`.
+    apart : bool
+        Whether variables are kinds of windows that have nothing to do with each other: their maps are then solved as
+        if there were no others.
 
     Returns
     -------
@@ -113,8 +117,11 @@ def fit_closed_form(
         solution = solve_ridge(statistics, penalties=penalties, prior=prior, root=root)
     if module.maps > 1:
         # One after the other: sums of a long context take memory.
-        apart = [partial(_sums, module, partial(chunks, variable), guess) for variable in range(module.maps)]
-        solution = solve_own(apart, solution, root=root)
+        own = [partial(_sums, module, partial(chunks, variable), guess) for variable in range(module.maps)]
+        if apart:
+            solution = solve_apart(own, solution, penalties=penalties, prior=prior, root=root)
+        else:
+            solution = solve_own(own, solution, root=root)
     module.linear = solution.weight.to(module.linear)
     _set_spread(module, *_unseen_residuals(module, chunks, solution))
     return solution
@@ -142,7 +149,7 @@ def fit_shrink(module: DirectForecaster, batches: Iterable[Batch]) -> float:
         The share of the branch in the point forecast.
     """
     seen = [_seen(module, batch) for batch in batches]
-    shares = [0.0] if module.mixer is None else torch.linspace(0, 1, _SHARES).tolist()
+    shares = [0.0] if module.branch is None else torch.linspace(0, 1, _SHARES).tolist()
     covariate_shares = [0.0] if module.covariate_net is None else list(_SPREAD_SHARES)
     pairs = [(share, other) for other in covariate_shares for share in shares]
     losses = [sum(window.point_loss(module, *pair) for window in seen) for pair in pairs]
@@ -176,7 +183,7 @@ def fit_spread(module: DirectForecaster, batches: Iterable[Batch]) -> None:
     kept, enough = [], []
     for batch in batches:
         assert batch.target is not None
-        parts = module.parts(batch.context, batch.mask, batch.future, batch.variable)
+        parts = module.parts(batch.context, batch.mask, batch.future, batch.variable, batch.static)
         target = (batch.target - parts.window.loc) / parts.window.scale
         kept.append(target - module.point(parts))
         enough.append(module.sees_enough(batch.context, batch.mask))
@@ -214,7 +221,7 @@ class _Seen(NamedTuple):
 
 
 def _seen(module: DirectForecaster, batch: Batch) -> _Seen:
-    parts = module.parts(batch.context, batch.mask, batch.future, batch.variable)
+    parts = module.parts(batch.context, batch.mask, batch.future, batch.variable, batch.static)
     return _Seen(parts.linear, parts.branch, parts.covariates, parts.log_spread, *module.targets(batch, parts.window))
 
 

@@ -22,19 +22,15 @@ class MeanForecaster(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
 
-    def forward(
-        self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None, variable: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return point (B, H) and quantiles (B, H, Q) in data units."""
-        points, quantiles = zip(*(member(context, mask, future, variable) for member in self.members), strict=True)
+    def forward(self, *inputs: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return point (B, H) and quantiles (B, H, Q) in data units; the members are given what this is given."""
+        points, quantiles = zip(*(member(*inputs) for member in self.members), strict=True)
         return torch.stack(points).mean(0), torch.stack(quantiles).mean(0)
 
-    def components(
-        self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None, variable: Tensor | None = None
-    ) -> dict[str, Tensor]:
+    def components(self, *inputs: Tensor | None) -> dict[str, Tensor]:
         """Return the mean of each component (B, H)."""
         found: list[dict[str, Tensor]] = [
-            member.components(context, mask, future, variable)  # type: ignore[operator]
+            member.components(*inputs)  # type: ignore[operator]
             for member in self.members
         ]
         return {name: torch.stack([parts[name] for parts in found]).mean(0) for name in found[0]}

@@ -1,8 +1,7 @@
-"""A direct forecaster: closed-form linear map plus a recurrent branch that learns what the map leaves over.
+"""A direct forecaster: closed-form linear map plus a branch that learns what the map leaves over.
 
-Channel-independent patches: Nie et al. (2023), A Time Series is Worth 64 Words, arXiv:2211.14730. The linear skip and
-its closed form: Zeng et al. (2023), arXiv:2205.13504; Toner and Darlow (2024), arXiv:2403.14587. The branch's last
-layer starts at zero, so training starts at the linear forecast and cannot begin worse.
+The linear skip and its closed form: Zeng et al. (2023), arXiv:2205.13504; Toner and Darlow (2024), arXiv:2403.14587.
+The branch's last layer starts at zero, so training starts at the linear forecast and cannot begin worse.
 """
 
 from collections.abc import Sequence
@@ -38,6 +37,8 @@ class Parts(NamedTuple):
         Log factors of the offsets below and above the median.
     window : Normalised
         The windows' z, level and scale.
+    losses : dict of Tensor of shape ()
+        What the branch wants to be added to the loss.
     """
 
     linear: Tensor
@@ -45,27 +46,23 @@ class Parts(NamedTuple):
     covariates: Tensor
     log_spread: Tensor
     window: Normalised
+    losses: dict[str, Tensor]
 
 
 class DirectForecaster(nn.Module):
     """Forecast H steps of one channel from L, all at once, with quantiles.
 
     With z the window in its own units and W the map of its variable,
-    point = z W + shrink * head(mixer(patches(z))) + covariates, and
+    point = z W + shrink * head(branch(z)) + covariates, and
     quantile_q = point + offset_q * exp(spread_share * spread), with one spread per side from the branch; windows
     that have seen little have offsets ``unsure`` times as large.
 
     Parameters
     ----------
-    mixer : nn.Module or None
-        forward(x (B, T, D), state, mask, return_state=) -> (y (B, T, D), state), causal, T = context // patch. None: no
-        branch.
+    branch : nn.Module or None
+        Features of a window, as :mod:`tsrec.layers.patch` says; None: no branch.
     context, horizon : int
         L and H, steps.
-    d_model : int, default 16
-        Width D of the branch; the mixer's.
-    patch : int, default 48
-        Steps P per patch; cut to ``context`` where that is shorter. The oldest L mod P steps are seen by W alone.
     covariates : int, default 0
         Number C of covariates known over the horizon.
     levels : sequence of float
@@ -82,7 +79,7 @@ class DirectForecaster(nn.Module):
     loss : {"mse", "mae", "huber", "absolute"}, default "mse"
         Of the point forecast, in normalised units; "absolute" is the absolute error in the units of the context, for
         windows whose weights say what an error of theirs costs.
-    branch : str, default "recurrent"
+    name : str, default "recurrent"
         What the branch is called among the components.
     dropout : float, default 0.3
         Before the heads.
@@ -130,12 +127,10 @@ class DirectForecaster(nn.Module):
 
     def __init__(
         self,
-        mixer: nn.Module | None,
+        branch: nn.Module | None,
         *,
         context: int,
         horizon: int,
-        d_model: int = 16,
-        patch: int = 48,
         covariates: int = 0,
         levels: Sequence[float] = LEVELS,
         normalisation: str = "last",
@@ -143,19 +138,18 @@ class DirectForecaster(nn.Module):
         linear: str | None = "ridge",
         maps: int = 1,
         loss: str = "mse",
-        branch: str = "recurrent",
+        name: str = "recurrent",
         dropout: float = 0.3,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         _check_choices(normalisation, linear, loss, levels)
         generator = default_generator(generator)
-        self.context, self.horizon, self.patch = context, horizon, min(patch, context)
+        self.context, self.horizon, self.name = context, horizon, name
         self.normalisation, self.floor, self.loss, self.levels = normalisation, floor, loss, tuple(levels)
-        self.mixer, self.branch = mixer, branch
-        if mixer is not None:
-            features = context // self.patch * d_model
-            self.embedding = Linear(self.patch, d_model, generator=generator)
+        self.branch = branch
+        if branch is not None:
+            features: int = branch.n_features  # type: ignore[assignment]
             self.dropout = Dropout(dropout)
             self.head = _zeroed(Linear(features, horizon, generator=generator))
             self.spread = _zeroed(Linear(features, 2, generator=generator))
@@ -186,7 +180,12 @@ class DirectForecaster(nn.Module):
         return 1 if self.linear is None or self.linear.ndim == 2 else len(self.linear)
 
     def forward(
-        self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None, variable: Tensor | None = None
+        self,
+        context: Tensor,
+        mask: Tensor | None = None,
+        future: Tensor | None = None,
+        variable: Tensor | None = None,
+        static: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Forecast in data units.
 
@@ -200,6 +199,8 @@ class DirectForecaster(nn.Module):
             Covariates of the steps ahead; NaN counts as 0.
         variable : Tensor of int64, shape (B,), optional
             Which variable each window is of, where these have maps of their own.
+        static : Tensor of shape (B, S), optional
+            What does not change within a series, for the branch.
 
         Returns
         -------
@@ -207,7 +208,7 @@ class DirectForecaster(nn.Module):
         quantiles : Tensor of shape (B, H, Q)
             Increasing along the last axis.
         """
-        parts = self.parts(context, mask, future, variable)
+        parts = self.parts(context, mask, future, variable, static)
         _, loc, scale = parts.window
         point = self.point(parts)
         log_spread = parts.log_spread * self.spread_share
@@ -216,24 +217,24 @@ class DirectForecaster(nn.Module):
         return loc + scale * point, loc[..., None] + scale[..., None] * quantiles
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Point and pinball losses; the pinball loss does not move the point forecast.
+        """Point and pinball losses, and the branch's own; the pinball loss does not move the point forecast.
 
         Missing target steps (NaN) do not count, windows count by ``batch.weight``.
         """
-        parts = self.parts(batch.context, batch.mask, batch.future, batch.variable)
+        parts = self.parts(batch.context, batch.mask, batch.future, batch.variable, batch.static)
         point = self.point(parts)
         target, counted = self.targets(batch, parts.window)
         total = counted.sum().clamp_min(1e-12)
         losses = {"point": (self.point_loss(point, target) * counted).sum() / total}
-        if self.levels and self.mixer is not None:
+        if self.levels and self.branch is not None:
             few = slice(None, None, -(-self.horizon // _PINBALL_STEPS))
             pinball = self.pinball(point.detach(), parts.log_spread * self.spread_share, target, few)
             losses["quantile"] = (pinball * counted[:, few]).sum() / counted[:, few].sum().clamp_min(1e-12)
-        return losses
+        return losses | parts.losses
 
     @torch.no_grad()
     def embed(self, context: Tensor, mask: Tensor | None = None, variable: Tensor | None = None) -> Tensor:
-        """Summarise windows: the mean over patches of the mixer's output, or the linear forecast without a mixer.
+        """Summarise windows: by the branch, or the linear forecast without one.
 
         Parameters
         ----------
@@ -245,22 +246,27 @@ class DirectForecaster(nn.Module):
         Tensor of shape (B, D) or (B, H)
         """
         z = self._normalise(context, mask).z
-        if self.mixer is None:
+        if self.branch is None:
             return z if self.linear is None else mapped(z, self.linear, variable)
-        return self._mixed(z, mask).mean(1)
+        return self.branch.embed(z, mask)  # type: ignore[operator]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Groups for the optimiser, with what each layer says about its own parameters."""
         return parameter_groups(self)
 
     def components(
-        self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None, variable: Tensor | None = None
+        self,
+        context: Tensor,
+        mask: Tensor | None = None,
+        future: Tensor | None = None,
+        variable: Tensor | None = None,
+        static: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Split the point forecast; the parts (B, H) sum to it, in data units.
 
         Parameters
         ----------
-        context, mask, future, variable
+        context, mask, future, variable, static
             As in :meth:`forward`.
 
         Returns
@@ -268,25 +274,32 @@ class DirectForecaster(nn.Module):
         dict of Tensor of shape (B, H)
             "linear" (with the level of the window), and the branch and "covariates" where the module has them.
         """
-        parts = self.parts(context, mask, future, variable)
+        parts = self.parts(context, mask, future, variable, static)
         _, loc, scale = parts.window
         found = {"linear": loc + scale * parts.linear}
-        if self.mixer is not None:
-            found[self.branch] = scale * self.shrink * parts.branch
+        if self.branch is not None:
+            found[self.name] = scale * self.shrink * parts.branch
         if self.covariate_net is not None:
             found["covariates"] = scale * self.covariate_share * parts.covariates
         return found
 
     def parts(
-        self, context: Tensor, mask: Tensor | None = None, future: Tensor | None = None, variable: Tensor | None = None
+        self,
+        context: Tensor,
+        mask: Tensor | None = None,
+        future: Tensor | None = None,
+        variable: Tensor | None = None,
+        static: Tensor | None = None,
     ) -> Parts:
         """Compute what a forecast is made of; arguments as in :meth:`forward`."""
         window = self._normalise(context, mask)
         nothing = window.z.new_zeros(len(context), self.horizon)
         linear = nothing if self.linear is None else mapped(window.z, self.linear, variable)
         branch, log_spread = nothing, nothing.new_zeros(len(context), 2)
-        if self.mixer is not None:
-            features = self.dropout(self._mixed(window.z, mask).flatten(1))
+        losses: dict[str, Tensor] = {}
+        if self.branch is not None:
+            features, losses = self.branch(window.z, mask, static)
+            features = self.dropout(features)
             branch = self.head(features)
             if self.levels:
                 # Detached: the pinball loss shapes the spread alone, so the point forecast is the same without it.
@@ -294,7 +307,7 @@ class DirectForecaster(nn.Module):
         covariates = nothing
         if self.covariate_net is not None and future is not None:
             covariates = self.covariate_net(future.nan_to_num(0.0)).squeeze(-1)
-        return Parts(linear, branch, covariates, log_spread, window)
+        return Parts(linear, branch, covariates, log_spread, window, losses)
 
     def targets(self, batch: Batch, window: Normalised) -> tuple[Tensor, Tensor]:
         """Normalise the targets, zeros where they are missing, and tell how much each counts; both (B, H)."""
@@ -360,14 +373,6 @@ class DirectForecaster(nn.Module):
     def point(self, parts: Parts) -> Tensor:
         """Sum the parts up to the point forecast, normalised, (B, H)."""
         return parts.linear + self.shrink * parts.branch + self.covariate_share * parts.covariates
-
-    def _mixed(self, z: Tensor, mask: Tensor | None) -> Tensor:
-        """Cut the window's latest steps into patches (B, T, P), embed (B, T, D), mix (B, T, D)."""
-        assert self.mixer is not None
-        used = self.context // self.patch * self.patch
-        patches = self.embedding(z[:, -used:].unflatten(1, (-1, self.patch)))
-        seen = None if mask is None else mask[:, -used:].unflatten(1, (-1, self.patch)).any(-1)
-        return self.mixer(patches, None, seen, return_state=False)[0]
 
 
 def _covariate_net(covariates: int, generator: torch.Generator) -> nn.Sequential:

@@ -9,7 +9,7 @@ Forecasting Models, arXiv:2403.14587 (closed-form linear forecasters). Blocked v
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -220,6 +220,37 @@ def solve_own(
         fold_weights=[torch.stack([maps[best] for maps in of_fold]) for of_fold in candidates],
         departure=_DEPARTURES[best],
     )
+
+
+def solve_apart(apart: Sequence[Callable[[], RidgeStatistics]], shared: RidgeMap, **how: Any) -> RidgeMap:
+    """Give each kind of windows a map of its own, solved as if there were no others.
+
+    Parameters
+    ----------
+    apart : sequence of callable
+        For each kind, what gives the statistics of its windows alone. A kind without windows has the map of all.
+    shared : RidgeMap
+        From all of them.
+    **how
+        As for :func:`solve_ridge`.
+
+    Returns
+    -------
+    RidgeMap
+        With maps (V, L, H); ``penalty``, ``prior`` and ``errors`` are those of ``shared``.
+    """
+    found = []
+    for summed in apart:
+        statistics = summed()
+        found.append(solve_ridge(statistics, **how) if float(statistics.weight.sum()) else shared)
+    folds = []
+    for segments in shared.fold_segments:
+        # Of a kind that has no such fold its map is the best known.
+        of_fold = [
+            dict(zip(one.fold_segments, one.fold_weights, strict=True)).get(segments, one.weight) for one in found
+        ]
+        folds.append(torch.stack(of_fold))
+    return shared._replace(weight=torch.stack([one.weight for one in found]), fold_weights=folds)
 
 
 def _gains(maps: Sequence[Tensor], held_out: _Sums) -> Tensor:

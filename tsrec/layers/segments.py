@@ -51,6 +51,28 @@ def time_segments(times: Tensor, horizon: int, series: Tensor | None = None) -> 
     return segments
 
 
+def group_segments(groups: Tensor) -> Tensor:
+    """Segments that hold out whole sets: every fourth, then another fourth, in the order of their numbers.
+
+    Parameters
+    ----------
+    groups : Tensor of int64, shape (n,)
+        Set of each window; four or more.
+
+    Returns
+    -------
+    Tensor of int64, shape (n,)
+        0, 2 or 4, as :func:`time_segments` gives them.
+
+    Examples
+    --------
+    >>> group_segments(torch.arange(6)).tolist()
+    [0, 2, 0, 4, 0, 2]
+    """
+    rank = torch.unique(groups, return_inverse=True)[1] % 4
+    return torch.where(rank == 1, 2, torch.where(rank == 3, 4, 0))
+
+
 def _series_segments(series: Tensor) -> Tensor:
     """Hold out every eighth series, then another eighth; the order of series means nothing, so spread them."""
     rank = torch.unique(series, return_inverse=True)[1] % 8

@@ -17,6 +17,7 @@ _HOME = {
     "rmse": "tsrec.metrics._point",
     "rmse_scorer": "tsrec.metrics._scorers",
     "rmsse": "tsrec.metrics._scaled",
+    "shapley_values": "tsrec.metrics.shapley",
     "smape": "tsrec.metrics._point",
     "smape_scorer": "tsrec.metrics._scorers",
     "wql": "tsrec.metrics._quantile",
@@ -36,6 +37,7 @@ __all__ = [
     "rmse",
     "rmse_scorer",
     "rmsse",
+    "shapley_values",
     "smape",
     "smape_scorer",
     "wql",
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from tsrec.metrics._scale import naive_scale
     from tsrec.metrics._scaled import mase, owa, rmsse
     from tsrec.metrics._scorers import mae_scorer, mase_scorer, rmse_scorer, smape_scorer
+    from tsrec.metrics.shapley import shapley_values
 
 
 def __getattr__(name: str) -> Any:

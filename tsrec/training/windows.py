@@ -31,6 +31,8 @@ class WindowBatches:
         Passed on as ``Batch.series``.
     variable : Tensor of int64, shape (n,), optional
         Passed on as ``Batch.variable``.
+    static : Tensor of shape (n_series, S), optional
+        Rows of it, by `series`, are ``Batch.static``.
     future : Tensor of shape (M, C), optional
         Covariates known over the horizon, aligned with ``values``; M divides N, and they repeat every M positions, so
         that channels which lie one after the other share them.
@@ -62,6 +64,7 @@ class WindowBatches:
         starts: Tensor | None = None,
         series: Tensor | None = None,
         variable: Tensor | None = None,
+        static: Tensor | None = None,
         future: Tensor | None = None,
         weight: Tensor | None = None,
         max_batches: int | None = None,
@@ -74,7 +77,7 @@ class WindowBatches:
         self._windows = padded.unfold(0, context + horizon, 1)
         self.context, self.horizon, self.batch_size, self.shuffle = context, horizon, batch_size, shuffle
         self.starts, self.series, self.variable, self.future, self.weight = starts, series, variable, future, weight
-        self.max_batches = max_batches
+        self.max_batches, self.static = max_batches, static
         if masked is None:
             masked = starts is not None or bool((origins < context).any()) or bool(values.isnan().any())
         self.masked = masked
@@ -158,6 +161,7 @@ class WindowBatches:
             context=context,
             mask=mask,
             future=self._future(origins),
+            static=None if self.static is None or self.series is None else self.static[self.series[chosen]],
             series=None if self.series is None else self.series[chosen],
             variable=None if self.variable is None else self.variable[chosen],
             weight=None if self.weight is None else self.weight[chosen],

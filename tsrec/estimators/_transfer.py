@@ -1,0 +1,387 @@
+"""Learning from several sets of different frequency and length at once, and forecasting series that were never seen.
+
+Time is counted in seasons (`tsrec.frames.clock`): every set is brought to the same number of steps per season, and so
+is each window before it is forecast. Sets have equal shares in what is learned (Cao et al. 2024, arXiv 2310.04948,
+"many to one"), and what has to be chosen is chosen on sets that were held out.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from tsrec.estimators import _quantiles
+from tsrec.estimators._blocks import widened
+from tsrec.estimators._read import assemble
+from tsrec.estimators._torch_forecaster import TorchForecaster
+from tsrec.estimators._training_windows import WindowTable, window_table
+from tsrec.frames import Form, Panel, contexts, form_of, offsets_of, origins, read_panel, variable_names
+from tsrec.frames.clock import from_season_steps, season_detail, to_season_steps
+from tsrec.frames.season import choose_season
+
+# Steps per season where sets differ: hours of a day.
+_USUAL = 24
+# Windows of each set at most, and cut-offs brought to seasons at a time.
+_WINDOWS, _CUTOFFS = 1 << 14, 1024
+
+
+class Sets(NamedTuple):
+    """Sets read: every variable of every series is a series of its own.
+
+    Attributes
+    ----------
+    panel : Panel
+        All of them, in steps of the module; its one static number is the pace.
+    groups : int array of shape (n_series,)
+        Number of the set of each series.
+    seasons : dict of str to int
+        Steps per season of each set, as it was given.
+    paces : tuple of str
+        Kinds of frequency, such as "sub-daily".
+    steps : int
+        Steps per season of the module.
+    """
+
+    panel: Panel
+    groups: np.ndarray
+    seasons: dict[str, int]
+    paces: tuple[str, ...]
+    steps: int
+
+
+class Before(NamedTuple):
+    """What fine-tuning goes on from."""
+
+    weights: dict[str, Tensor]
+    settled: dict[str, Any]
+    season_steps: int | None
+
+    @classmethod
+    def of(cls, forecaster: Any) -> "Before | None":
+        """Of a fitted forecaster; None if it is not fitted."""
+        if not hasattr(forecaster, "module_"):
+            return None
+        module = forecaster.module_
+        # Members of an ensemble begin alike and part by what they draw.
+        module = module.members[0] if hasattr(module, "members") else module
+        weights = {name: tensor.detach().clone().cpu() for name, tensor in module.state_dict().items()}
+        settled = {name: getattr(forecaster, name) for name in forecaster.SETTLED}
+        return cls(weights, settled, forecaster.season_steps_)
+
+    @property
+    def linear(self) -> Tensor | None:
+        """The linear map, the mean of several, (L, H)."""
+        found = self.weights.get("linear")
+        return found if found is None or found.ndim == 2 else found.mean(0)
+
+
+class TransferMixin(TorchForecaster):
+    """What a forecaster needs to learn from several sets, to forecast unseen series, and to go on learning.
+
+    A family names in ``SETTLED`` the fitted attributes that shape its module: fine-tuning keeps them.
+    """
+
+    SETTLED: tuple[str, ...] = ("context_", "patch_")
+    maps_: int
+    linear_: str | None
+    set_seasons_: dict[str, int]
+    paces_: tuple[str, ...]
+    season_steps_: int | None
+    _before: "Before | None" = None
+    _sets: "Sets | None" = None
+
+    def fit(self, X: Any, y: Any = None, *, past: Any = None, static: Any = None, warm_start: bool = False) -> Self:
+        """Learn from a history, or from several sets at once.
+
+        Parameters
+        ----------
+        X : DataFrame, Series, array, or mapping of str to them
+            As every forecaster takes it; or sets of any frequencies and lengths, by name, without covariates. A
+            forecaster that learned from sets forecasts any history: ``predict(history=...)``.
+        y : Series, DataFrame or array, optional
+            As every forecaster takes it.
+        past, static : DataFrame, optional
+            As every forecaster takes them.
+        warm_start : bool, default False
+            Go on from the weights of the last fit: fine-tuning. The linear map is shrunk to the one before.
+
+        Returns
+        -------
+        self
+        """
+        if not isinstance(warm_start, bool | np.bool_):
+            raise ValueError(f"warm_start: found {warm_start!r}. Give True or False.")
+        self._before, self._sets = Before.of(self) if warm_start else None, None
+        try:
+            if isinstance(X, Mapping):
+                return self._fit_sets(X, y)
+            return super().fit(X, y, past=past, static=static)
+        finally:
+            self._before = self._sets = None
+
+    def _fit_sets(self, X: Mapping[Any, Any], y: Any) -> Self:
+        if y is not None:
+            raise ValueError("y: not expected beside several sets. Put what is to be forecast into X, set by set.")
+        self._check_parameters()
+        levels = _quantiles.check_levels(self.quantiles, "quantiles", least=2)
+        steps = None if self._before is None else self._before.season_steps
+        self._sets = read_sets(X, self.season, self.freq, steps)
+        for name in [one for one in ("n_features_in_", "feature_names_in_") if hasattr(self, one)]:
+            delattr(self, name)
+        self._learn(self._sets.panel, Form("frame", pd.RangeIndex(1)), levels, targets_itself=True)
+        return self
+
+    def _fit_panel(self, panel: Panel) -> None:
+        if self._sets is not None:
+            self.set_seasons_, self.paces_ = self._sets.seasons, self._sets.paces
+            self.season_steps_ = self._sets.steps
+        else:
+            self.season_steps_ = None if self._before is None else self._before.season_steps
+        if self.season_steps_ is not None:
+            self.season_ = self.season_steps_
+        # Learning sees time as the module does; the history stays as it was given.
+        self.panel_ = panel if self._sets is not None else _in_seasons(panel, self._factor(panel))
+        try:
+            super()._fit_panel(self.panel_)
+        finally:
+            self.panel_ = panel
+
+    def _choose(self, panel: Panel) -> None:
+        super()._choose(panel)
+        if self._sets is not None:
+            # A linear map for each kind of frequency, and that of all for kinds to come.
+            several = len(self.paces_) > 1 and self.linear_ == "ridge"
+            self.maps_ = len(self.paces_) + 1 if several else 1
+        if self._before is not None:
+            for name, value in self._before.settled.items():
+                setattr(self, name, value)
+
+    def _build(self, n_features: int, generator: torch.Generator) -> nn.Module:
+        module = super()._build(n_features, generator)
+        before = self._before
+        if before is None:
+            return module
+        learned = {name for name, _ in module.named_parameters() if not name.startswith("covariate_net")}
+        kept = {name: tensor for name, tensor in before.weights.items() if name in learned}
+        try:
+            module.load_state_dict(kept, strict=False)
+        except RuntimeError as error:
+            raise ValueError(
+                "warm_start: parameters that shape the network have changed since the last fit. Set them back, or fit "
+                "without warm_start."
+            ) from error
+        return module
+
+    def _prior_maps(self) -> list[Tensor]:
+        before = self._before
+        return [] if before is None or before.linear is None else [before.linear.double()]
+
+    def _table(self, panel: Panel, values: np.ndarray, features: Any, weights: Any, generator: Any) -> WindowTable:
+        if self._sets is None:
+            return super()._table(panel, values, features, weights, generator)
+        groups = self._sets.groups
+        options = {"recent": self.recent_, "weights": weights, "groups": groups, "most": _WINDOWS}
+        table = window_table(panel, values, features, self.context_, self.horizon_, **options)
+        table.windows.variable = torch.from_numpy(panel.static[table.series.numpy(), 0].astype(np.int64))
+        return table.balanced(torch.from_numpy(groups), generator)
+
+    def _variable(self, panel: Panel, series: np.ndarray) -> Tensor:
+        if not hasattr(self, "set_seasons_") or self.maps_ == 1:
+            return super()._variable(panel, series)
+        of_pace = np.full(panel.n_series, self._pace(panel)) if not panel.static.shape[1] else panel.static[:, 0]
+        return torch.from_numpy(of_pace[series].astype(np.int64)).repeat_interleave(panel.n_channels)
+
+    def _pace(self, panel: Panel) -> int:
+        """Number of a panel's kind of frequency; one more than the last for one that was never seen."""
+        pace = _pace_of(panel)
+        return self.paces_.index(pace) if pace in self.paces_ else len(self.paces_)
+
+    def _known(self, history: Any, history_X: Any) -> Panel:
+        if not hasattr(self, "set_seasons_"):
+            return super()._known(history, history_X)
+        check_is_fitted(self)
+        if history is None:
+            raise ValueError(
+                "history: missing. This forecaster learned from several sets and has no history of its own: give the "
+                "rows to go on from, predict(history=rows)."
+            )
+        if history_X is not None:
+            raise ValueError("history_X: not expected, the sets had no covariates. Leave it out.")
+        return assemble(checked_history(history), None, freq=self.freq, where="history")
+
+    def _form(self, history: Any) -> Form:
+        return form_of(history) if hasattr(self, "set_seasons_") else super()._form(history)
+
+    def _factor(self, panel: Panel) -> float:
+        """Steps of a panel's series that are one of the module's."""
+        if self.season_steps_ is None or not panel.grid.has_time:
+            return 1.0
+        return _factor_of(panel.grid.season or 1, self.season_steps_)
+
+    def _prepared(self, panel: Panel, cutoffs: np.ndarray) -> tuple[Panel, np.ndarray]:
+        factor = self._factor(panel)
+        if factor == 1:
+            return panel, cutoffs
+        place = origins(panel.offsets, *cutoffs.T)
+        windows = contexts(panel.values, place, int(np.ceil(self.context_ * factor)))
+        values = to_season_steps(windows, self.context_, factor)
+        ends = np.stack([np.arange(len(values)), np.full(len(values), self.context_)], axis=1)
+        told = panel.static[cutoffs[:, 0]] if panel.static.shape[1] else panel.static
+        if hasattr(self, "paces_"):
+            told = np.full((len(values), 1), float(self._pace(panel)))
+        return replace(_joined(list(values), panel.columns), static=told), ends
+
+    def _forecast(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
+        if self._factor(panel) == 1:
+            return super()._forecast(panel, cutoffs)
+        return self._through_seasons(panel, cutoffs, super()._forecast)
+
+    def _components(self, panel: Panel, cutoffs: np.ndarray) -> dict[str, np.ndarray]:
+        if self._factor(panel) == 1:
+            return super()._components(panel, cutoffs)
+        names: list[str] = []
+
+        def stacked(own: Panel, ends: np.ndarray) -> np.ndarray:
+            found = super(TransferMixin, self)._components(own, ends)
+            names[:] = found
+            parts = np.stack(list(found.values()), axis=-1)
+            return np.concatenate([parts.sum(axis=-1, keepdims=True), parts], axis=-1)
+
+        values = self._through_seasons(panel, cutoffs, stacked, parts=True)[..., 1:]
+        return {name: values[..., number] for number, name in enumerate(names)}
+
+    def _through_seasons(self, panel: Panel, cutoffs: np.ndarray, forecast: Any, *, parts: bool = False) -> np.ndarray:
+        """Answers for cut-offs of series whose steps are others than the module's; the first answer is the point."""
+        factor, period = self._factor(panel), int(panel.grid.season or 1)
+        found = []
+        for at in range(0, max(len(cutoffs), 1), _CUTOFFS):
+            chosen = cutoffs[at : at + _CUTOFFS]
+            own, ends = self._prepared(panel, chosen)
+            answers = _rolled(own, ends, forecast, int(np.ceil(self.horizon_ / factor)), widen=not parts)
+            native = from_season_steps(answers, self.horizon_, factor)
+            place = origins(panel.offsets, *chosen.T)
+            window = contexts(panel.values, place, int(np.ceil(self.context_ * factor)))
+            detail = season_detail(window, period, self.horizon_, factor)
+            # Of components the season has it; of quantiles all.
+            places = (0, 2) if parts and native.shape[-1] > 2 else slice(None)
+            native[..., places] += detail[..., None]
+            found.append(native)
+        return np.concatenate(found)
+
+
+def read_sets(sets: Mapping[Any, Any], season: int | str, freq: Any, steps: int | None) -> Sets:
+    """Read sets, and bring them to one number of steps per season.
+
+    Parameters
+    ----------
+    sets : mapping of str to Series, DataFrame or array
+    season : int or "auto"
+        Steps per season that all are brought to: that of all, or of a day of hours where they differ, when "auto".
+    freq : str or offset, optional
+        Frequency of the indexes, where it cannot be read from them.
+    steps : int, optional
+        What has been settled before.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no set, or one of them cannot be read; the message names it.
+    """
+    if not sets:
+        raise ValueError("X: no sets. Give at least one, {'name': frame}.")
+    panels = []
+    for name, rows in sets.items():
+        panels.append(assemble(checked_history(rows, f"X[{name!r}]"), None, freq=freq, where=f"X[{name!r}]"))
+    seasons = [_season(panel) for panel in panels]
+    distinct = {one for one in seasons if one > 1}
+    usual = distinct.pop() if len(distinct) == 1 else _USUAL
+    wanted = steps or (usual if season == "auto" else int(season))
+    paces = tuple(dict.fromkeys(_pace_of(panel) for panel in panels))
+    pieces, labels, groups, kinds = [], [], [], []
+    for number, (name, panel, own) in enumerate(zip(sets, panels, seasons, strict=True)):
+        for values, label in _single(_in_seasons(panel, _factor_of(own, wanted))):
+            pieces.append(values)
+            labels.append((str(name), *label))
+            groups.append(number)
+            kinds.append([float(paces.index(_pace_of(panel)))])
+    if not pieces:
+        raise ValueError("X: no set holds an observed value (all are NaN). Give at least one number.")
+    ids = pd.MultiIndex.from_tuples(labels, names=["set", "series", "variable"])
+    panel = replace(_joined(pieces, pd.RangeIndex(1), ids), static=np.array(kinds))
+    return Sets(panel, np.array(groups), dict(zip(map(str, sets), seasons, strict=True)), paces, wanted)
+
+
+def checked_history(rows: Any, where: str = "history") -> Any:
+    """Rows of a set or of an unseen history: a Series, a frame, or an array of one or two dimensions."""
+    if isinstance(rows, pd.Series):
+        return rows
+    if isinstance(rows, pd.DataFrame):
+        if not rows.shape[1]:
+            raise ValueError(f"{where}: the frame has no column. Give one for each variable.")
+        return rows
+    if isinstance(rows, pd.Index) or np.ndim(rows) not in (1, 2):
+        raise TypeError(f"{where}: found a {type(rows).__name__}. Give a Series, a frame, or an array of its rows.")
+    return np.asarray(rows)
+
+
+def _pace_of(panel: Panel) -> str:
+    return panel.grid.pace or "none"
+
+
+def _season(panel: Panel) -> int:
+    """Steps per season of a set: by its frequency, else by its values; 1 where no series holds two."""
+    found = int(panel.grid.season or 1) if panel.grid.has_time else choose_season(panel)
+    return found if 2 * found <= int(panel.lengths.max()) else 1
+
+
+def _factor_of(own: int, wanted: int) -> float:
+    return own / wanted if own > 1 else 1.0
+
+
+def _in_seasons(panel: Panel, factor: float) -> Panel:
+    """All rows of a panel in the module's steps, counted from the ends of its series."""
+    if factor == 1:
+        return panel
+    pieces = []
+    for begin, end in zip(panel.offsets[:-1], panel.offsets[1:], strict=True):
+        count = max(int((end - begin) / factor), 1)
+        pieces.append(to_season_steps(panel.values[None, begin:end], count, factor)[0])
+    return _joined(pieces, panel.columns, panel.ids)
+
+
+def _single(panel: Panel) -> Iterator[tuple[np.ndarray, tuple[str, str]]]:
+    """Each variable of each series, (n, 1), and the names of both."""
+    names = [str(name) for name in variable_names(panel.columns)]
+    for label, begin, end in zip(panel.labels, panel.offsets[:-1], panel.offsets[1:], strict=True):
+        for number, name in enumerate(names):
+            values = panel.values[begin:end, number : number + 1]
+            if not np.isnan(values).all():
+                yield values, (str(label), name)
+
+
+def _joined(pieces: Sequence[np.ndarray], columns: pd.Index, ids: pd.Index | None = None) -> Panel:
+    """Rows of series (n_i, C), without times, as a panel."""
+    offsets = offsets_of(np.array([len(piece) for piece in pieces]))
+    grid = read_panel(np.zeros(1)).grid
+    starts = np.zeros(len(pieces), dtype=np.int64)
+    return Panel(np.concatenate(pieces), offsets, starts, grid, columns, ids)
+
+
+def _rolled(panel: Panel, ends: np.ndarray, forecast: Any, steps: int, *, widen: bool) -> np.ndarray:
+    """Answers for so many steps from the ends of series, block after block where one is not enough."""
+    length = int(panel.lengths[0])
+    found: list[np.ndarray] = []
+    while sum(one.shape[1] for one in found) < steps:
+        answers = forecast(panel, ends)
+        if widen and found:
+            answers = widened(answers, found[-1][:, -1:, :, 1:] - found[-1][:, -1:, :, :1])
+        found.append(answers)
+        series = panel.values.reshape(panel.n_series, length, -1)
+        longer = np.concatenate([series, answers[..., 0]], axis=1)[:, -length:]
+        panel = replace(panel, values=longer.reshape(-1, longer.shape[2]))
+    return np.concatenate(found, axis=1)
