@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from tsrec.decomposition._checks import check_choice, check_count
 from tsrec.decomposition._loess import Floats
 from tsrec.decomposition._read import Question, read_question
 from tsrec.frames import Panel, variable_names
@@ -40,8 +41,7 @@ class Decomposer(TransformerMixin, BaseEstimator):
 
     def _check(self) -> None:
         """Refuse bad parameters."""
-        if self.missing not in MISSING:
-            raise ValueError(f"missing: found {self.missing!r}. Give one of {MISSING}.")
+        check_choice(self, "missing", MISSING)
         if self.missing == "interpolate" and getattr(self, "causal", False):
             raise ValueError("missing='interpolate' reads the value after a hole, causal=True must not. Use 'weights'.")
 
@@ -218,6 +218,7 @@ class Decomposer(TransformerMixin, BaseEstimator):
             If the decomposition is robust, and so no linear one, or n is too short.
         """
         check_is_fitted(self)
+        check_count("n", n)
         if getattr(self, "robust", False):
             raise ValueError("robust=True is not linear, so there are no matrices. Use robust=False.")
         if self.periods_ and n < 2 * self.periods_[-1]:

@@ -1,5 +1,6 @@
 """Which periods a decomposition takes: those given, or those that the index and the data suggest."""
 
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
 
@@ -58,7 +59,7 @@ def choose_periods(panel: Panel, periods: Any) -> tuple[int, ...]:
         if day is not None and panel.grid.kind == "fixed" and 7 * day <= longest:
             return (day, 7 * day)
         return choose_period(panel, periods, "periods")
-    if periods is None or isinstance(periods, Integral | str):
+    if periods is None or isinstance(periods, Integral | str) or not isinstance(periods, Iterable):
         return choose_period(panel, periods, "periods")
     found = tuple(sorted(check_period(one, "periods") for one in periods))
     if not found or len(set(found)) < len(found):

@@ -7,7 +7,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import correlate1d
 
 from tsrec.decomposition._base import Decomposer
-from tsrec.decomposition._checks import check_count, check_degree, check_flag, check_odd
+from tsrec.decomposition._checks import check_count, check_degree, check_flag, check_odd, check_windows
 from tsrec.decomposition._loess import Floats, loess
 from tsrec.decomposition._periods import choose_period, choose_periods
 from tsrec.decomposition._stl import Settings, decompose, matrices
@@ -271,10 +271,12 @@ class MSTL(LoessDecomposer):
         self.causal = causal
         self.context = context
 
+    def _check(self) -> None:
+        super()._check()
+        check_windows("seasonal", self.seasonal)
+
     def _choose_periods(self, panel: Panel) -> tuple[int, ...]:
         found = choose_periods(panel, self.periods)
-        for window in self.seasonal or ():
-            check_odd("seasonal", window)
         if self.seasonal is not None and len(self.seasonal) != len(found):
             raise ValueError(f"seasonal: found {len(self.seasonal)} windows, for {len(found)} periods {found}.")
         return found
