@@ -238,7 +238,9 @@ def test_components_are_channels_of_a_classifier():
     [
         (panel().iloc[:70], r"series 'b' has 30 steps, but two periods of 20"),
         (np.zeros((100, 4)), r"series 0 has 4 steps, but two periods of 20.*In a table.*each row is a series"),
-        (frame(30), r"it has 30 steps, but two periods of 20"),
+        (frame(30), r"it has 30 steps, but two periods of 20 are needed\. Give longer series or a shorter period\.$"),
+        ([np.zeros(50), np.zeros(50), np.zeros(9)], r"series 2 has 9 steps"),
+        (pd.concat({2: frame(9), 3: frame(50)}), r"series 2 has 9 steps"),
     ],
 )
 def test_short_series_are_refused(X, message):

@@ -10,8 +10,8 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from tsrec.decomposition._checks import check_choice, check_count
 from tsrec.decomposition._loess import Floats
-from tsrec.decomposition._read import Question, read_question
-from tsrec.frames import Panel, variable_names
+from tsrec.decomposition._read import TABLE_MEND, Question, read_question
+from tsrec.frames import Panel, label_at, variable_names
 
 MISSING = ("weights", "interpolate", "raise")
 
@@ -56,11 +56,11 @@ class Decomposer(TransformerMixin, BaseEstimator):
         short = panel.lengths < 2 * self.periods_[-1]
         if short.any():
             first = int(short.argmax())
-            of = f"series {panel.labels[first]!r} has" if panel.n_series > 1 else "it has"
+            of = f"series {label_at(panel.labels, first)!r} has" if panel.n_series > 1 else "it has"
+            mend = f" {TABLE_MEND}" if self.is_table_ else ""
             raise ValueError(
                 f"X: {of} {panel.lengths[first]} steps, but two periods of {self.periods_[-1]} are needed. Give longer "
-                "series or a shorter period. In a table without an index of times each row is a series; give a "
-                "recording an index of times, or pass a Series."
+                f"series or a shorter period.{mend}"
             )
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -19,6 +19,12 @@ from tsrec.frames import (
     read_panel,
 )
 
+# What to tell of tables that may be recordings.
+TABLE_MEND = (
+    "In a table without an index of times each row is a series, each column a step. If rows are steps and columns "
+    "variables, give an index of times, for example frame.index = pd.to_datetime(...), or pass one variable as a Series."
+)
+
 
 class Question(NamedTuple):
     """Series to be taken apart.
