@@ -350,7 +350,7 @@ def _warn_of_nothing(collection: Collection) -> None:
     if not observed.all():
         warn_user(
             f"X: {int((~observed).sum())} of {len(observed)} series have no observed value, the first is "
-            f"{label_at(collection.labels, observed.argmin())!r}. Their answers say nothing about them."
+            f"{label_at(collection.labels, int(observed.argmin()))!r}. Their answers say nothing about them."
         )
 
 

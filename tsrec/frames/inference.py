@@ -176,7 +176,7 @@ def _who(rows: np.ndarray, bounds: np.ndarray, ids: pd.Index | None) -> str:
     if ids is None:
         return " has"
     series = np.searchsorted(bounds, rows, side="right") - 1
-    count, first = len(np.unique(series)), label_at(ids, series[0])
+    count, first = len(np.unique(series)), label_at(ids, int(series[0]))
     if count == 1:
         return f" series {first!r} has"
     return f" {count} of the {len(ids)} series, the first {first!r}, have"
