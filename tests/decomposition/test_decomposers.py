@@ -224,6 +224,34 @@ def test_periods_come_from_the_index_first_and_then_from_the_data():
     assert MovingAverage().fit(frame(10)).window_ == 25
 
 
+@pytest.mark.parametrize("model", [STL(), STL(causal=True), MSTL(), FourierSeasonal()], ids=str)
+def test_a_short_series_takes_no_season_from_the_others(model):
+    X = {"a": frame(100), "b": frame(90), 2: frame(30)}
+    wanted = clone(model).fit_transform({"a": X["a"], "b": X["b"]})
+    with pytest.warns(UserWarning, match=r"1 of 3 series are shorter than two periods of 24, the first is 2\."):
+        model = clone(model).fit(X)
+    assert model.periods_ == (24,)
+    with pytest.warns(UserWarning, match=r"without that season, whose component is 0"):
+        parts = model.transform(X)
+    np.testing.assert_allclose(parts.iloc[:190], wanted, rtol=0, atol=1e-12)
+    trend = clone(model).fit_transform(X[2])
+    seasonal = model.components_[1]
+    np.testing.assert_array_equal(parts.loc[2].drop(columns=seasonal, level=1), trend)
+    assert (parts.loc[2].xs(seasonal, axis=1, level=1) == 0).all(axis=None)
+    with pytest.warns(UserWarning, match="1 of 1 series"):
+        np.testing.assert_array_equal(model.transform({2: X[2]}), parts.loc[[2]])
+    # Nor is a long one among short ones decisive.
+    assert clone(model).fit({"a": frame(400), "b": frame(30), "c": frame(30)}).periods_ == ()
+
+
+def test_a_short_series_keeps_the_seasons_that_it_holds():
+    X = {"a": frame(400), "b": frame(400), "c": frame(100)}
+    with pytest.warns(UserWarning, match="1 of 3 series are shorter than two periods of 168, the first is 'c'"):
+        parts = MSTL(seasonal=(7, 11)).fit_transform(X)
+    daily = MSTL(24, seasonal=(7,)).fit_transform({"c": X["c"]})
+    np.testing.assert_array_equal(parts.loc[["c"]].drop(columns="seasonal_168", level=1), daily)
+
+
 def test_components_are_channels_of_a_classifier():
     rng = np.random.default_rng(0)
     t = np.arange(60)

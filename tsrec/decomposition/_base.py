@@ -1,5 +1,6 @@
 """What all decomposers share: choosing periods, missing values, answers in the container of the question."""
 
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from tsrec.decomposition._checks import check_choice, check_count
 from tsrec.decomposition._loess import Floats
 from tsrec.decomposition._read import TABLE_MEND, Question, keep_names, read_question
 from tsrec.frames import Panel, check_names, is_default, label_at, variable_names
+from tsrec.frames.warn import warn_user
 
 MISSING = ("weights", "interpolate", "raise")
 
@@ -50,18 +52,24 @@ class Decomposer(TransformerMixin, BaseEstimator):
         return ()
 
     def _check_lengths(self, panel: Panel) -> None:
-        """Refuse series that are too short."""
-        if not self.periods_:
+        """Refuse series that are too short for given periods; warn of those too short for chosen ones."""
+        short = panel.lengths < 2 * max(self.periods_, default=0)
+        if not short.any():
             return
-        short = panel.lengths < 2 * self.periods_[-1]
-        if short.any():
-            first = int(short.argmax())
-            of = f"series {label_at(panel.labels, first)!r} has" if panel.n_series > 1 else "it has"
-            mend = f" {TABLE_MEND}" if self.is_table_ else ""
-            raise ValueError(
-                f"X: {of} {panel.lengths[first]} steps, but two periods of {self.periods_[-1]} are needed. Give longer "
-                f"series or a shorter period.{mend}"
+        first = int(short.argmax())
+        label, period = label_at(panel.labels, first), self.periods_[-1]
+        if isinstance(getattr(self, "period", getattr(self, "periods", None)), str):
+            warn_user(
+                f"X: {int(short.sum())} of {panel.n_series} series are shorter than two periods of {period}, the first "
+                f"is {label!r}. They are taken apart without that season, whose component is 0."
             )
+            return
+        of = f"series {label!r} has" if panel.n_series > 1 else "it has"
+        mend = f" {TABLE_MEND}" if self.is_table_ else ""
+        raise ValueError(
+            f"X: {of} {panel.lengths[first]} steps, but two periods of {period} are needed. Give longer series or a "
+            f"shorter period.{mend}"
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether periods are known."""
@@ -286,6 +294,9 @@ class Decomposer(TransformerMixin, BaseEstimator):
 
     def _of_length(self, y: Floats) -> Floats:
         """All components of series (B, n), (B, n_components, n); those without a value have none."""
+        held = tuple(period for period in self.periods_ if 2 * period <= y.shape[1])
+        if held != self.periods_:
+            return self._of_short(y, held)
         holes: Any = np.isnan(y)
         empty = holes.all(1)
         filled = _interpolated(y, holes & ~empty[:, None]) if self.missing == "interpolate" and holes.any() else y
@@ -299,6 +310,16 @@ class Decomposer(TransformerMixin, BaseEstimator):
         rest = np.subtract(y, by_component[0], out=by_component[-1])
         for part in by_component[1:-1]:
             rest -= part
+        return parts
+
+    def _of_short(self, y: Floats, held: tuple[int, ...]) -> Floats:
+        """Components of series that hold only some of the periods twice; the other seasons are 0."""
+        fewer = copy(self)
+        fewer.periods_ = held
+        found = fewer._of_length(y)
+        parts = np.zeros((len(y), len(self.components_), y.shape[1]))
+        parts[:, : 1 + len(held)], parts[:, -1] = found[:, :-1], found[:, -1]
+        parts[np.isnan(y).all(1)] = np.nan
         return parts
 
 
