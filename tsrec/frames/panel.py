@@ -133,7 +133,24 @@ class Panel:
 
 
 def label_at(labels: pd.Index, i: int) -> Any:
-    """A label as users write it, 2 and not np.int64(2), for messages."""
+    """A label as users write it, 2 and not np.int64(2), for messages.
+
+    Parameters
+    ----------
+    labels : Index
+        Names of series.
+    i : int
+        Which of them.
+
+    Returns
+    -------
+    object
+
+    Examples
+    --------
+    >>> label_at(pd.Index([3, 2]), 1)
+    2
+    """
     return labels[i : i + 1].tolist()[0]
 
 
