@@ -110,6 +110,8 @@ def test_one_shot_says_no_key_twice():
     assert np.mean(gaps) == pytest.approx(22, abs=0.8)
     with pytest.raises(ValueError, match="vocab_size: got 41, but 20 pairs of different keys need 42"):
         make_associative_recall(5, 5, vocab_size=41, one_shot=True)
+    with pytest.raises(ValueError, match="one_shot: got 'no'"):
+        make_associative_recall(5, 5, vocab_size=42, one_shot="no")
     make_associative_recall(5, 5, vocab_size=42, one_shot=True)
 
 

@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import tsrec
 from tsrec import MSTL, STL, FourierSeasonal, MovingAverage, Whittaker
+from tsrec.frames import read_panel
 
 ALL = {
     "STL": STL(6),
@@ -202,6 +203,7 @@ def test_strength_tells_what_each_component_explains():
     assert found["season", "seasonal"] > 0.9
     assert found["noise"].max() < 0.6
     assert found["flat"].tolist() == [0, 0]
+    assert STL().fit(y).strength(y.assign(flat=np.nan)).iloc[0]["flat"].isna().all()
     parts = STL().fit_transform(y)["season"]
     wanted = 1 - parts["resid"].var() / (parts["resid"] + parts["seasonal"]).var()
     assert found["season", "seasonal"] == pytest.approx(wanted)
@@ -222,6 +224,34 @@ def test_periods_come_from_the_index_first_and_then_from_the_data():
     assert MovingAverage().fit(frame(10)).window_ == 25
 
 
+@pytest.mark.parametrize("model", [STL(), STL(causal=True), MSTL(), FourierSeasonal()], ids=str)
+def test_a_short_series_takes_no_season_from_the_others(model):
+    X = {"a": frame(100), "b": frame(90), 2: frame(30)}
+    wanted = clone(model).fit_transform({"a": X["a"], "b": X["b"]})
+    with pytest.warns(UserWarning, match=r"1 of 3 series are shorter than two periods of 24, the first is 2\."):
+        model = clone(model).fit(X)
+    assert model.periods_ == (24,)
+    with pytest.warns(UserWarning, match=r"without that season, whose component is 0"):
+        parts = model.transform(X)
+    np.testing.assert_allclose(parts.iloc[:190], wanted, rtol=0, atol=1e-12)
+    trend = clone(model).fit_transform(X[2])
+    seasonal = model.components_[1]
+    np.testing.assert_array_equal(parts.loc[2].drop(columns=seasonal, level=1), trend)
+    assert (parts.loc[2].xs(seasonal, axis=1, level=1) == 0).all(axis=None)
+    with pytest.warns(UserWarning, match="1 of 1 series"):
+        np.testing.assert_array_equal(model.transform({2: X[2]}), parts.loc[[2]])
+    # Nor is a long one among short ones decisive.
+    assert clone(model).fit({"a": frame(400), "b": frame(30), "c": frame(30)}).periods_ == ()
+
+
+def test_a_short_series_keeps_the_seasons_that_it_holds():
+    X = {"a": frame(400), "b": frame(400), "c": frame(100)}
+    with pytest.warns(UserWarning, match="1 of 3 series are shorter than two periods of 168, the first is 'c'"):
+        parts = MSTL(seasonal=(7, 11)).fit_transform(X)
+    daily = MSTL(24, seasonal=(7,)).fit_transform({"c": X["c"]})
+    np.testing.assert_array_equal(parts.loc[["c"]].drop(columns="seasonal_168", level=1), daily)
+
+
 def test_components_are_channels_of_a_classifier():
     rng = np.random.default_rng(0)
     t = np.arange(60)
@@ -238,7 +268,9 @@ def test_components_are_channels_of_a_classifier():
     [
         (panel().iloc[:70], r"series 'b' has 30 steps, but two periods of 20"),
         (np.zeros((100, 4)), r"series 0 has 4 steps, but two periods of 20.*In a table.*each row is a series"),
-        (frame(30), r"it has 30 steps, but two periods of 20"),
+        (frame(30), r"it has 30 steps, but two periods of 20 are needed\. Give longer series or a shorter period\.$"),
+        ([np.zeros(50), np.zeros(50), np.zeros(9)], r"series 2 has 9 steps"),
+        (pd.concat({2: frame(9), 3: frame(50)}), r"series 2 has 9 steps"),
     ],
 )
 def test_short_series_are_refused(X, message):
@@ -256,6 +288,52 @@ def test_what_is_no_table_and_no_recording_is_refused():
         STL(6).fit(np.zeros(50))
 
 
+def test_frames_without_times_that_look_like_recordings():
+    X = frame()
+    with pytest.warns(UserWarning, match=r"read as 40 series of 2 steps.*frame.index = pd.to_datetime") as caught:
+        MovingAverage().fit(X.reset_index(drop=True))
+    assert caught[0].filename == __file__
+    with pytest.raises(ValueError, match=r"times as text, such as '2024-01-01.*X.index = pd.to_datetime\(X.index\)"):
+        MovingAverage().fit(X.set_axis(X.index.astype(str)))
+    # Long rows, and arrays, are series.
+    MovingAverage().fit(X.T.set_axis(["a", "b"]))
+    MovingAverage().fit(X.to_numpy())
+    with pytest.raises(ValueError, match="the frame has no column"):
+        MovingAverage().fit(X[[]])
+
+
+def test_names_of_an_earlier_fit_are_forgotten():
+    model = MovingAverage().fit(frame())
+    assert model.feature_names_in_.tolist() == ["v0", "v1"]
+    model.fit([np.zeros((9, 3))])
+    assert not hasattr(model, "feature_names_in_")
+    assert model.get_feature_names_out()[-1] == "2_resid"
+    X = {"a": frame().rename(columns={"v1": "w"})}
+    assert model.fit(X).feature_names_in_.tolist() == ["v0", "w"]
+    flat = model.set_output(transform="pandas").fit_transform(frame()["v0"].rename(None))
+    assert flat.columns.tolist() == ["0_trend", "0_resid"]
+
+
+def test_a_fit_to_a_panel_knows_its_variables():
+    model = MovingAverage().fit(np.zeros((3, 40))).fit_panel(read_panel(frame()))
+    assert model.n_features_in_ == 2
+    parts = model.transform(frame())
+    np.testing.assert_allclose(model.inverse_transform(parts), frame(), rtol=0, atol=1e-12)
+
+
+def test_components_are_put_together_by_name():
+    X = frame()
+    model = MovingAverage().set_output(transform="pandas").fit(X)
+    flat = model.transform(X)
+    pd.testing.assert_frame_equal(model.inverse_transform(flat[flat.columns[::-1]]), X)
+    with pytest.raises(ValueError, match="its columns are not those of transform"):
+        model.inverse_transform(flat.add_prefix("other_"))
+    np.testing.assert_allclose(model.inverse_transform(flat.to_numpy()), X, rtol=0, atol=1e-12)
+    table = pd.DataFrame(X.to_numpy().T, index=["a", "b"]).add_prefix("s")
+    found = model.inverse_transform(model.fit_transform(table))
+    pd.testing.assert_frame_equal(found, table, check_exact=False, rtol=0, atol=1e-12)
+
+
 def test_other_variables_than_those_of_fit_are_refused():
     model = MovingAverage().fit(frame())
     with pytest.raises(ValueError, match="X has 1 variables, but MovingAverage is expecting 2"):
@@ -264,11 +342,16 @@ def test_other_variables_than_those_of_fit_are_refused():
         model.transform(frame()[["v1", "v0"]])
     with pytest.raises(ValueError, match="its columns are not those of transform"):
         model.inverse_transform(model.transform(frame()).drop(columns=("v0", "trend")))
+    with pytest.raises(ValueError, match=r"its columns differ from those of fit, \['v0'\].*has also \['v1'\]"):
+        MovingAverage().fit(frame()["v0"]).transform(frame()["v1"])
+    unnamed = frame()["v1"].rename(None)
+    assert MovingAverage().fit(frame()["v0"]).transform(unnamed).columns[0] == ("v0", "trend")
     with pytest.raises(ValueError, match="Give what transform returned, 4 columns"):
         model.inverse_transform(np.zeros((3, 5)))
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:X. the frame is read as")
 @parametrize_with_checks(
     [
         STL(),

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from statsmodels.tsa import seasonal as oracle
 
-from tsrec import MSTL, STL
+from tsrec import MSTL, STL, FourierSeasonal
 from tsrec.decomposition._loess import loess
 from tsrec.decomposition._stl import matrices
 
@@ -195,11 +195,25 @@ def test_without_a_season_there_is_a_trend():
         (MSTL(()), r"periods: found \(\)"),
         (MSTL((6, 12), seasonal=(7,)), r"seasonal: found 1 windows, for 2 periods \(6, 12\)"),
         (MSTL(6, seasonal=(8,)), "seasonal: found 8"),
+        (MSTL(6, seasonal=7), r"seasonal: found 7. Give a window for each period, such as \(7, 11\)"),
+        (MSTL((6, 12), seasonal=np.array([7, 8])), "seasonal: found .*8"),
+        (MSTL(2.5), "periods: found 2.5. Give a whole number"),
+        (STL(12, seasonal=(7,)), r"seasonal: found \(7,\). Give an odd"),
+        (STL(12, seasonal=np.array([7, 9])), r"seasonal: found array\(\[7, 9\]\)"),
+        (STL(12, trend_degree=np.array([0, 1])), r"trend_degree: found array\(\[0, 1\]\). Give 0 or 1"),
+        (STL(12, missing=np.array(["raise", "weights"])), "missing: found array"),
+        (FourierSeasonal(12, trend=np.array(["linear", "x"])), "trend: found array"),
     ],
 )
 def test_bad_parameters_are_named(model, message):
     with pytest.raises(ValueError, match=message):
         model.fit(dated(REFERENCE))
+
+
+def test_windows_may_be_an_array():
+    y = dated(REFERENCE)
+    wanted = MSTL((6, 12), seasonal=(7, 11)).fit_transform(y)
+    pd.testing.assert_frame_equal(MSTL(np.array([6, 12]), seasonal=np.array([7, 11])).fit_transform(y), wanted)
 
 
 def test_a_long_series_takes_no_memory_for_every_step():

@@ -99,3 +99,12 @@ def test_context_leaves_rows_to_learn_from(length, season, horizon):
     context = choose_context(read_panel(np.arange(float(length))), season, horizon)
     assert 1 <= context <= max((length - horizon) // 2, 1)
     assert context % season == 0 or context // season * season <= 0.75 * context
+
+
+@pytest.mark.parametrize("dtype", [object, "category"])
+def test_times_in_boxes_are_times(dtype):
+    plain = pd.DataFrame({"unique_id": list("bbaa"), "ds": [*pd.date_range("2024", periods=2)] * 2, "y": range(4)})
+    boxed = plain.astype({"ds": dtype})
+    pd.testing.assert_frame_equal(from_long(boxed), from_long(plain))
+    named = plain.astype({"unique_id": pd.CategoricalDtype(["c", "b", "a"])})
+    assert from_long(named).index.get_level_values(0).tolist() == list("bbaa")

@@ -91,3 +91,23 @@ def test_a_robust_decomposition_is_no_matrix():
         STL(12, robust=True).fit(WINDOWS).matrices(48)
     with pytest.raises(ValueError, match="n=20 is less than two periods of 12"):
         STL(12).fit(WINDOWS).matrices(20)
+    with pytest.raises(ValueError, match=r"n: found 0\. Give a whole number of at least 1"):
+        MovingAverage(5).fit(WINDOWS).matrices(0)
+
+
+def test_a_fixed_block_has_matrices_of_its_own():
+    matrices = torch.eye(4)[None] / 2
+    block, x = FixedDecomposition(matrices), torch.ones(2, 4)
+    wanted = block(x)
+    matrices.zero_()
+    torch.testing.assert_close(block(x), wanted)
+
+
+@pytest.mark.parametrize(
+    "block", [FixedDecomposition(torch.eye(4)[None]), LearnedDecomposition(4)], ids=["fixed", "learned"]
+)
+def test_what_are_no_windows_of_the_block_is_refused(block):
+    with pytest.raises(ValueError, match=r"x must have shape \(\.\.\., 4\).*got \(2, 5\)"):
+        block(torch.ones(2, 5))
+    with pytest.raises(TypeError, match="x must hold floating numbers"):
+        block(torch.ones(2, 4, dtype=torch.int64))

@@ -91,6 +91,8 @@ def make_associative_recall(
     check_whole("n_test", n_test, 1)
     check_whole("vocab_size", vocab_size, 4)
     check_whole("length", length, 2)
+    if not isinstance(one_shot, bool | np.bool_):
+        raise ValueError(f"one_shot: got {one_shot!r}. Pass True or False.")
     if one_shot and vocab_size < 2 * (length // 2) + 2:
         raise ValueError(
             f"vocab_size: got {vocab_size}, but {length // 2} pairs of different keys need {2 * (length // 2) + 2} "

@@ -1,5 +1,6 @@
 """What all decomposers share: choosing periods, missing values, answers in the container of the question."""
 
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -8,9 +9,11 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from tsrec.decomposition._checks import check_choice, check_count
 from tsrec.decomposition._loess import Floats
-from tsrec.decomposition._read import Question, read_question
-from tsrec.frames import Panel, variable_names
+from tsrec.decomposition._read import TABLE_MEND, Question, keep_names, read_question
+from tsrec.frames import Panel, check_names, is_default, label_at, variable_names
+from tsrec.frames.warn import warn_user
 
 MISSING = ("weights", "interpolate", "raise")
 
@@ -40,8 +43,7 @@ class Decomposer(TransformerMixin, BaseEstimator):
 
     def _check(self) -> None:
         """Refuse bad parameters."""
-        if self.missing not in MISSING:
-            raise ValueError(f"missing: found {self.missing!r}. Give one of {MISSING}.")
+        check_choice(self, "missing", MISSING)
         if self.missing == "interpolate" and getattr(self, "causal", False):
             raise ValueError("missing='interpolate' reads the value after a hole, causal=True must not. Use 'weights'.")
 
@@ -50,18 +52,24 @@ class Decomposer(TransformerMixin, BaseEstimator):
         return ()
 
     def _check_lengths(self, panel: Panel) -> None:
-        """Refuse series that are too short."""
-        if not self.periods_:
+        """Refuse series that are too short for given periods; warn of those too short for chosen ones."""
+        short = panel.lengths < 2 * max(self.periods_, default=0)
+        if not short.any():
             return
-        short = panel.lengths < 2 * self.periods_[-1]
-        if short.any():
-            first = int(short.argmax())
-            of = f"series {panel.labels[first]!r} has" if panel.n_series > 1 else "it has"
-            raise ValueError(
-                f"X: {of} {panel.lengths[first]} steps, but two periods of {self.periods_[-1]} are needed. Give longer "
-                "series or a shorter period. In a table without an index of times each row is a series; give a "
-                "recording an index of times, or pass a Series."
+        first = int(short.argmax())
+        label, period = label_at(panel.labels, first), self.periods_[-1]
+        if isinstance(getattr(self, "period", getattr(self, "periods", None)), str):
+            warn_user(
+                f"X: {int(short.sum())} of {panel.n_series} series are shorter than two periods of {period}, the first "
+                f"is {label!r}. They are taken apart without that season, whose component is 0."
             )
+            return
+        of = f"series {label!r} has" if panel.n_series > 1 else "it has"
+        mend = f" {TABLE_MEND}" if self.is_table_ else ""
+        raise ValueError(
+            f"X: {of} {panel.lengths[first]} steps, but two periods of {period} are needed. Give longer series or a "
+            f"shorter period.{mend}"
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether periods are known."""
@@ -97,8 +105,7 @@ class Decomposer(TransformerMixin, BaseEstimator):
         """
         self._check()
         question = read_question(self, X, reset=True)
-        self.fit_panel(question.panel)
-        self.is_table_ = question.rows is None
+        self._learn(question.panel, is_table=question.rows is None)
         self._check_lengths(question.panel)
         return self
 
@@ -115,9 +122,13 @@ class Decomposer(TransformerMixin, BaseEstimator):
         self
         """
         self._check()
-        self.columns_, self.is_table_ = panel.columns, False
-        self.periods_ = self._choose_periods(panel)
+        keep_names(self, panel.columns)
+        self._learn(panel, is_table=False)
         return self
+
+    def _learn(self, panel: Panel, *, is_table: bool) -> None:
+        self.columns_, self.is_table_ = panel.columns, is_table
+        self.periods_ = self._choose_periods(panel)
 
     def transform(self, X: Any) -> Any:
         """Take series apart.
@@ -154,24 +165,34 @@ class Decomposer(TransformerMixin, BaseEstimator):
         Returns
         -------
         DataFrame or array
-            The sums over components: a column per variable, or a row per series.
+            The sums over components: a column per variable, or a row per series. A frame for a frame.
+
+        Raises
+        ------
+        ValueError
+            If X has other columns. Those of a frame are found by name, unless it has only numbered ones.
         """
         check_is_fitted(self)
-        count = len(self.components_)
         framed = isinstance(X, pd.DataFrame)
-        wanted = self.n_features_in_ * count
         table = X
-        if framed and X.columns.nlevels == 2:
-            if not self._columns().difference(X.columns).empty:
-                raise ValueError(f"X: its columns are not those of transform, {list(self._columns())}.")
-            table = X[self._columns()]
+        if framed and not is_default(X.columns):
+            check_names(X, "X")
+            wanted = self._columns() if X.columns.nlevels == 2 else pd.Index(self.get_feature_names_out())
+            if not wanted.difference(X.columns).empty:
+                raise ValueError(f"X: its columns are not those of transform, {list(wanted)}.")
+            table = X[wanted]
         values = np.asarray(table, dtype=np.float64)
-        if values.ndim != 2 or values.shape[1] != wanted:
-            raise ValueError(f"X: found shape {values.shape}. Give what transform returned, {wanted} columns.")
-        if self.is_table_:
-            return values.reshape(len(values), count, -1).sum(1)
-        total = values.reshape(len(values), -1, count).sum(2)
-        return pd.DataFrame(total, index=X.index, columns=self._variables()) if framed else total
+        count = len(self.components_)
+        width = self.n_features_in_ * count
+        if values.ndim != 2 or values.shape[1] != width:
+            raise ValueError(f"X: found shape {values.shape}. Give what transform returned, {width} columns.")
+        # A table has one component after another, a recording one variable after another.
+        shape, axis = ((count, -1), 1) if self.is_table_ else ((-1, count), 2)
+        total = values.reshape(len(values), *shape).sum(axis)
+        if not framed:
+            return total
+        columns = getattr(self, "feature_names_in_", None) if self.is_table_ else self._variables()
+        return pd.DataFrame(total, index=X.index, columns=columns)
 
     def strength(self, X: Any) -> pd.DataFrame:
         """How much of what is not another component each component explains, from 0 to 1.
@@ -186,7 +207,7 @@ class Decomposer(TransformerMixin, BaseEstimator):
         Returns
         -------
         DataFrame
-            A row per series, columns (variable, component).
+            A row per series, columns (variable, component); NaN where nothing is known.
         """
         panel = self._asked(X).panel
         parts = self._take_apart(panel)
@@ -195,7 +216,7 @@ class Decomposer(TransformerMixin, BaseEstimator):
         for k in range(parts.shape[2] - 1):
             whole = _variances(parts[..., k] + parts[..., -1], panel.offsets)
             found.append(np.maximum(0, 1 - noise / np.where(whole > 0, whole, np.inf)))
-            found[-1][~(whole > 0)] = 0.0
+            found[-1][whole == 0] = 0.0
         columns = pd.MultiIndex.from_product([self._variables(), self._names()], names=["variable", "component"])
         return pd.DataFrame(np.stack(found, 2).reshape(panel.n_series, -1), index=panel.labels, columns=columns)
 
@@ -218,6 +239,7 @@ class Decomposer(TransformerMixin, BaseEstimator):
             If the decomposition is robust, and so no linear one, or n is too short.
         """
         check_is_fitted(self)
+        check_count("n", n)
         if getattr(self, "robust", False):
             raise ValueError("robust=True is not linear, so there are no matrices. Use robust=False.")
         if self.periods_ and n < 2 * self.periods_[-1]:
@@ -272,6 +294,9 @@ class Decomposer(TransformerMixin, BaseEstimator):
 
     def _of_length(self, y: Floats) -> Floats:
         """All components of series (B, n), (B, n_components, n); those without a value have none."""
+        held = tuple(period for period in self.periods_ if 2 * period <= y.shape[1])
+        if held != self.periods_:
+            return self._of_short(y, held)
         holes: Any = np.isnan(y)
         empty = holes.all(1)
         filled = _interpolated(y, holes & ~empty[:, None]) if self.missing == "interpolate" and holes.any() else y
@@ -287,11 +312,22 @@ class Decomposer(TransformerMixin, BaseEstimator):
             rest -= part
         return parts
 
+    def _of_short(self, y: Floats, held: tuple[int, ...]) -> Floats:
+        """Components of series that hold only some of the periods twice; the other seasons are 0."""
+        fewer = copy(self)
+        fewer.periods_ = held
+        found = fewer._of_length(y)
+        parts = np.zeros((len(y), len(self.components_), y.shape[1]))
+        parts[:, : 1 + len(held)], parts[:, -1] = found[:, :-1], found[:, -1]
+        parts[np.isnan(y).all(1)] = np.nan
+        return parts
+
 
 def _variances(x: Floats, offsets: np.ndarray) -> Floats:
     """Variance of what is known of each series, (n_series, n_channels), of rows (n_rows, n_channels)."""
     seen, starts, lengths = ~np.isnan(x), offsets[:-1], np.diff(offsets)
-    count = np.maximum(np.add.reduceat(seen, starts, axis=0, dtype=np.int64), 1)
+    count = np.add.reduceat(seen, starts, axis=0, dtype=np.float64)
+    count[count == 0] = np.nan
     mean = np.add.reduceat(np.where(seen, x, 0.0), starts, axis=0) / count
     away = np.where(seen, x - np.repeat(mean, lengths, axis=0), 0.0)
     return np.add.reduceat(away**2, starts, axis=0) / count

@@ -1,5 +1,6 @@
 """Checks of parameters, in fit: what was found and what is allowed."""
 
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -14,6 +15,13 @@ def check_flag(estimator: Any, *names: str) -> None:
             raise ValueError(f"{name}: found {value!r}. Give True or False.")
 
 
+def check_choice(estimator: Any, name: str, choices: tuple[Any, ...]) -> None:
+    """Refuse a parameter that is none of the choices."""
+    value = getattr(estimator, name)
+    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        raise ValueError(f"{name}: found {value!r}. Give one of {choices}.")
+
+
 def check_odd(name: str, value: Any, *, optional: bool = False) -> None:
     """Refuse a window that is no odd whole number of at least 3; None may be for the usual one."""
     if value is None and optional:
@@ -23,11 +31,21 @@ def check_odd(name: str, value: Any, *, optional: bool = False) -> None:
         raise ValueError(f"{name}: found {value!r}. Give an odd whole number of at least 3{also}.")
 
 
+def check_windows(name: str, value: Any) -> None:
+    """Refuse what is no sequence of odd windows; None may be for the usual ones."""
+    if value is None:
+        return
+    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or np.ndim(value) != 1:
+        raise ValueError(f"{name}: found {value!r}. Give a window for each period, such as (7, 11), or None.")
+    for window in value:
+        check_odd(name, window)
+
+
 def check_degree(estimator: Any, *names: str) -> None:
     """Refuse degrees other than 0 and 1."""
     for name in names:
         value = getattr(estimator, name)
-        if isinstance(value, bool) or value not in (0, 1):
+        if not isinstance(value, Integral) or isinstance(value, bool) or value not in (0, 1):
             raise ValueError(f"{name}: found {value!r}. Give 0 or 1.")
 
 

@@ -1,7 +1,10 @@
 """Which periods a decomposition takes: those given, or those that the index and the data suggest."""
 
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
+
+import numpy as np
 
 from tsrec.frames import Panel
 from tsrec.frames.season import choose_season
@@ -20,7 +23,7 @@ def choose_period(panel: Panel, period: Any, name: str = "period") -> tuple[int,
     Parameters
     ----------
     panel : Panel
-        Series of the fit; a period that one of them does not hold twice is not chosen.
+        Series of the fit; a period that most of them do not hold twice is not chosen.
     period : int, "auto" or None
         What the user gave.
     name : str
@@ -35,8 +38,10 @@ def choose_period(panel: Panel, period: Any, name: str = "period") -> tuple[int,
         return ()
     if not (isinstance(period, str) and period == "auto"):
         return (check_period(period, name),)
-    season = choose_season(panel)
-    return (season,) if 2 <= season <= int(panel.lengths.min()) // 2 else ()
+    typical = _typical_length(panel)
+    shared = panel if panel.lengths.max() == typical else panel.take(np.flatnonzero(panel.lengths <= typical))
+    season = choose_season(shared)
+    return (season,) if 2 <= season <= typical // 2 else ()
 
 
 def choose_periods(panel: Panel, periods: Any) -> tuple[int, ...]:
@@ -54,13 +59,18 @@ def choose_periods(panel: Panel, periods: Any) -> tuple[int, ...]:
     tuple of int
     """
     if isinstance(periods, str) and periods == "auto":
-        day, longest = panel.grid.season, int(panel.lengths.min()) // 2
+        day, longest = panel.grid.season, _typical_length(panel) // 2
         if day is not None and panel.grid.kind == "fixed" and 7 * day <= longest:
             return (day, 7 * day)
         return choose_period(panel, periods, "periods")
-    if periods is None or isinstance(periods, Integral | str):
+    if periods is None or isinstance(periods, Integral | str) or not isinstance(periods, Iterable):
         return choose_period(panel, periods, "periods")
     found = tuple(sorted(check_period(one, "periods") for one in periods))
     if not found or len(set(found)) < len(found):
         raise ValueError(f"periods: found {periods!r}. Give different numbers of steps, at least one.")
     return found
+
+
+def _typical_length(panel: Panel) -> int:
+    """The median, that neither a short series nor a long one among others decides."""
+    return int(np.sort(panel.lengths)[panel.n_series // 2])

@@ -13,11 +13,23 @@ from tsrec.frames import (
     check_names,
     columns_message,
     holds_times,
+    is_default,
     is_rows,
     read_collection,
     read_index,
     read_panel,
+    variable_names,
 )
+from tsrec.frames.warn import warn_user
+
+# What to tell of tables that may be recordings.
+TABLE_MEND = (
+    "In a table without an index of times each row is a series, each column a step. If rows are steps and columns "
+    "variables, give an index of times, such as frame.index = pd.to_datetime(...), or pass one variable as a Series."
+)
+
+# Steps of tables whose rows may well be series.
+_NARROW = 10
 
 
 class Question(NamedTuple):
@@ -71,12 +83,14 @@ def _read(estimator: BaseEstimator, X: Any, reset: bool) -> Question:
     if _is_recording(X):
         frame = X if isinstance(X, pd.DataFrame) else X.to_frame("x" if X.name is None else X.name)
         check_names(frame, "X")
+        if not frame.shape[1]:
+            raise ValueError("X: found 0 feature(s), the frame has no column. Give a column per variable.")
         panel, order = read_panel(X, where="X"), None
         if X.index.nlevels > 1:
             moved = read_index(X.index, where="X").order
             order = None if moved is None else np.argsort(moved)
         if reset:
-            validate_data(estimator, frame, skip_check_array=True)
+            keep_names(estimator, panel.columns)
         return Question(panel, X.index, order)
     if is_rows(X):
         if isinstance(X, np.ndarray) and X.ndim == 1:
@@ -84,11 +98,13 @@ def _read(estimator: BaseEstimator, X: Any, reset: bool) -> Question:
                 "X: an array of one dimension is no table. Reshape your data: pd.Series(X) is a recording, X[None] a "
                 "table with one series."
             )
+        if reset and isinstance(X, pd.DataFrame):
+            _check_table(X)
         values = validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
         return Question(_unnamed(values.reshape(-1, 1), len(values), pd.RangeIndex(1)), None)
     collection = read_collection(X)
     if reset:
-        estimator.n_features_in_ = collection.n_channels
+        keep_names(estimator, collection.columns)
     if collection.steps is not None:
         return Question(
             read_panel(pd.DataFrame(collection.values, collection.steps, collection.columns)), collection.steps
@@ -96,6 +112,36 @@ def _read(estimator: BaseEstimator, X: Any, reset: bool) -> Question:
     panel = _unnamed(collection.values, collection.n_series, collection.columns)
     panel = Panel(panel.values, collection.offsets, panel.starts, panel.grid, panel.columns, collection.labels)
     return Question(panel, collection.row_index())
+
+
+def keep_names(estimator: BaseEstimator, columns: pd.Index) -> None:
+    """Keep number and names of the variables as scikit-learn does; names of an earlier fit are forgotten.
+
+    Parameters
+    ----------
+    estimator : Decomposer
+        Gets ``n_features_in_``, and ``feature_names_in_`` where all names are text.
+    columns : Index
+        Names of the variables.
+    """
+    validate_data(estimator, pd.DataFrame(columns=variable_names(columns)), skip_check_array=True)
+
+
+def _check_table(frame: pd.DataFrame) -> None:
+    """Refuse a frame whose index is times written as text, and warn of one that looks like a recording."""
+    first = frame.index[:3]
+    # Digits alone may be names.
+    text = len(first) and all(isinstance(label, str) and not label.isdigit() for label in first)
+    if text and pd.to_datetime(first, format="ISO8601", errors="coerce").notna().all():
+        raise ValueError(
+            f"X: its index holds times as text, such as {first[0]!r}. For a recording, convert them: X.index = "
+            "pd.to_datetime(X.index). If each row is a series, use X.reset_index(drop=True)."
+        )
+    if frame.shape[1] < _NARROW and len(frame) >= 2 * frame.shape[1]:
+        warn_user(
+            f"X: the frame is read as {len(frame)} series of {frame.shape[1]} steps. {TABLE_MEND} If they are series "
+            "indeed, X.to_numpy() says so."
+        )
 
 
 def _is_recording(X: Any) -> bool:
@@ -122,8 +168,8 @@ def _check_same(estimator: Any, question: Question) -> None:
             f"X has {len(columns)} variables, but {type(estimator).__name__} is expecting {len(estimator.columns_)} "
             "variables as in fit."
         )
-    named = not isinstance(columns, pd.RangeIndex) and not isinstance(estimator.columns_, pd.RangeIndex)
-    if named and len(columns) > 1 and list(columns) != list(estimator.columns_):
+    named = not any(is_default(one) or list(one) == [None] for one in (columns, estimator.columns_))
+    if named and list(columns) != list(estimator.columns_):
         raise ValueError(columns_message(columns, estimator.columns_, "X", "fit"))
 
 

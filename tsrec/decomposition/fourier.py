@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from tsrec.decomposition._base import Decomposer
-from tsrec.decomposition._checks import check_count, check_flag
+from tsrec.decomposition._checks import check_choice, check_count, check_flag
 from tsrec.decomposition._loess import Floats
 from tsrec.decomposition._periods import choose_periods
 from tsrec.frames import Panel
@@ -69,8 +69,7 @@ class FourierSeasonal(Decomposer):
         super()._check()
         check_flag(self, "causal")
         check_count("order", self.order, optional=True)
-        if self.trend not in TRENDS:
-            raise ValueError(f"trend: found {self.trend!r}. Give one of {TRENDS}.")
+        check_choice(self, "trend", TRENDS)
 
     def _choose_periods(self, panel: Panel) -> tuple[int, ...]:
         return choose_periods(panel, self.periods)

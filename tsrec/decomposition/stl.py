@@ -7,7 +7,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import correlate1d
 
 from tsrec.decomposition._base import Decomposer
-from tsrec.decomposition._checks import check_count, check_degree, check_flag, check_odd
+from tsrec.decomposition._checks import check_count, check_degree, check_flag, check_odd, check_windows
 from tsrec.decomposition._loess import Floats, loess
 from tsrec.decomposition._periods import choose_period, choose_periods
 from tsrec.decomposition._stl import Settings, decompose, matrices
@@ -134,7 +134,7 @@ class STL(LoessDecomposer):
     ----------
     period : int, "auto" or None, default "auto"
         Steps of a season. "auto": what the frequency of the index names, or else the strongest autocorrelation; none
-        where series do not hold it twice, and for None. ``periods_`` tells.
+        where most series do not hold it twice, and for None; shorter ones then have a season of 0. ``periods_`` tells.
     seasonal : int, default 7
         Odd window of the loess over the cycles of each phase: how many seasons it takes for the season to change.
     trend, low_pass : int, optional
@@ -150,7 +150,8 @@ class STL(LoessDecomposer):
         Whether the components of a step are those of the last `context` steps before it and itself, as known by then;
         with few steps, of those that make whole periods; before two periods the mean so far is the trend.
     context : int, optional
-        Steps that causal decomposition looks back on; six periods when omitted.
+        Steps that causal decomposition looks back on, rounded down to whole periods, but two at least; six periods
+        when omitted.
 
     Attributes
     ----------
@@ -271,10 +272,12 @@ class MSTL(LoessDecomposer):
         self.causal = causal
         self.context = context
 
+    def _check(self) -> None:
+        super()._check()
+        check_windows("seasonal", self.seasonal)
+
     def _choose_periods(self, panel: Panel) -> tuple[int, ...]:
         found = choose_periods(panel, self.periods)
-        for window in self.seasonal or ():
-            check_odd("seasonal", window)
         if self.seasonal is not None and len(self.seasonal) != len(found):
             raise ValueError(f"seasonal: found {len(self.seasonal)} windows, for {len(found)} periods {found}.")
         return found
@@ -283,7 +286,11 @@ class MSTL(LoessDecomposer):
         return ["trend", *(f"seasonal_{period}" for period in self.periods_)]
 
     def _windows(self) -> list[int]:
-        return [11 + 4 * i for i in range(len(self.periods_))] if self.seasonal is None else [*self.seasonal]
+        return (
+            [11 + 4 * i for i in range(len(self.periods_))]
+            if self.seasonal is None
+            else [*self.seasonal][: len(self.periods_)]
+        )
 
 
 def _odd(number: int) -> int:

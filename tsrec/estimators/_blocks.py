@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from tsrec.estimators._request import Request
-from tsrec.estimators._warn import warn_user
 from tsrec.frames import Panel
+from tsrec.frames.warn import warn_user
 
 # (panel, cutoffs (n, 2) of series and position) -> (n, horizon, n_channels, n_answers); answer 0 is the point forecast
 Forecast = Callable[[Panel, np.ndarray], np.ndarray]

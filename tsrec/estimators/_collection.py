@@ -30,8 +30,8 @@ from tsrec.estimators._parameters import (
 )
 from tsrec.estimators._stream import Stream
 from tsrec.estimators._units import center_and_spread
-from tsrec.estimators._warn import warn_user
-from tsrec.frames import Collection, columns_message, from_rows, is_default, is_rows, read_collection
+from tsrec.frames import Collection, columns_message, from_rows, is_default, is_rows, label_at, read_collection
+from tsrec.frames.warn import warn_user
 from tsrec.layers.sequence_model import SequenceModel
 from tsrec.training import Batch, SeriesBatches, TrainingState, make_generator, resolve_device, single_thread
 
@@ -350,7 +350,7 @@ def _warn_of_nothing(collection: Collection) -> None:
     if not observed.all():
         warn_user(
             f"X: {int((~observed).sum())} of {len(observed)} series have no observed value, the first is "
-            f"{collection.labels[observed.argmin()]!r}. Their answers say nothing about them."
+            f"{label_at(collection.labels, int(observed.argmin()))!r}. Their answers say nothing about them."
         )
 
 

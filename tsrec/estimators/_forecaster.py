@@ -22,9 +22,9 @@ from tsrec.estimators._paths import drawn_ranks, error_ranks
 from tsrec.estimators._read import checked_covariates, common_index, like_fitted, read_fit, read_history, read_predict
 from tsrec.estimators._request import Request, plain_request, read_request
 from tsrec.estimators._update import appended
-from tsrec.estimators._warn import warn_user
 from tsrec.frames import Form, Panel, to_numbers
 from tsrec.frames.season import choose_season, seasonal_scale
+from tsrec.frames.warn import warn_user
 
 # Fitted attributes that checking the arguments has just set; all others are of an earlier fit.
 _KEPT = ("n_features_in_", "feature_names_in_")

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tsrec.decomposition._checks import check_choice as check_choice
 from tsrec.decomposition._checks import check_flag as check_flag
 
 
@@ -45,13 +46,6 @@ def check_share(estimator: Any, name: str) -> None:
     value = getattr(estimator, name)
     if not isinstance(value, Real) or not 0 <= float(value) < 1:
         raise ValueError(f"{name}: found {value!r}. Give a number from 0 on, below 1.")
-
-
-def check_choice(estimator: Any, name: str, choices: tuple[Any, ...]) -> None:
-    """Refuse a parameter that is none of the choices."""
-    value = getattr(estimator, name)
-    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
-        raise ValueError(f"{name}: found {value!r}. Give one of {choices}.")
 
 
 def check_verbose(estimator: Any) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tsrec.decomposition import STL, MovingAverage
-from tsrec.estimators._warn import warn_user
+from tsrec.frames.warn import warn_user
 from tsrec.layers.decomposition import FixedDecomposition, LearnedDecomposition
 from tsrec.layers.gpt2 import GPT2Backbone, Pretrained, load_gpt2
 from tsrec.layers.lssl import LSSLStack

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from tsrec.estimators._warn import warn_user
 from tsrec.frames import Panel
+from tsrec.frames.warn import warn_user
 
 
 def vectors_of(static: Any, encoder: Callable[[list[str]], Any]) -> Any:

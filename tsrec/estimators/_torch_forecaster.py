@@ -8,7 +8,7 @@ A family gives ``_build(n_features, generator)``, a module with the seam of `tsr
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -219,10 +219,9 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         """
         panel = self._known(history, history_X) if X is None else self._asked(X, history, history_X)[0]
         cutoffs = np.stack([np.arange(panel.n_series), panel.lengths], axis=1)
-        pieces = []
-        for _, values in self._run(
-            *self._prepared(panel, cutoffs), lambda w: self.module_.embed(w.context, w.mask, w.variable)
-        ):  # type: ignore[operator]
+        pieces, module = [], cast("Any", self.module_)
+        there = self._prepared(panel, cutoffs)
+        for _, values in self._run(*there, lambda w: module.embed(w.context, w.mask, w.variable)):
             pieces.append(np.moveaxis(values, 1, 2))
         rows = np.concatenate(pieces)
         names = pd.MultiIndex.from_product(

@@ -19,7 +19,7 @@ from tsrec.frames.gather import Origins, contexts, origins, window_rows
 from tsrec.frames.grid import TimeGrid
 from tsrec.frames.inference import holds_times, is_default
 from tsrec.frames.long import from_long, to_long
-from tsrec.frames.panel import Panel, offsets_of
+from tsrec.frames.panel import Panel, label_at, offsets_of
 from tsrec.frames.segments import windows
 from tsrec.frames.targets import align_target, check_order
 
@@ -41,6 +41,7 @@ __all__ = [
     "holds_times",
     "is_default",
     "is_rows",
+    "label_at",
     "offsets_of",
     "origins",
     "panel_index",

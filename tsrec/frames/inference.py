@@ -7,6 +7,7 @@ import pandas as pd
 
 from tsrec.frames.frequency import Kind, Offset, Rhythm, month_rule, rhythm, to_offset
 from tsrec.frames.grid import TimeGrid, _nanoseconds, datetime_grid
+from tsrec.frames.panel import label_at
 
 _DAY = 86_400_000_000_000
 CROSS_VALIDATION_HINT = (
@@ -175,7 +176,7 @@ def _who(rows: np.ndarray, bounds: np.ndarray, ids: pd.Index | None) -> str:
     if ids is None:
         return " has"
     series = np.searchsorted(bounds, rows, side="right") - 1
-    count, first = len(np.unique(series)), ids[series[0]]
+    count, first = len(np.unique(series)), label_at(ids, int(series[0]))
     if count == 1:
         return f" series {first!r} has"
     return f" {count} of the {len(ids)} series, the first {first!r}, have"

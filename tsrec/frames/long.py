@@ -51,7 +51,7 @@ def from_long(
             f"frame: it has no column {missing[0]!r}; its columns are {list(frame.columns)}. "
             "Name them with id=, time= and target=."
         )
-    stamps = frame[time]
+    stamps = _unboxed(frame[time])
     if pd.api.types.is_object_dtype(stamps.dtype) or pd.api.types.is_string_dtype(stamps.dtype):
         raise TypeError(
             f"frame: column {time!r} holds text or objects such as {stamps.iloc[0] if len(stamps) else ''!r}, not "
@@ -59,8 +59,15 @@ def from_long(
         )
     if not targets:
         raise ValueError("frame: no column is left to be the target. Name one with target=.")
-    panel = frame.set_index([id, time])[targets]
+    panel = frame[[id, *targets]].set_index([id, stamps])[targets]
     return panel if panel.index.is_monotonic_increasing else panel.sort_index()
+
+
+def _unboxed(stamps: pd.Series) -> pd.Series:
+    """Times out of a column of objects or categories; text stays text."""
+    if isinstance(stamps.dtype, pd.CategoricalDtype):
+        stamps = stamps.astype(stamps.cat.categories.dtype)
+    return stamps.infer_objects()
 
 
 def to_long(panel: pd.DataFrame | pd.Series, *, id: Hashable = "unique_id", time: Hashable = "ds") -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The panel: every series of a frame in one block of numbers, with the offsets where each begins."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -129,6 +130,28 @@ class Panel:
             covariates=spread(self.covariates),
             past=spread(self.past),
         )
+
+
+def label_at(labels: pd.Index, i: int) -> Any:
+    """A label as users write it, 2 and not np.int64(2), for messages.
+
+    Parameters
+    ----------
+    labels : Index
+        Names of series.
+    i : int
+        Which of them.
+
+    Returns
+    -------
+    object
+
+    Examples
+    --------
+    >>> label_at(pd.Index([3, 2]), 1)
+    2
+    """
+    return labels[i : i + 1].tolist()[0]
 
 
 def offsets_of(lengths: np.ndarray) -> np.ndarray:

@@ -7,6 +7,11 @@ def check_sequences(x: Tensor, d_model: int) -> None:
     """Refuse what are no sequences of floating numbers of a layer's width, before some operation inside stumbles."""
     if x.ndim != 3 or x.shape[2] != d_model or not x.shape[1]:
         raise ValueError(f"x must have shape (B, L, {d_model}) with L >= 1, got {tuple(x.shape)}.")
+    check_floating(x)
+
+
+def check_floating(x: Tensor) -> None:
+    """Refuse whole and complex numbers."""
     if not x.is_floating_point():
         raise TypeError(f"x must hold floating numbers, got {x.dtype}; convert it, for example with .float().")
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tsrec.layers.checks import check_counts
+from tsrec.layers.checks import check_counts, check_floating
 from tsrec.layers.random import Linear, default_generator
 
 
@@ -37,6 +37,7 @@ class FixedDecomposition(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Take windows (..., L) apart, (n_components + 1, ..., L); the last is the rest."""
+        _check_windows(x, self.matrices.shape[-1])
         matrices = self.matrices.to(x.dtype)
         return _with_rest(x, [x @ matrix.T for matrix in matrices])
 
@@ -101,6 +102,7 @@ class LearnedDecomposition(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Take windows (..., L) apart, (3, ..., L): trend, season, rest."""
+        _check_windows(x, self.trend.in_features)
         if not self.averaged:
             return _with_rest(x, [self.trend(x), self.season(x)])
         trend = self.trend(moving_average(x, self.kernel_size))
@@ -113,8 +115,19 @@ def moving_average(x: Tensor, width: int) -> Tensor:
     return functional.avg_pool1d(rows, width, stride=1).reshape(x.shape)
 
 
+def _check_windows(x: Tensor, length: int) -> None:
+    """Refuse what are no floating windows of the length of the maps, before a product inside stumbles."""
+    if not x.ndim or x.shape[-1] != length:
+        raise ValueError(f"x must have shape (..., {length}), the length of the maps, got {tuple(x.shape)}.")
+    check_floating(x)
+
+
 def _square(matrices: Any) -> Tensor:
-    found = torch.tensor(matrices, dtype=torch.get_default_dtype()) if not isinstance(matrices, Tensor) else matrices
+    """Matrices as a tensor of their own: what the caller does to his later must not change the block."""
+    if isinstance(matrices, Tensor):
+        found = matrices.detach().clone()
+    else:
+        found = torch.tensor(matrices, dtype=torch.get_default_dtype())
     if found.ndim != 3 or found.shape[1] != found.shape[2]:
         raise ValueError(f"matrices must have shape (n_components, L, L), got {tuple(found.shape)}.")
     return found
