@@ -67,7 +67,28 @@ class Rivals(NamedTuple):
             "validation": stopping,
             "test": window.last - window.first,
         }
-        answer, report = self._run(job, {"values": task.frame.to_numpy()[: window.last]})
+        return self._measured(job, task.frame.to_numpy()[: window.last])
+
+    def few(self, window: Window, name: str, seed: int, input_size: int) -> dict[str, Any]:
+        """Errors of a rival that learns from the first rows, and stops by the whole validation rows."""
+        task = window.task
+        job = {
+            "kind": "long",
+            "model": name,
+            "seed": seed,
+            "horizon": window.horizon,
+            "input_size": input_size,
+            "validation": task.validation - task.train + input_size,
+            "test": window.last - window.first,
+        }
+        values = task.frame.to_numpy()
+        # What lies between is not known; windows across the seam are a tenth of those that decide when to stop.
+        return self._measured(
+            job, np.concatenate([values[: window.fitted], values[task.train - input_size : window.last]])
+        )
+
+    def _measured(self, job: dict[str, Any], values: np.ndarray) -> dict[str, Any]:
+        answer, report = self._run(job, {"values": values})
         if answer is None:
             return report
         return {"mse": float(answer[0]), "mae": float(answer[1]), "windows": int(answer[2]), **report}
