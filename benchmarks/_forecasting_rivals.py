@@ -83,9 +83,8 @@ class Rivals(NamedTuple):
         }
         values = task.frame.to_numpy()
         # What lies between is not known; windows across the seam are a tenth of those that decide when to stop.
-        return self._measured(
-            job, np.concatenate([values[: window.fitted], values[task.train - input_size : window.last]])
-        )
+        pieces = values[: window.fitted], values[task.train - input_size : window.last]
+        return self._measured(job, np.concatenate(pieces))
 
     def _measured(self, job: dict[str, Any], values: np.ndarray) -> dict[str, Any]:
         answer, report = self._run(job, {"values": values})

@@ -6,10 +6,11 @@
     python benchmarks/transfer.py --table
 
 A model learns from all public sets but ETT: half-hourly demand and temperature, sensors and servers of the Numenta
-benchmark, daily, weekly, monthly and quarterly panels. `folds` holds out sets with days in them, one after the other, and
-forecasts the last two fifths of each: choose on them. `test` forecasts all test windows of ETTh1 and ETTm1, in z-scores of
-their train rows, as forecasting.py does; every run of it is recorded. Contexts are in hours: a context of 336 steps of
-ETTm1 is one of 84 hours. `few` learns from the first 5 or 10 % of the train rows of ETTh1 as well, or alone.
+benchmark, daily, weekly, monthly and quarterly panels. `folds` holds out sets with days in them, one after the other,
+and forecasts the last two fifths of each: choose on them. `test` forecasts all test windows of ETTh1 and ETTm1, in
+z-scores of their train rows, as forecasting.py does; every run of it is recorded. Contexts are in hours: a context of
+336 steps of ETTm1 is one of 84 hours. `few` learns from the first 5 or 10 % of the train rows of ETTh1 as well, or
+alone.
 Rivals (requirements-peers.txt) run in an environment of their own, and stop early on the whole validation rows.
 """
 
@@ -49,7 +50,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS), metavar="MODEL")
     parser.add_argument(
-        "--same-station", action="store_true", help="learn from the train rows of ETTm1 too; ETTh1 only"
+        "--same-station", action="store_true", help="learn from the train rows of ETTm1 as well; ETTh1 only"
     )
     parser.add_argument("--peers-python", help="interpreter of the environment of requirements-peers.txt")
     parser.add_argument("--out", type=Path, help=f"records; {_RESULTS.name} for test and few, else none")
@@ -100,8 +101,7 @@ def _folds(args: argparse.Namespace) -> Iterator[Record]:
         known, held = fold(name, sets)
         stride = max((held.last - held.first) // _WINDOWS, 1)
         for horizon in args.horizons or (96, 336):
-            steps = horizon * held.day // 24
-            yield from _of_target(args, known, held, horizon, steps, stride, "others")
+            yield from _of_target(args, known, held, horizon, stride, "others")
 
 
 def _test(args: argparse.Namespace) -> Iterator[Record]:
@@ -110,34 +110,28 @@ def _test(args: argparse.Namespace) -> Iterator[Record]:
     targets = ["ETTh1"] if args.same_station else list(_TARGETS)
     for horizon in args.horizons or _HORIZONS:
         for name in targets:
-            yield from _of_target(args, sets, unseen(name, "test"), horizon, horizon, 1, label)
+            yield from _of_target(args, sets, unseen(name, "test"), horizon, 1, label)
 
 
 def _of_target(
-    args: argparse.Namespace, sets: Any, held: Unseen, horizon: int, steps: int, stride: int, label: str
+    args: argparse.Namespace, sets: Any, held: Unseen, horizon: int, stride: int, label: str
 ) -> Iterator[Record]:
-    """Errors of all models at all contexts; `horizon` is what models are asked for, `steps` what is measured."""
+    """Errors of all models at all contexts."""
     head = {"kind": "zero-shot", "set": held.name, "part": args.part, "horizon": horizon, "seed": 0}
     past = held.frame.iloc[: held.first]
-    naive = SeasonalNaiveForecaster(horizon=steps, season=held.day).fit(past)
-    yield {**head, "model": "SeasonalNaive", "context": 0, "learned_from": "-", **_errors(naive, held, steps, stride)}
+    untaught = {**head, "learned_from": "-"}
+    naive = SeasonalNaiveForecaster(horizon=horizon, season=held.day).fit(past)
+    yield {**untaught, "model": "SeasonalNaive", "context": 0, **_errors(naive, held, horizon, stride)}
     for context in args.contexts:
-        own = {**head, "context": context}
-        usual = SeasonalMeanForecaster(horizon=steps, season=held.day, context=context * held.day // 24).fit(past)
-        yield {**own, "model": "SeasonalMean", "learned_from": "-", **_errors(usual, held, steps, stride)}
+        usual = SeasonalMeanForecaster(horizon=horizon, season=held.day, context=context * held.day // 24).fit(past)
+        yield {**untaught, "model": "SeasonalMean", "context": context, **_errors(usual, held, horizon, stride)}
         for model in args.models:
             for seed in args.seeds if model != "TEMPO, map alone" else [0]:
                 began = time.perf_counter()
-                fitted = MODELS[model](max(steps, 1), context, seed).fit(sets)
-                found = {"fit_s": round(time.perf_counter() - began, 1), **_errors(fitted, held, steps, stride)}
-                yield {
-                    **own,
-                    "model": model,
-                    "seed": seed,
-                    "learned_from": label,
-                    **found,
-                    "chosen": choices_of(fitted),
-                }
+                fitted = MODELS[model](horizon, context, seed).fit(sets)
+                found = {"fit_s": round(time.perf_counter() - began, 1), **_errors(fitted, held, horizon, stride)}
+                found |= {"seed": seed, "learned_from": label, "chosen": choices_of(fitted)}
+                yield {**head, "model": model, "context": context, **found}
 
 
 def _errors(model: Any, held: Unseen, horizon: int, stride: int) -> Record:
