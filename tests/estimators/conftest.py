@@ -11,6 +11,7 @@ from tsrec import (
     SeasonalMeanForecaster,
     SeasonalNaiveForecaster,
     TCNCAForecaster,
+    TEMPOForecaster,
     ThetaForecaster,
 )
 
@@ -43,6 +44,9 @@ FORECASTERS = {
         horizon=5,
         season=3,
         random_state=0,
+    ),
+    "tempo": TEMPOForecaster(
+        horizon=5, season=3, context=12, patch=4, d_model=4, d_head=2, max_epochs=1, linear=None, random_state=0
     ),
     "auto": AutoForecaster(horizon=5, season=3, random_state=0),
 }

@@ -17,6 +17,7 @@ from tsrec import (
     TCNCAEncoder,
     TCNCAForecaster,
     TCNCARegressor,
+    TEMPOForecaster,
     ThetaForecaster,
 )
 
@@ -35,6 +36,8 @@ NETWORKS = [
     MLPForecaster(season=3),
     TCNCAForecaster(season=3),
     TCNCAForecaster(horizon=5, context=8, patch=1, chunk=3, d_model=4, gated=True, linear=None, random_state=0),
+    TEMPOForecaster(season=3),
+    TEMPOForecaster(horizon=5, context=8, linear=None, decomposition="learned", d_model=4, random_state=0),
     AutoForecaster(horizon=5, random_state=0),
     DecompositionForecaster(horizon=5, random_state=0),
     MLPForecaster(horizon=5, context=8, linear=None, loss="owa", n_members=2, d_model=4, random_state=0),

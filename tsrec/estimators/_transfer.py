@@ -214,6 +214,28 @@ class TransferMixin(TorchForecaster):
             raise ValueError("history_X: not expected, the sets had no covariates. Leave it out.")
         return assemble(checked_history(history), None, freq=self.freq, where="history")
 
+    def update(self, X: Any, y: Any = None, *, past: Any = None) -> Self:
+        """Append observed rows to the history; see `BaseForecaster.update`."""
+        self._require_history("update")
+        return super().update(X, y, past=past)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Coefficient of determination of the forecasts of X; see `BaseForecaster.score`."""
+        self._require_history("score")
+        return super().score(X, y, sample_weight)
+
+    def stream(self, history: Any = None) -> Any:
+        """Forecast while observations come in; see `TorchForecaster.stream`."""
+        self._require_history("stream")
+        return super().stream(history)
+
+    def _require_history(self, what: str) -> None:
+        if hasattr(self, "set_seasons_"):
+            raise ValueError(
+                f"{what}: this forecaster learned from several sets and has no history of its own. Use "
+                "predict(history=rows), or make the rows its history with fit(rows, warm_start=True)."
+            )
+
     def _form(self, history: Any) -> Form:
         return form_of(history) if hasattr(self, "set_seasons_") else super()._form(history)
 

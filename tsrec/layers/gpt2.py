@@ -64,6 +64,8 @@ def load_gpt2(source: str, texts: list[str]) -> Pretrained:
     try:
         tokenizer = transformers.GPT2TokenizerFast.from_pretrained(source)
         words = {text: tokenizer.encode(text) for text in texts}
+        # Without files some versions give a tokenizer that knows no word.
+        words = words if all(words.values()) else None
     except Exception:
         words = None
     weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}

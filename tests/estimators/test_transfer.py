@@ -1,0 +1,174 @@
+"""Learning from several sets, and forecasting what was never seen."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tsrec
+from tsrec import TEMPOForecaster
+from tsrec.estimators._transfer import read_sets
+
+
+def waves(n, freq, period, columns=("y",), seed=0, level=0.0):
+    rng = np.random.default_rng(seed)
+    day = np.sin(np.arange(n) / period * 2 * np.pi)[:, None] + 0.5 * np.sin(np.arange(n) / period * 4 * np.pi)[:, None]
+    values = level + day + rng.normal(size=(n, len(columns))) / 20
+    return pd.DataFrame(values, pd.date_range("2024-01-01", periods=n, freq=freq), columns=list(columns))
+
+
+def sets():
+    return {
+        "half hours": waves(1500, "30min", 48, seed=1),
+        "hours": waves(900, "h", 24, ("a", "b"), seed=2, level=5.0),
+        "quarters": waves(2400, "15min", 96, seed=3),
+        "days": waves(400, "D", 7, seed=4),
+        "more hours": waves(800, "h", 24, seed=5),
+        "no times": np.random.default_rng(0).normal(size=300).cumsum(),
+    }
+
+
+def learned(**options):
+    given = {"horizon": 24, "context": 96, "max_epochs": 0, "random_state": 0}
+    return TEMPOForecaster(**{**given, **options}).fit(sets())
+
+
+@pytest.fixture(scope="module")
+def model():
+    return learned()
+
+
+def test_what_is_learned_from(model):
+    assert model.set_seasons_["half hours"] == 48
+    assert model.set_seasons_["days"] == 7
+    assert model.season_steps_ == model.season_ == 24
+    assert model.paces_ == ("sub-daily", "daily", "none")
+    assert model.maps_ == 4
+    assert model.panel_.n_series == 7
+    assert model.panel_.ids.names == ["set", "series", "variable"]
+
+
+@pytest.mark.parametrize(("freq", "period"), [("h", 24), ("15min", 96), ("30min", 48), ("10min", 144), ("2h", 12)])
+def test_unseen_series_of_any_frequency_are_forecast(model, freq, period):
+    y = waves(10 * period, freq, period, ("p", "q"), seed=9, level=100.0)
+    ahead = waves(12 * period, freq, period, ("p", "q"), seed=9, level=100.0).iloc[10 * period :]
+    answer = model.predict(2 * period, history=y)
+    assert answer.index.equals(ahead.index)
+    assert answer.columns.tolist() == ["p", "q"]
+    error = np.sqrt(((answer - ahead) ** 2).mean()).max()
+    naive = np.sqrt(((y.iloc[-2 * period :].to_numpy() - ahead) ** 2).mean()).max()
+    assert error < 1.1 * naive < 0.2
+
+
+def test_a_kind_of_frequency_that_was_never_seen_has_the_map_of_all(model):
+    months = waves(120, "MS", 12, seed=3)
+    assert np.isfinite(model.predict(18, history=months)).all(axis=None)
+
+
+def test_answers_take_the_container_of_the_history(model):
+    y = waves(300, "h", 24)
+    assert isinstance(model.predict(history=y["y"]), pd.Series)
+    assert model.predict(history=y["y"].to_numpy()).shape == (24,)
+    panel = pd.concat({"one": y["y"], "two": y["y"] + 3}, names=["name", "time"])
+    answer = model.predict(5, history=panel)
+    assert answer.index.names == ["name", "time"]
+    np.testing.assert_allclose(answer.loc["two"], answer.loc["one"] + 3, atol=1e-4)
+    assert model.predict_quantiles(history=y).shape == (24, 3)
+    assert model.predict_interval(3, history=y).shape == (3, 2)
+    assert model.sample(3, n=7, history=y, random_state=0).shape == (3, 7)
+    assert model.transform(history=panel).index.tolist() == ["one", "two"]
+
+
+@pytest.mark.parametrize(("freq", "period"), [("h", 24), ("15min", 96), ("D", 7)])
+def test_components_sum_up(freq, period):
+    model = learned(max_epochs=1, d_model=8)
+    y = waves(20 * period, freq, period, ("p", "q"))
+    parts = model.predict_components(40, history=y)
+    total = parts.T.groupby(level="variable").sum().T
+    np.testing.assert_allclose(total, model.predict(40, history=y), atol=1e-4)
+    assert parts.columns.get_level_values(1).unique().tolist() == ["trend", "seasonal", "residual"]
+    assert model.explain(y).shape == (3, 2)
+    assert model.prompt_report(y).shape == (30, 3)
+
+
+@pytest.mark.parametrize(("freq", "period"), [("15min", 96), ("D", 7), ("h", 24)])
+def test_nothing_after_a_cutoff_reaches_its_forecast(model, freq, period):
+    y = waves(20 * period, freq, period)
+    at = 12 * period + 3
+    cutoffs = np.array([[0, at], [0, at - 1]])
+    before = model.predict_cutoffs(y, cutoffs)
+    other = y.copy()
+    other.iloc[at:] += 50.0
+    np.testing.assert_array_equal(model.predict_cutoffs(other, cutoffs), before)
+    alone = model.predict(history=y.iloc[:at])
+    np.testing.assert_allclose(alone.to_numpy()[:, 0], before[0, :, 0, 0], atol=1e-4)
+
+
+def test_units_and_holes_do_not_matter_much(model):
+    y = waves(960, "15min", 96)
+    answer = model.predict(history=y)
+    np.testing.assert_allclose(model.predict(history=1e4 * y - 7e5), 1e4 * answer - 7e5, rtol=1e-4)
+    holes = y.copy()
+    holes.iloc[::7] = np.nan
+    assert abs(model.predict(history=holes) - answer).max(axis=None) < 0.2
+
+
+def test_learning_goes_on(model, tmp_path):
+    learned_ = learned()
+    y = waves(1500, "15min", 96, ("p", "q"), seed=11, level=9.0)
+    fine = learned_.fit(y.iloc[:1400], warm_start=True)
+    assert not hasattr(fine, "set_seasons_")
+    assert (fine.season_steps_, fine.context_, fine.season_) == (24, 96, 24)
+    answer = fine.predict(96)
+    assert answer.index.equals(y.index[1400:1496])
+    assert np.sqrt(((answer - y.iloc[1400:1496]) ** 2).mean()).max() < 0.15
+    tsrec.save(fine, tmp_path / "fine.zip")
+    pd.testing.assert_frame_equal(tsrec.load(tmp_path / "fine.zip").predict(), fine.predict())
+
+
+def test_it_is_saved_and_learns_anew(model, tmp_path):
+    tsrec.save(model, tmp_path / "model.zip")
+    y = waves(300, "h", 24)
+    again = tsrec.load(tmp_path / "model.zip")
+    pd.testing.assert_frame_equal(again.predict(history=y), model.predict(history=y))
+    again.fit(y)
+    assert not hasattr(again, "set_seasons_")
+    assert len(again.predict()) == 24
+
+
+def test_sets_have_equal_shares():
+    table = learned()
+    read = read_sets(sets(), "auto", None, None)
+    assert np.bincount(read.groups).tolist() == [1, 2, 1, 1, 1, 1]
+    # Half-hours are brought to hours: half as many.
+    assert read.panel.lengths[0] == 750
+    np.testing.assert_allclose(
+        read.panel.values[:750, 0], sets()["half hours"]["y"].to_numpy().reshape(-1, 2).mean(1), atol=1e-12
+    )
+    assert table.set_seasons_.keys() == sets().keys()
+
+
+def test_one_season_of_all_is_kept():
+    weekly = {"a": waves(300, "D", 7), "b": waves(200, "D", 7, seed=2)}
+    assert TEMPOForecaster(horizon=7, max_epochs=0).fit(weekly).season_steps_ == 7
+    assert TEMPOForecaster(horizon=7, season=14, max_epochs=0).fit(weekly).season_steps_ == 14
+
+
+def test_what_is_refused(model):
+    with pytest.raises(ValueError, match="X: no sets"):
+        TEMPOForecaster().fit({})
+    with pytest.raises(ValueError, match="y: not expected beside several sets"):
+        TEMPOForecaster().fit(sets(), waves(30, "h", 24))
+    gap = waves(300, "h", 24).drop(index=pd.Timestamp("2024-01-03"))
+    with pytest.raises(ValueError, match=r"X\['broken'\]"):
+        TEMPOForecaster().fit({"fine": waves(300, "h", 24), "broken": gap})
+    with pytest.raises(ValueError, match="all are NaN"):
+        TEMPOForecaster().fit({"empty": waves(300, "h", 24) * np.nan})
+    with pytest.raises(ValueError, match="history: missing"):
+        model.predict()
+    with pytest.raises(ValueError, match="history_X: not expected"):
+        model.predict(history=waves(300, "h", 24), history_X=waves(300, "h", 24))
+    with pytest.raises(TypeError, match="history: found a int"):
+        model.predict(history=3)
+    for call in (lambda: model.update(waves(3, "h", 24)), lambda: model.score(waves(3, "h", 24)), model.stream):
+        with pytest.raises(ValueError, match="several sets"):
+            call()
