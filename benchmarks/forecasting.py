@@ -45,6 +45,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seeds", nargs="+", type=int, help="of random models; 0 1 2 on the test part, else 0")
     parser.add_argument("--horizons", nargs="+", type=int, help="of the long sets; all of the protocol when left out")
+    parser.add_argument("--fitted-on", nargs="+", help="of the long sets, such as train; all when left out")
     parser.add_argument("--stride", type=int, default=4, help="between windows of the folds of long sets")
     parser.add_argument("--peers-python", help="interpreter of the environment of requirements-peers.txt")
     parser.add_argument("--peers", nargs="+", choices=[*NEURAL, *STATISTICAL], default=[*STATISTICAL, *NEURAL])
@@ -106,6 +107,8 @@ def _long(
     horizons = [horizon for horizon in task.horizons if args.horizons is None or horizon in args.horizons]
     rivals = rivals and rivals._replace(limit=args.long_limit)
     for window in long.windows(task, args.part, horizons, args.stride):
+        if args.fitted_on and window.fitted_on not in args.fitted_on:
+            continue
         head = {"kind": "long", "set": name, "part": window.label, "fitted_on": window.fitted_on}
         head |= {"horizon": window.horizon, "stride": window.stride}
         for model, factory in models.items():

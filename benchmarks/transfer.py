@@ -34,7 +34,7 @@ from _transfer_data import FOLDS, Unseen, fold, same_station, training_sets, uns
 from tsrec import LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster, TEMPOForecaster
 
 _RESULTS = Path(__file__).parent / "results" / "transfer.json"
-_TARGETS = {"ETTh1": 24, "ETTm1": 96}
+_TARGETS = ("ETTh1", "ETTm1")
 # Of the folds, windows of a set at most; numbers of one table of answers.
 _WINDOWS, _LARGEST = 400, 2_000_000
 _HORIZONS = (96, 192, 336, 720)
@@ -47,6 +47,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--part", choices=["folds", "test", "few"], default="folds")
     parser.add_argument("--contexts", nargs="+", type=int, default=[84, 336, 504], help="in hours")
     parser.add_argument("--horizons", nargs="+", type=int, help="in steps of what is forecast")
+    parser.add_argument("--sets", nargs="+", choices=list(_TARGETS), default=list(_TARGETS), help="of the test part")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS), metavar="MODEL")
     parser.add_argument(
@@ -107,7 +108,7 @@ def _folds(args: argparse.Namespace) -> Iterator[Record]:
 def _test(args: argparse.Namespace) -> Iterator[Record]:
     sets = training_sets() | (same_station() if args.same_station else {})
     label = "all but ETT, and ETTm1" if args.same_station else "all but ETT"
-    targets = ["ETTh1"] if args.same_station else list(_TARGETS)
+    targets = ["ETTh1"] if args.same_station else args.sets
     for horizon in args.horizons or _HORIZONS:
         for name in targets:
             yield from _of_target(args, sets, unseen(name, "test"), horizon, 1, label)

@@ -61,12 +61,14 @@ def load_gpt2(source: str, texts: list[str]) -> Pretrained:
             f"weights: GPT-2 cannot be read from {source!r} ({type(error).__name__}). Give a folder with config.json "
             "and model.safetensors, or a name on the hub while there is a connection; other backbones need neither."
         ) from error
+    words: dict[str, list[int]] | None = None
     try:
         tokenizer = transformers.GPT2TokenizerFast.from_pretrained(source)
-        words = {text: tokenizer.encode(text) for text in texts}
+        found = {text: tokenizer.encode(text) for text in texts}
         # Without files some versions give a tokenizer that knows no word.
-        words = words if all(words.values()) else None
+        words = found if all(found.values()) else None
     except Exception:
+        # Whatever is wrong with a tokenizer: the caller tells that there is none.
         words = None
     weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     return Pretrained(model.config.to_dict(), weights, words)
