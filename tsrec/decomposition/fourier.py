@@ -7,7 +7,7 @@ import numpy as np
 
 from tsrec.decomposition._base import Decomposer
 from tsrec.decomposition._checks import check_count, check_flag
-from tsrec.decomposition._loess import Floats
+from tsrec.decomposition._holes import Floats
 from tsrec.decomposition._periods import choose_periods
 from tsrec.frames import Panel
 

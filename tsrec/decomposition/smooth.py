@@ -6,7 +6,7 @@ from scipy.ndimage import correlate1d
 
 from tsrec.decomposition._base import Decomposer
 from tsrec.decomposition._checks import check_count, check_flag, check_positive
-from tsrec.decomposition._loess import Floats
+from tsrec.decomposition._holes import Floats
 from tsrec.decomposition._periods import choose_period
 from tsrec.frames import Panel
 
