@@ -26,21 +26,24 @@ def kept(make: Callable[P, R]) -> Callable[P, R]:
     callable
         The same function; its attribute `found` holds the results.
     """
-    found: OrderedDict[Any, Any] = OrderedDict()
-    lock = Lock()
+    found: OrderedDict[Any, tuple[R, int]] = OrderedDict()
+    lock, total = Lock(), 0
 
     @wraps(make)
     def asked(*args: P.args, **kwargs: P.kwargs) -> R:
+        nonlocal total
         with lock:
             if args in found:
                 found.move_to_end(args)
-                return found[args]
+                return found[args][0]
         result = make(*args, **kwargs)
         with lock:
-            found[args] = result
-            # Results may have grown since they came in, so that sizes are taken anew; the last one stays.
-            while len(found) > 1 and sum(map(_size, found.values())) > _LIMIT:
-                found.popitem(last=False)
+            total -= found.pop(args, (result, 0))[1]
+            found[args] = result, _size(result)
+            total += found[args][1]
+            # The last one stays, whatever its size.
+            while len(found) > 1 and total > _LIMIT:
+                total -= found.popitem(last=False)[1][1]
         return result
 
     asked.found = found  # type: ignore[attr-defined]

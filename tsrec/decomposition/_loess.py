@@ -17,7 +17,7 @@ from tsrec.decomposition._cache import kept
 from tsrec.decomposition._holes import Floats
 
 # Up to this many points a product with a whole matrix is faster than sliding along the series.
-_DENSE = 768
+_DENSE = 256
 # Weights that are kept, and that are made at a time where they are too many to be kept.
 _KEPT, _CHUNK = 1 << 23, 1 << 20
 
@@ -159,8 +159,8 @@ class Loess:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of what is kept."""
-        return sum(one.nbytes for one in (self.plain, *self.__dict__.get("_moments", ())))
+        """Bytes of what is kept, with the moments that may be asked for."""
+        return 4 * self.plain.nbytes
 
     def _fitted(self, weights: Floats, offset: Floats) -> Floats:
         """What a complete series is multiplied by: the value at 0 of the line through it."""
