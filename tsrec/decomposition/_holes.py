@@ -1,5 +1,8 @@
 """What stands where nothing is known: lines through, and between, what is."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,13 +41,16 @@ def bridged(y: Floats, known: NDArray[np.bool_]) -> Floats:
     return filled
 
 
-def straight(y: Floats, weights: Floats) -> Floats:
+def straight(y: Floats, weights: Floats, reach: float = REACH) -> Floats:
     """The line through each series by least squares; it goes on level where it is far from all points.
 
     Parameters
     ----------
     y, weights : array of shape (B, n)
-        Values, finite where they have no weight too; some weight of each series is positive.
+        Values, finite where they have no weight too; some weight of each series is positive. Weights may also be one
+        row, for all series.
+    reach : float
+        How far, in standard deviations of the points from their mean.
 
     Returns
     -------
@@ -58,5 +64,32 @@ def straight(y: Floats, weights: Floats) -> Floats:
     tilt = (share * away * (y - level)).sum(1, keepdims=True)
     # What one point alone spreads is rounding.
     slope = np.divide(tilt, spread, where=spread > 1e-9, out=np.zeros_like(tilt))
-    reach = REACH * np.sqrt(spread)
-    return level + slope * np.clip(away, -reach, reach)
+    far = reach * np.sqrt(np.maximum(spread, 1e-9))
+    return level + slope * np.clip(away, -far, far)
+
+
+def by_pattern(seen: NDArray[np.bool_]) -> Iterator[tuple[Any, NDArray[np.bool_]]]:
+    """Series that are known at the same steps, which have their equations in common.
+
+    Parameters
+    ----------
+    seen : bool array of shape (B, n)
+        Where series are known.
+
+    Yields
+    ------
+    rows : slice or int array
+        The series.
+    pattern : bool array of shape (n,)
+        Where they are known.
+    """
+    whole = seen.all(1)
+    if whole.all():
+        yield slice(None), seen[0]
+        return
+    if whole.any():
+        yield np.flatnonzero(whole), seen[whole.argmax()]
+    rest = np.flatnonzero(~whole)
+    patterns, which = np.unique(seen[rest], axis=0, return_inverse=True)
+    for i, pattern in enumerate(patterns):
+        yield rest[which.ravel() == i], pattern

@@ -7,7 +7,7 @@ import numpy as np
 
 from tsrec.decomposition._base import Decomposer
 from tsrec.decomposition._checks import check_count, check_flag
-from tsrec.decomposition._holes import Floats
+from tsrec.decomposition._holes import Floats, by_pattern
 from tsrec.decomposition._periods import choose_periods
 from tsrec.frames import Panel
 
@@ -83,10 +83,7 @@ class FourierSeasonal(Decomposer):
     def _fill(self, y: Floats, out: Floats) -> None:
         waves, owner = design(y.shape[1], self.periods_, self.order, self.trend)
         seen = ~np.isnan(y)
-        # Series with holes in the same places have their equations in common.
-        patterns, which = np.unique(seen, axis=0, return_inverse=True)
-        for i, pattern in enumerate(patterns):
-            rows = np.flatnonzero(which.ravel() == i)
+        for rows, pattern in by_pattern(seen):
             values = np.where(pattern, y[rows], 0.0)
             if self.causal:
                 out[:, rows] = self._causal(values, pattern, waves, owner)
