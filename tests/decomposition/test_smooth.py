@@ -140,6 +140,29 @@ def test_fourier_is_exact_for_parts_of_periods_and_in_spite_of_holes():
         np.testing.assert_allclose(parts["seasonal"], wave, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", ["linear", "constant"])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("hole", ["a phase", "a stretch", "the beginning", "all but three", "all but one"])
+def test_a_level_is_the_trend_of_fourier_in_spite_of_holes(shape, causal, hole):
+    steps = np.arange(60)
+    known = {
+        "a phase": steps % 7 < 5,
+        "a stretch": (steps < 9) | (steps > 50),
+        "the beginning": steps > 50,
+        "all but three": np.isin(steps, [3, 10, 12]),
+        "all but one": steps == 20,
+    }[hole]
+    model = FourierSeasonal(7, trend=shape, causal=causal)
+    wanted, found, flat = (
+        model.fit_transform(dated(np.where(known, y, np.nan)))["y"] for y in (Y, Y + 1e6, np.full(60, 100.0))
+    )
+    np.testing.assert_allclose(found["trend"] - 1e6, wanted["trend"], rtol=0, atol=1e-7)
+    np.testing.assert_allclose(found["seasonal"], wanted["seasonal"], rtol=0, atol=1e-7)
+    since = known.argmax() if causal else 0
+    np.testing.assert_allclose(flat["trend"].iloc[since:], 100, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(flat["seasonal"], 0, rtol=0, atol=1e-10)
+
+
 def test_a_wave_of_two_periods_belongs_to_the_shorter():
     t = np.arange(120)
     wave = np.cos(2 * np.pi * t / 4)
