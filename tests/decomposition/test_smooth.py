@@ -37,6 +37,12 @@ def test_missing_values_do_not_count_in_a_moving_average():
     np.testing.assert_allclose(trend(MovingAverage(3), y), [1, 1.5, 1.5, 3, 4])
 
 
+def test_a_moving_average_bridges_what_is_longer_than_its_window():
+    y = np.array([1.0, np.nan, np.nan, np.nan, np.nan, 6.0])
+    np.testing.assert_allclose(trend(MovingAverage(3), y), [1, 1, 8 / 3, 13 / 3, 6, 6])
+    np.testing.assert_allclose(trend(MovingAverage(3, causal=True), y), [1, 1, 1, 1, 1, 6])
+
+
 def whittaker(y, weights, smoothing):
     """The equations, solved as they stand."""
     D = np.diff(np.eye(len(y)), 2, axis=0)

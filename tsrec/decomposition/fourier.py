@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from tsrec.decomposition._base import Decomposer
 from tsrec.decomposition._cache import kept
@@ -105,7 +106,9 @@ class FourierSeasonal(Decomposer):
         parts[0] = base + y.cumsum(1) / np.where(count, count, np.nan)
         least = 2 * self.periods_[-1] if self.periods_ else 2
         steps = range(least, len(seen) + 1)
-        first = least + bisect_left(steps, True, key=lambda end: _is_settled(waves[:end][seen[:end]]))
+        first = least + bisect_left(
+            steps, True, key=lambda end: _is_settled(np.linalg.qr(waves[:end][seen[:end]])[1])
+        )
         if first > len(seen):
             return parts
         basis, corner = np.linalg.qr(waves[:first][seen[:first]])
@@ -123,10 +126,10 @@ class FourierSeasonal(Decomposer):
         return parts
 
 
-def _is_settled(known: Floats) -> bool:
-    """Whether what is known settles all waves."""
-    sizes = np.linalg.svd(known, compute_uv=False)
-    return len(known) >= known.shape[1] and bool(sizes[-1] > _SMALL * sizes[0])
+def _is_settled(corner: Floats) -> bool:
+    """Whether what is known settles all waves, from the triangle that it turns into."""
+    sizes = np.abs(np.diag(corner))
+    return len(corner) == corner.shape[1] and bool(sizes.min() > _SMALL * sizes.max())
 
 
 def _fitted(y: Floats, known: Floats, owner: np.ndarray) -> Floats:
@@ -135,6 +138,9 @@ def _fitted(y: Floats, known: Floats, owner: np.ndarray) -> Floats:
     What values do not settle is the trend's, and the waves have as little of it as can be: a level stays one if some
     phase is never known.
     """
+    basis, corner = np.linalg.qr(known)
+    if _is_settled(corner):
+        return solve_triangular(corner, (y @ basis).T).T
     # One value carries a level only.
     line, waves = known[:, owner == 0][:, : len(known)], known[:, owner > 0]
     basis, corner = np.linalg.qr(line)
@@ -146,7 +152,7 @@ def _fitted(y: Floats, known: Floats, owner: np.ndarray) -> Floats:
     if np.linalg.norm(bent) > _SMALL * np.linalg.norm(waves):
         weights[:, owner > 0] = rest @ np.linalg.pinv(bent, rcond=_SMALL).T
     left = y - weights[:, owner > 0] @ waves.T
-    weights[:, np.flatnonzero(owner == 0)[: line.shape[1]]] = np.linalg.solve(corner, basis.T @ left.T).T
+    weights[:, np.flatnonzero(owner == 0)[: line.shape[1]]] = solve_triangular(corner, (left @ basis).T).T
     return weights
 
 

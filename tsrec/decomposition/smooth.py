@@ -7,7 +7,7 @@ from scipy.ndimage import correlate1d
 
 from tsrec.decomposition._base import Decomposer
 from tsrec.decomposition._checks import check_count, check_flag, check_positive
-from tsrec.decomposition._holes import Floats, by_pattern, straight
+from tsrec.decomposition._holes import Floats, bridged, by_pattern, straight
 from tsrec.decomposition._periods import choose_period
 from tsrec.frames import Panel
 
@@ -91,7 +91,13 @@ class MovingAverage(Decomposer):
             known[:, :before] = seen[:, :1]
             values[:, :before] *= seen[:, :1]
         count = _sums(known, taps, n)
-        out[0] = _sums(values, taps, n) / np.where(count > 0, count, np.nan)
+        average = _sums(values, taps, n) / np.where(count > 0, count, np.nan)
+        if self.causal:
+            # Where nothing is known for a window the last average stays.
+            at = np.maximum.accumulate(np.where(count > 0, np.arange(n), 0), axis=1)
+            out[0] = np.take_along_axis(average, at, 1)
+        else:
+            out[0] = bridged(average, count > 0)
 
 
 class Whittaker(Decomposer):
@@ -171,8 +177,12 @@ class Whittaker(Decomposer):
         if self.causal:
             out[0] = _filtered(filled, seen, self.smoothing_)
             return
+        # A straight line is a curve of its own: the equations are for the rest. One point carries a level only.
+        out[0] = straight(filled, seen.astype(np.float64), np.inf)
+        rest, bands = (filled - out[0]) * seen, _bending(y.shape[1], self.smoothing_)
         for rows, pattern in by_pattern(seen):
-            out[0, rows] = _smoothed(filled[rows], pattern, self.smoothing_)
+            if pattern.sum() > 1:
+                out[0, rows] += _smoothed(rest[rows], pattern, bands)
 
 
 def _sums(y: Floats, taps: Floats, n: int) -> Floats:
@@ -180,28 +190,26 @@ def _sums(y: Floats, taps: Floats, n: int) -> Floats:
     return correlate1d(y, taps, axis=1, mode="constant")[:, len(taps) // 2 :][:, :n]
 
 
-def _smoothed(y: Floats, seen: NDArray[np.bool_], smoothing: float) -> Floats:
-    """The smooth curve z through series known at the same steps: (W + smoothing D'D) z = W y.
+def _bending(n: int, smoothing: float) -> Floats:
+    """Bands of the equations of a curve for series without a value; see :func:`_smoothed`."""
+    bands = np.zeros((7, 2 * n))
+    bands[3, 1::2] = -1.0
+    # v stands beside the middle of the three steps that it bends.
+    bent = np.arange(3, 2 * n - 2, 2)
+    for ahead, tap in ((-3, 1.0), (-1, -2.0), (1, 1.0)):
+        bands[3 - ahead, bent + ahead] = bands[3 + ahead, bent] = np.sqrt(smoothing) * tap
+    return bands
+
+
+def _smoothed(y: Floats, seen: NDArray[np.bool_], bands: Floats) -> Floats:
+    """The smooth curve z through series known at the same steps, and 0 elsewhere: (W + smoothing D'D) z = W y.
 
     These equations lose twice the digits that z and v = s D z, s the root of the smoothing, need to fulfil
-    W z + s D'v = W y and s D z = v. As z, v of one step after those of the other, they are banded. A straight line is
-    a curve of its own, and takes no part.
+    W z + s D'v = W y and s D z = v. As z, v of one step after those of the other, they are banded.
     """
-    n = y.shape[1]
-    if seen.sum() < 2:
-        # One point carries a level only.
-        return np.repeat(y[:, seen], n, axis=1)
-    weights = seen.astype(np.float64)
-    line = straight(y, weights[None], np.inf)
-    bands = np.zeros((7, 2 * n))
-    bands[3, ::2], bands[3, 1::2] = weights, -1.0
-    # v stands beside the middle of the three steps that it bends.
-    for ahead, tap in ((-3, 1.0), (-1, -2.0), (1, 1.0)):
-        bent = np.arange(3, 2 * n - 2, 2)
-        bands[3 - ahead, bent + ahead] = bands[3 + ahead, bent] = np.sqrt(smoothing) * tap
-    right = np.zeros((2 * n, len(y)))
-    right[::2] = (weights * (y - line)).T
-    return line + solve_banded((3, 3), bands, right, overwrite_ab=True, overwrite_b=True)[::2].T
+    known, right = bands.copy(), np.zeros((2 * len(seen), len(y)))
+    known[3, ::2], right[::2] = seen, y.T
+    return solve_banded((3, 3), known, right, overwrite_ab=True, overwrite_b=True, check_finite=False)[::2].T
 
 
 def _filtered(y: Floats, seen: NDArray[np.bool_], smoothing: float) -> Floats:
