@@ -125,7 +125,7 @@ def _multiple(y: Floats, settings: tuple[Settings, ...], passes: int) -> Floats:
 
 def _stl(y: Floats, settings: Settings) -> tuple[Floats, Floats]:
     seen = ~np.isnan(y)
-    holes, largest = not seen.all(), np.nanmax(np.abs(y), axis=1, keepdims=True)
+    holes = not seen.all()
     y, weights = np.where(seen, y, 0.0), seen.astype(np.float64) if holes else None
     smoother = loess(settings.n, settings.trend, settings.trend_degree)
     # Where a phase has no value its season is that of its neighbours: no trend may be among them.
@@ -137,7 +137,7 @@ def _stl(y: Floats, settings: Settings) -> tuple[Floats, Floats]:
                 season = _season(y - trend, weights, settings, holes)
             trend = _trend(smoother, y - season, weights, holes)
         if round_ < settings.outer:
-            weights = _robustness(np.where(seen, y - trend - season, np.nan), largest)
+            weights = _robustness(y, y - trend - season, seen)
     return trend, season
 
 
@@ -220,11 +220,12 @@ def average(y: Floats, width: int) -> Floats:
     return averages[:, width // 2 : y.shape[1] - (width - 1) // 2]
 
 
-def _robustness(residual: Floats, largest: Floats) -> Floats:
-    """Bisquare weights of residuals, by six times their median size in each series; no weight where they are NaN."""
-    size = np.abs(residual)
+def _robustness(y: Floats, residual: Floats, seen: NDArray[np.bool_]) -> Floats:
+    """Bisquare weights of residuals, by six times their median size in each series; none where nothing is seen."""
+    size = np.where(seen, np.abs(residual), np.nan)
+    middle = np.median(size, axis=1, keepdims=True) if seen.all() else np.nanmedian(size, axis=1, keepdims=True)
     # Less than values are rounded to says nothing of them.
-    limit = np.maximum(6 * np.nanmedian(size, axis=1, keepdims=True), 1e-12 * largest)
+    limit = np.maximum(6 * middle, 1e-12 * np.abs(y).max(axis=1, keepdims=True))
     with np.errstate(invalid="ignore", divide="ignore"):
         weights = np.where(size <= 0.999 * limit, (1 - (size / limit) ** 2) ** 2, 0.0)
     return np.where(size <= 0.001 * limit, 1.0, weights)

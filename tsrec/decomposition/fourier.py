@@ -106,9 +106,7 @@ class FourierSeasonal(Decomposer):
         parts[0] = base + y.cumsum(1) / np.where(count, count, np.nan)
         least = 2 * self.periods_[-1] if self.periods_ else 2
         steps = range(least, len(seen) + 1)
-        first = least + bisect_left(
-            steps, True, key=lambda end: _is_settled(np.linalg.qr(waves[:end][seen[:end]])[1])
-        )
+        first = least + bisect_left(steps, True, key=lambda end: _is_settled(np.linalg.qr(waves[:end][seen[:end]])[1]))
         if first > len(seen):
             return parts
         basis, corner = np.linalg.qr(waves[:first][seen[:first]])
