@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from statsmodels.tsa import seasonal as oracle
 
 from tsrec import MSTL, STL, FourierSeasonal
-from tsrec.decomposition._loess import loess
+from tsrec.decomposition import _cache, _stl
+from tsrec.decomposition._ends import ends
+from tsrec.decomposition._loess import Loess, loess
 from tsrec.decomposition._stl import matrices
 
 T = np.arange(120)
@@ -217,6 +219,72 @@ def test_windows_may_be_an_array():
 
 
 def test_a_long_series_takes_no_memory_for_every_step():
-    smoother = loess(200_000, 101, 1)
-    stored = [part.size for part in vars(smoother.plain).values() if isinstance(part, np.ndarray)]
-    assert sum(stored) < 101 * 101
+    assert loess(200_000, 101, 1).nbytes < 4 * 8 * 101 * 101
+    # Nor do wide windows keep weights for every step of the ends, and sums are the same.
+    y = np.random.default_rng(0).normal(size=(2, 9001))
+    wide = Loess(9001, 6001, 1, 1)
+    assert wide.nbytes < 1e6
+    whole = wide.plain(y)
+    for i in (0, 1, 2000, 4500, 9001, 9002):
+        unit = np.zeros((1, 9003))
+        unit[0, i] = 1
+        np.testing.assert_allclose((wide.plain.transposed(unit) * y).sum(1), whole[:, i], rtol=0, atol=1e-13)
+    np.testing.assert_allclose(wide.plain(np.arange(9001.0)[None])[0], np.arange(-1, 9002), atol=1e-8)
+
+
+def test_without_a_season_trends_of_long_series_have_a_widest_window():
+    y = walk(30_000, 48)
+    found = STL(None).fit_transform(dated(y))["y", "trend"]
+    np.testing.assert_allclose(found, STL(None, trend=4095).fit_transform(dated(y))["y", "trend"], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("model", "n"),
+    [
+        (STL(6), 36),
+        (STL(5, seasonal_degree=0, trend_degree=0, low_pass_degree=0), 37),
+        (MSTL((3, 7, 11)), 60),
+        (STL(100), 900),
+        (STL(None), 50),
+        (STL(None), 800),
+        (STL(None, trend=901), 900),
+    ],
+)
+def test_weights_of_the_last_step_are_the_last_rows_of_the_matrices(model, n):
+    model.fit(np.zeros((1, n)))
+    settings = model._settings(n), model._passes
+    np.testing.assert_allclose(ends(*settings), matrices(*settings)[:, -1], rtol=0, atol=1e-15)
+
+
+def test_causal_parts_make_no_matrices(monkeypatch):
+    monkeypatch.setattr(_stl, "matrices", None)
+    found = STL(200, causal=True).fit_transform(dated(walk(1500, 200)))["y"]
+    assert found.notna().all(axis=None)
+
+
+def test_matrices_are_made_only_where_many_series_share_them(monkeypatch):
+    asked = []
+    monkeypatch.setattr(_stl, "matrices", lambda *settings: asked.append(settings) or matrices(*settings))
+    lengths = range(200, 210)
+    parts = STL(6).fit_transform([walk(n, 6) for n in lengths])
+    assert not asked
+    wanted = STL(6).fit_transform(np.stack([walk(200, 6)] * 100))
+    assert asked
+    np.testing.assert_allclose(parts.iloc[:200].to_numpy().T.ravel(), wanted[0], rtol=0, atol=1e-12)
+
+
+def test_what_is_kept_is_bounded_by_its_size(monkeypatch):
+    monkeypatch.setattr(_cache, "_LIMIT", 3000)
+    made = []
+    zeros = _cache.kept(lambda n: made.append(n) or np.zeros(n))
+    for n in (100, 200, 100, 300, 100, 200, 1000, 1000):
+        assert len(zeros(n)) == n
+    # 300 drives out both, what alone is too large is kept alone.
+    assert made == [100, 200, 300, 100, 200, 1000]
+    assert list(zeros.found) == [(1000,)]
+
+
+@pytest.mark.parametrize("model", [STL(6), STL(6, robust=True), STL(None), MSTL((3, 6)), STL(6, causal=True)])
+def test_the_largest_numbers_do_not_warn(model):
+    found = model.fit_transform(dated(np.full(400, 1e306)))["y"]
+    np.testing.assert_allclose(found["trend"], 1e306, rtol=1e-12)

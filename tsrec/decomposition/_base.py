@@ -10,7 +10,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from tsrec.decomposition._checks import check_choice, check_count
-from tsrec.decomposition._loess import Floats
+from tsrec.decomposition._holes import Floats, bridged
 from tsrec.decomposition._read import TABLE_MEND, Question, keep_names, read_question
 from tsrec.frames import Panel, check_names, is_default, label_at, variable_names
 from tsrec.frames.warn import warn_user
@@ -212,11 +212,13 @@ class Decomposer(TransformerMixin, BaseEstimator):
         panel = self._asked(X).panel
         parts = self._take_apart(panel)
         noise = _variances(parts[..., -1], panel.offsets)
+        # What varies less than values are rounded is nothing.
+        least = 1e-24 * _means(panel.values**2, panel.offsets)
         found = []
         for k in range(parts.shape[2] - 1):
             whole = _variances(parts[..., k] + parts[..., -1], panel.offsets)
-            found.append(np.maximum(0, 1 - noise / np.where(whole > 0, whole, np.inf)))
-            found[-1][whole == 0] = 0.0
+            found.append(np.maximum(0, 1 - noise / np.where(whole > least, whole, np.inf)))
+            found[-1][whole <= least] = 0.0
         columns = pd.MultiIndex.from_product([self._variables(), self._names()], names=["variable", "component"])
         return pd.DataFrame(np.stack(found, 2).reshape(panel.n_series, -1), index=panel.labels, columns=columns)
 
@@ -299,7 +301,9 @@ class Decomposer(TransformerMixin, BaseEstimator):
             return self._of_short(y, held)
         holes: Any = np.isnan(y)
         empty = holes.all(1)
-        filled = _interpolated(y, holes & ~empty[:, None]) if self.missing == "interpolate" and holes.any() else y
+        filled = y
+        if self.missing == "interpolate" and holes.any():
+            filled = bridged(y, ~holes | empty[:, None])
         parts = np.empty((len(y), len(self.components_), y.shape[1]))
         by_component = parts.swapaxes(0, 1)
         if empty.any():
@@ -323,20 +327,14 @@ class Decomposer(TransformerMixin, BaseEstimator):
         return parts
 
 
+def _means(x: Floats, offsets: np.ndarray) -> Floats:
+    """Means of what is known of each series, (n_series, n_channels), of rows (n_rows, n_channels)."""
+    seen = ~np.isnan(x)
+    count = np.add.reduceat(seen, offsets[:-1], axis=0, dtype=np.float64)
+    count[count == 0] = np.nan
+    return np.add.reduceat(np.where(seen, x, 0.0), offsets[:-1], axis=0) / count
+
+
 def _variances(x: Floats, offsets: np.ndarray) -> Floats:
     """Variance of what is known of each series, (n_series, n_channels), of rows (n_rows, n_channels)."""
-    seen, starts, lengths = ~np.isnan(x), offsets[:-1], np.diff(offsets)
-    count = np.add.reduceat(seen, starts, axis=0, dtype=np.float64)
-    count[count == 0] = np.nan
-    mean = np.add.reduceat(np.where(seen, x, 0.0), starts, axis=0) / count
-    away = np.where(seen, x - np.repeat(mean, lengths, axis=0), 0.0)
-    return np.add.reduceat(away**2, starts, axis=0) / count
-
-
-def _interpolated(y: Floats, holes: np.ndarray) -> Floats:
-    """Series with lines drawn over their holes, and the nearest value beyond their ends."""
-    filled, steps = y.copy(), np.arange(y.shape[1])
-    for row in np.flatnonzero(holes.any(1)):
-        missing = holes[row]
-        filled[row, missing] = np.interp(steps[missing], steps[~missing], y[row, ~missing])
-    return filled
+    return _means((x - np.repeat(_means(x, offsets), np.diff(offsets), axis=0)) ** 2, offsets)

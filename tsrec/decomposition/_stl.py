@@ -4,16 +4,20 @@ Without robustness both are linear maps of the series, the same for all series o
 robustness, or where values are missing, every smoothing has weights of its own, for all series together.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
-from tsrec.decomposition._loess import Floats, Loess, loess
+from tsrec.decomposition._cache import kept
+from tsrec.decomposition._holes import REACH, Floats, bridged, straight
+from tsrec.decomposition._loess import Loess, loess
 
-# Up to these lengths a single series, and as many as it has steps, go through matrices, made once.
-_MATRIX, _LARGEST = 768, 2048
+# Up to these lengths a single series, and half as many as it has steps, go through matrices, made once.
+_SHORT, _LARGEST = 96, 2048
 # Numbers worked on together: what they need then stays in the cache of the processor.
 _BLOCK = 1 << 17
 
@@ -25,7 +29,7 @@ class Settings:
     Attributes
     ----------
     n, period : int
-        Length of the series, and steps of a season.
+        Length of the series, and steps of a season; 0 where there is none, and a trend only.
     seasonal, trend, low_pass : int
         Windows of the three smoothings, odd.
     seasonal_degree, trend_degree, low_pass_degree : {0, 1}
@@ -48,7 +52,7 @@ class Settings:
     outer: int = 0
 
 
-@lru_cache(maxsize=32)
+@kept
 def matrices(settings: tuple[Settings, ...], passes: int = 1) -> Floats:
     """Trend and seasons of a complete series y as A y, for plain STL (one period) or MSTL.
 
@@ -81,23 +85,36 @@ def decompose(y: Floats, settings: tuple[Settings, ...], passes: int, out: Float
     out : array of shape (1 + n_periods, B, n)
         Takes the trend, then the seasons.
     """
-    n, complete = y.shape[1], np.isfinite(y.sum(axis=1))
-    # A matrix costs as much as n series.
-    linear = (n <= _MATRIX or n <= min(len(y), _LARGEST)) and not any(one.outer for one in settings)
-    size = max(_BLOCK // n, 1)
+    complete = ~np.isnan(y).any(1)
+    linear = _as_matrices(y.shape[1], int(complete.sum())) and not any(one.outer for one in settings)
     # Those with holes apart, so that they do not cost the others their fast path.
-    for chosen in (np.flatnonzero(complete), np.flatnonzero(~complete)):
-        for i in range(0, len(chosen), size):
-            block = chosen[i : i + size]
-            if not (linear and complete[block].all()):
+    for whole in (True, False):
+        for block in _blocks(complete == whole, max(_BLOCK // y.shape[1], 1)):
+            if not (linear and whole):
                 out[:, block] = _multiple(y[block], settings, passes)
                 continue
             for part, matrix in zip(out, matrices(settings, passes), strict=True):
                 part[block] = y[block] @ matrix.T
 
 
+def _as_matrices(n: int, count: int) -> bool:
+    """Whether matrices, which cost as much to make as n series to take apart, pay for so many series."""
+    return n <= _SHORT or n <= min(2 * count, _LARGEST)
+
+
+def _blocks(chosen: NDArray[np.bool_], size: int) -> Iterator[Any]:
+    """The series chosen, so many at a time: as slices, which copy nothing, if they are all."""
+    if chosen.all():
+        yield from (slice(i, i + size) for i in range(0, len(chosen), size))
+        return
+    rows = np.flatnonzero(chosen)
+    yield from (rows[i : i + size] for i in range(0, len(rows), size))
+
+
 def _multiple(y: Floats, settings: tuple[Settings, ...], passes: int) -> Floats:
     """Trend and seasons: each season in turn is given what the others leave, and the trend is that of the last."""
+    if not settings[0].period:
+        return _stl(y, settings[0])[0][None]
     seasons, trend = np.zeros((len(settings), *y.shape)), y
     for _ in range(passes):
         for i, one in enumerate(settings):
@@ -108,54 +125,107 @@ def _multiple(y: Floats, settings: tuple[Settings, ...], passes: int) -> Floats:
 
 def _stl(y: Floats, settings: Settings) -> tuple[Floats, Floats]:
     seen = ~np.isnan(y)
-    y, weights = np.where(seen, y, 0.0), None if seen.all() else seen.astype(np.float64)
+    holes = not seen.all()
+    y, weights = np.where(seen, y, 0.0), seen.astype(np.float64) if holes else None
     smoother = loess(settings.n, settings.trend, settings.trend_degree)
-    trend = season = np.zeros_like(y)
+    # Where a phase has no value its season is that of its neighbours: no trend may be among them.
+    trend = straight(y, weights) if weights is not None else np.zeros_like(y)
+    season = np.zeros_like(y)
     for round_ in range(settings.outer + 1):
         for _ in range(settings.inner):
-            season = _season(y - trend, weights, settings)
-            trend = _smooth(smoother, y - season, weights, y - season)
+            if settings.period:
+                season = _season(y - trend, weights, settings, holes)
+            trend = _trend(smoother, y - season, weights, holes)
         if round_ < settings.outer:
-            weights = _robustness(y - trend - season, seen)
+            weights = _robustness(y, y - trend - season, seen)
     return trend, season
 
 
-def _smooth(smoother: Loess, y: Floats, weights: Floats | None, unknown: Floats) -> Floats:
-    """Smooth with weights or without; what no weighted point is near to is taken from `unknown`."""
+def _trend(smoother: Loess, y: Floats, weights: Floats | None, holes: bool) -> Floats:
+    """Smooth what has no season; where nothing is near, trends keep their distance from a straight line."""
     if weights is None:
         return smoother.plain(y)
-    smoothed, known = smoother.weighted(y, weights)
-    return smoothed if known.all() else np.where(known, smoothed, unknown)
+    if not holes:
+        smoothed, known = smoother.weighted(y, weights)
+        return np.where(known, smoothed, y)
+    line = straight(y, weights)
+    smoothed, known = smoother.weighted(y - line, weights, REACH)
+    return line + bridged(smoothed, known)
 
 
-def _season(y: Floats, weights: Floats | None, settings: Settings) -> Floats:
+def _season(y: Floats, weights: Floats | None, settings: Settings, holes: bool) -> Floats:
     """Smooth each phase of the season over its cycles, and take from it what is slower than a season."""
     n, period = settings.n, settings.period
     cycle = np.empty((len(y), n + 2 * period))
-    cycles, longer = divmod(n, period)
-    for first, last, count in ((0, longer, cycles + 1), (longer, period, cycles)):
-        if first == last:
-            continue
+    for at in phases(n, period):
+        count = at.shape[1] - 2
         smoother = loess(count, settings.seasonal, settings.seasonal_degree, 1)
-        at = np.arange(first, last)[:, None] + period * np.arange(count + 2)
         of_phase = y[:, at[:, :-2]].reshape(-1, count)
         of_weights = None if weights is None else weights[:, at[:, :-2]].reshape(-1, count)
-        unknown = np.pad(of_phase, ((0, 0), (1, 1)), mode="edge")
-        cycle[:, at] = _smooth(smoother, of_phase, of_weights, unknown).reshape(len(y), last - first, count + 2)
-    slow = _average(_average(_average(cycle, period), period), 3)
+        cycle[:, at] = _phase(smoother, of_phase, of_weights, holes).reshape(len(y), *at.shape)
+    if holes:
+        cycle = bridged(cycle, ~np.isnan(cycle))
+    slow = average(average(average(cycle, period), period), 3)
     return cycle[:, period : period + n] - loess(n, settings.low_pass, settings.low_pass_degree).plain(slow)
 
 
-def _average(y: Floats, width: int) -> Floats:
-    """Moving averages of `width` points, (B, n - width + 1)."""
+def _phase(smoother: Loess, y: Floats, weights: Floats | None, holes: bool) -> Floats:
+    """Smooth phases over cycles, one more at either end; those without a value are NaN."""
+    if weights is None:
+        return smoother.plain(y)
+    if not holes:
+        # Where all that is near has lost its weight values stay as they are, as in the published program.
+        smoothed, known = smoother.weighted(y, weights)
+        return np.where(known, smoothed, np.pad(y, ((0, 0), (1, 1)), mode="edge"))
+    smoothed, known = smoother.weighted(y, weights, REACH)
+    some = known.any(1)
+    smoothed[some], smoothed[~some] = bridged(smoothed[some], known[some]), np.nan
+    return smoothed
+
+
+def phases(n: int, period: int) -> Iterator[NDArray[np.int64]]:
+    """Places of phases that have the same number of cycles, (n_phases, n_cycles + 2), in a series a period longer.
+
+    Parameters
+    ----------
+    n, period : int
+        Steps of a series, and of its season; a period stands before and after it.
+
+    Yields
+    ------
+    int array
+        All phases, or those with a cycle more and then the others.
+    """
+    cycles, longer = divmod(n, period)
+    for first, last, count in ((0, longer, cycles + 1), (longer, period, cycles)):
+        if first < last:
+            yield np.arange(first, last)[:, None] + period * np.arange(count + 2)
+
+
+def average(y: Floats, width: int) -> Floats:
+    """Moving averages of `width` points.
+
+    Parameters
+    ----------
+    y : array of shape (B, n)
+        Series.
+    width : int
+        Points.
+
+    Returns
+    -------
+    array of shape (B, n - width + 1)
+    """
     averages = correlate1d(y, np.full(width, 1 / width), axis=1, mode="constant")
     return averages[:, width // 2 : y.shape[1] - (width - 1) // 2]
 
 
-def _robustness(residual: Floats, seen: np.ndarray) -> Floats:
-    """Bisquare weights of residuals, by six times their median size in each series."""
+def _robustness(y: Floats, residual: Floats, seen: NDArray[np.bool_]) -> Floats:
+    """Bisquare weights of residuals, by six times their median size in each series; none where nothing is seen."""
     size = np.where(seen, np.abs(residual), np.nan)
-    limit = 6 * (np.median(size, axis=1, keepdims=True) if seen.all() else np.nanmedian(size, axis=1, keepdims=True))
+    middle = np.median(size, axis=1, keepdims=True) if seen.all() else np.nanmedian(size, axis=1, keepdims=True)
+    # Less than values are rounded to says nothing of them.
+    limit = np.maximum(6 * middle, 1e-12 * np.abs(y).max(axis=1, keepdims=True))
     with np.errstate(invalid="ignore", divide="ignore"):
         weights = np.where(size <= 0.999 * limit, (1 - (size / limit) ** 2) ** 2, 0.0)
     return np.where(size <= 0.001 * limit, 1.0, weights)

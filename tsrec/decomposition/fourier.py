@@ -1,24 +1,29 @@
 """Seasons as sums of sines and cosines, fitted by least squares."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from tsrec.decomposition._base import Decomposer
+from tsrec.decomposition._cache import kept
 from tsrec.decomposition._checks import check_choice, check_count, check_flag
-from tsrec.decomposition._loess import Floats
+from tsrec.decomposition._holes import Floats, by_pattern
 from tsrec.decomposition._periods import choose_periods
 from tsrec.frames import Panel
 
 TRENDS = ("linear", "constant")
+# Singular values below this share of the largest are rounding.
+_SMALL = 1e-10
 
 
 class FourierSeasonal(Decomposer):
     """A line, or a level, and waves of each period and its fractions, fitted to each series by least squares.
 
     The waves are those of a whole number of times per period. Unlike a Fourier transform the fit is exact for series
-    that hold no whole number of periods, and for those with missing values.
+    that hold no whole number of periods, and for those with missing values. What values do not settle, as where a phase
+    is never known, is the trend's.
 
     Parameters
     ----------
@@ -82,31 +87,30 @@ class FourierSeasonal(Decomposer):
     def _fill(self, y: Floats, out: Floats) -> None:
         waves, owner = design(y.shape[1], self.periods_, self.order, self.trend)
         seen = ~np.isnan(y)
-        # Series with holes in the same places have their equations in common.
-        patterns, which = np.unique(seen, axis=0, return_inverse=True)
-        for i, pattern in enumerate(patterns):
-            rows = np.flatnonzero(which.ravel() == i)
+        for rows, pattern in by_pattern(seen):
             values = np.where(pattern, y[rows], 0.0)
             if self.causal:
                 out[:, rows] = self._causal(values, pattern, waves, owner)
                 continue
-            weights = (np.linalg.pinv(waves[pattern]) @ values[:, pattern].T).T
+            weights = _fitted(values[:, pattern], waves[pattern], owner)
             for k, part in enumerate(out):
                 part[rows] = weights[:, owner == k] @ waves[:, owner == k].T
 
     def _causal(self, y: Floats, seen: np.ndarray, waves: Floats, owner: np.ndarray) -> Floats:
         """Least squares of each beginning: solved for the first that settles all waves, then step by step."""
         parts = np.zeros((1 + len(self.periods_), *y.shape))
-        count = seen.cumsum()
-        parts[0] = y.cumsum(1) / np.where(count, count, np.nan)
-        first = 2 * self.periods_[-1] if self.periods_ else 2
-        while first <= len(seen) and np.linalg.matrix_rank(waves[:first][seen[:first]]) < len(owner):
-            first += 1
+        # A level as high as the series would cost digits.
+        base = y[:, seen.argmax(), None]
+        y, count = np.where(seen, y - base, 0.0), seen.cumsum()
+        parts[0] = base + y.cumsum(1) / np.where(count, count, np.nan)
+        least = 2 * self.periods_[-1] if self.periods_ else 2
+        steps = range(least, len(seen) + 1)
+        first = least + bisect_left(steps, True, key=lambda end: _is_settled(np.linalg.qr(waves[:end][seen[:end]])[1]))
         if first > len(seen):
             return parts
-        known = waves[:first][seen[:first]]
-        inverse = np.linalg.inv(known.T @ known)
-        weights = y[:, :first][:, seen[:first]] @ known @ inverse
+        basis, corner = np.linalg.qr(waves[:first][seen[:first]])
+        turned = np.linalg.inv(corner)
+        inverse, weights = turned @ turned.T, y[:, :first][:, seen[:first]] @ basis @ turned.T
         for t in range(first - 1, len(seen)):
             wave = waves[t]
             if t >= first and seen[t]:
@@ -115,10 +119,41 @@ class FourierSeasonal(Decomposer):
                 inverse -= np.outer(gain, wave @ inverse)
             for k, part in enumerate(parts):
                 part[:, t] = weights[:, owner == k] @ wave[owner == k]
+        parts[0, :, first - 1 :] += base
         return parts
 
 
-@lru_cache(maxsize=16)
+def _is_settled(corner: Floats) -> bool:
+    """Whether what is known settles all waves, from the triangle that it turns into."""
+    sizes = np.abs(np.diag(corner))
+    return len(corner) == corner.shape[1] and bool(sizes.min() > _SMALL * sizes.max())
+
+
+def _fitted(y: Floats, known: Floats, owner: np.ndarray) -> Floats:
+    """Least squares weights of waves known at some steps, (B, n_waves), for the values there, (B, n_known).
+
+    What values do not settle is the trend's, and the waves have as little of it as can be: a level stays one if some
+    phase is never known.
+    """
+    basis, corner = np.linalg.qr(known)
+    if _is_settled(corner):
+        return solve_triangular(corner, (y @ basis).T).T
+    # One value carries a level only.
+    line, waves = known[:, owner == 0][:, : len(known)], known[:, owner > 0]
+    basis, corner = np.linalg.qr(line)
+    rest = y - y @ basis @ basis.T
+    # Twice, so that what was close to a line leaves no rounding of it.
+    bent = waves - basis @ (basis.T @ waves)
+    bent -= basis @ (basis.T @ bent)
+    weights = np.zeros((len(y), len(owner)))
+    if np.linalg.norm(bent) > _SMALL * np.linalg.norm(waves):
+        weights[:, owner > 0] = rest @ np.linalg.pinv(bent, rcond=_SMALL).T
+    left = y - weights[:, owner > 0] @ waves.T
+    weights[:, np.flatnonzero(owner == 0)[: line.shape[1]]] = solve_triangular(corner, (left @ basis).T).T
+    return weights
+
+
+@kept
 def design(n: int, periods: tuple[int, ...], order: int | None, trend: str) -> tuple[Floats, np.ndarray]:
     """Waves of a series, and whose they are.
 

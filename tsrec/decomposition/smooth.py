@@ -1,17 +1,20 @@
 """Trends without seasons: moving averages and Whittaker's smoother."""
 
 import numpy as np
-from scipy.linalg import cho_solve_banded, cholesky_banded
+from numpy.typing import NDArray
+from scipy.linalg import solve_banded
 from scipy.ndimage import correlate1d
 
 from tsrec.decomposition._base import Decomposer
 from tsrec.decomposition._checks import check_count, check_flag, check_positive
-from tsrec.decomposition._loess import Floats
+from tsrec.decomposition._holes import Floats, bridged, by_pattern, straight
 from tsrec.decomposition._periods import choose_period
 from tsrec.frames import Panel
 
 # Window where no season suggests one.
 _WINDOW = 25
+# Limits of what curves can be drawn with.
+_LONGEST, _STRONGEST = 1e50, 1e200
 
 
 class MovingAverage(Decomposer):
@@ -88,7 +91,13 @@ class MovingAverage(Decomposer):
             known[:, :before] = seen[:, :1]
             values[:, :before] *= seen[:, :1]
         count = _sums(known, taps, n)
-        out[0] = _sums(values, taps, n) / np.where(count > 0, count, np.nan)
+        average = _sums(values, taps, n) / np.where(count > 0, count, np.nan)
+        if self.causal:
+            # Where nothing is known for a window the last average stays.
+            at = np.maximum.accumulate(np.where(count > 0, np.arange(n), 0), axis=1)
+            out[0] = np.take_along_axis(average, at, 1)
+        else:
+            out[0] = bridged(average, count > 0)
 
 
 class Whittaker(Decomposer):
@@ -144,8 +153,15 @@ class Whittaker(Decomposer):
         check_positive("half_period", self.half_period)
         if self.half_period < 2:
             raise ValueError(f"half_period: found {self.half_period!r}. Waves have two steps at least.")
+        # Far beyond both limits curves are the series itself or a straight line, and numbers would overflow.
+        if self.half_period > _LONGEST:
+            raise ValueError(f"half_period: found {self.half_period!r}. Give at most {_LONGEST:g}.")
         if self.smoothing is not None:
             check_positive("smoothing", self.smoothing)
+            if not 1 / _STRONGEST <= self.smoothing <= _STRONGEST:
+                raise ValueError(
+                    f"smoothing: found {self.smoothing!r}. Give a number from {1 / _STRONGEST:g} to {_STRONGEST:g}."
+                )
 
     def _choose_periods(self, panel: Panel) -> tuple[int, ...]:  # noqa: ARG002 - there is none
         usual = 1 / (2 * np.sin(np.pi / self.half_period)) ** 4
@@ -157,15 +173,16 @@ class Whittaker(Decomposer):
 
     def _fill(self, y: Floats, out: Floats) -> None:
         seen = ~np.isnan(y)
-        filled, weights = np.where(seen, y, 0.0), seen.astype(np.float64)
+        filled = np.where(seen, y, 0.0)
         if self.causal:
-            out[0] = _filtered(filled, weights, self.smoothing_)
+            out[0] = _filtered(filled, seen, self.smoothing_)
             return
-        # Series with holes in the same places have a matrix in common.
-        patterns, which = np.unique(seen, axis=0, return_inverse=True)
-        for i, pattern in enumerate(patterns):
-            rows = np.flatnonzero(which.ravel() == i)
-            out[0, rows] = _smoothed(filled[rows], pattern.astype(np.float64), self.smoothing_)
+        # A straight line is a curve of its own: the equations are for the rest. One point carries a level only.
+        out[0] = straight(filled, seen.astype(np.float64), np.inf)
+        rest, bands = (filled - out[0]) * seen, _bending(y.shape[1], self.smoothing_)
+        for rows, pattern in by_pattern(seen):
+            if pattern.sum() > 1:
+                out[0, rows] += _smoothed(rest[rows], pattern, bands)
 
 
 def _sums(y: Floats, taps: Floats, n: int) -> Floats:
@@ -173,47 +190,51 @@ def _sums(y: Floats, taps: Floats, n: int) -> Floats:
     return correlate1d(y, taps, axis=1, mode="constant")[:, len(taps) // 2 :][:, :n]
 
 
-def _smoothed(y: Floats, weights: Floats, smoothing: float) -> Floats:
-    """Solve (W + smoothing D'D) z = W y for series with the same weights."""
-    n = y.shape[1]
-    known = np.flatnonzero(weights)
-    if len(known) < 2 or n < 3:
-        # One point carries a level only.
-        return np.where(weights > 0, y, y[:, known[:1]]) if len(known) < 2 else y.copy()
-    bands = np.zeros((3, n))
-    for shift, taps in enumerate(([1.0, 4.0, 1.0], [-2.0, -2.0], [1.0])):
-        for i, value in enumerate(taps):
-            at = slice(shift + i, n - 2 + shift + i)
-            bands[2 - shift, at] += smoothing * value
-    bands[2] += weights
-    return cho_solve_banded((cholesky_banded(bands), False), (weights * y).T).T
+def _bending(n: int, smoothing: float) -> Floats:
+    """Bands of the equations of a curve for series without a value; see :func:`_smoothed`."""
+    bands = np.zeros((7, 2 * n))
+    bands[3, 1::2] = -1.0
+    # v stands beside the middle of the three steps that it bends.
+    bent = np.arange(3, 2 * n - 2, 2)
+    for ahead, tap in ((-3, 1.0), (-1, -2.0), (1, 1.0)):
+        bands[3 - ahead, bent + ahead] = bands[3 + ahead, bent] = np.sqrt(smoothing) * tap
+    return bands
 
 
-def _filtered(y: Floats, weights: Floats, smoothing: float) -> Floats:
+def _smoothed(y: Floats, seen: NDArray[np.bool_], bands: Floats) -> Floats:
+    """The smooth curve z through series known at the same steps, and 0 elsewhere: (W + smoothing D'D) z = W y.
+
+    These equations lose twice the digits that z and v = s D z, s the root of the smoothing, need to fulfil
+    W z + s D'v = W y and s D z = v. As z, v of one step after those of the other, they are banded.
+    """
+    known, right = bands.copy(), np.zeros((2 * len(seen), len(y)))
+    known[3, ::2], right[::2] = seen, y.T
+    return solve_banded((3, 3), known, right, overwrite_ab=True, overwrite_b=True, check_finite=False)[::2].T
+
+
+def _filtered(y: Floats, seen: NDArray[np.bool_], smoothing: float) -> Floats:
     """The last value of the curve through each beginning of a series.
 
-    All that a beginning says of its last two values z is a square form z'Qz - 2b'z; each step adds a value and a
-    penalty, and does away with the oldest.
+    All that a beginning says of its last step and value is a square form |R (step, value) - r|^2, R = ((a, b), (0, c)):
+    a step more turns it by a rotation, without a difference of like numbers.
     """
-    trend, level = np.empty_like(y), np.full(len(y), np.nan)
-    form, pull = np.zeros((len(y), 2, 2)), np.zeros((len(y), 2))
-    penalty = smoothing * np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0])
-    for t in range(y.shape[1]):
-        w, v = weights[:, t], y[:, t]
-        if t:
-            wide, goal = np.zeros((len(y), 3, 3)), np.zeros((len(y), 3))
-            wide[:, :2, :2], goal[:, :2] = form, pull
-            if t > 1:
-                wide += penalty
-                out = wide[:, 0, 1:] / wide[:, :1, 0]
-                wide[:, 1:, 1:] -= out[:, :, None] * wide[:, :1, 1:]
-                goal[:, 1:] -= out * goal[:, :1]
-            form, pull = wide[:, 1:, 1:], goal[:, 1:]
-        form[:, 1, 1] += w
-        pull[:, 1] += w * v
-        determinant = form[:, 0, 0] * form[:, 1, 1] - form[:, 0, 1] ** 2
-        level = np.where(w > 0, v, level)
-        sure = determinant > 1e-12 * form[:, 0, 0] * form[:, 1, 1]
-        solved = form[:, 0, 0] * pull[:, 1] - form[:, 0, 1] * pull[:, 0]
-        trend[:, t] = np.where(sure, solved / np.where(sure, determinant, 1.0), level)
-    return trend
+    first = y[np.arange(len(y)), seen.argmax(1)][:, None]
+    # Series known at the same steps share R.
+    weights = (seen[:1] if (seen == seen[:1]).all() else seen).T.astype(np.float64)
+    values, trend = ((y - first) * seen).T, np.empty(y.shape[::-1])
+    a = b = c = np.zeros(weights.shape[1])
+    r, s = np.zeros((2, len(y)))
+    for t, (w, v) in enumerate(zip(weights, values, strict=True)):
+        kept = 1 / np.sqrt(1 + a * a / smoothing)
+        p, q, r = (a - b) * kept, b * kept, r * kept
+        turned = np.hypot(p, c)
+        # Nothing is known before the first value, and of the line before the second: 0 / 1.
+        length = turned + (turned == 0)
+        r, s = (p * r - c * s) / length, (c * r + p * s) / length
+        a, b, c = turned, (p * q - c * c) / length, c * a * kept / length
+        known = np.sqrt(c * c + w)
+        level = known + (known == 0)
+        s, c = (c * s + w * v) / level, known
+        trend[t] = s / level
+    count = seen.cumsum(1)
+    return np.where(count > 0, np.where(count > 1, trend.T, 0.0) + first, np.nan)

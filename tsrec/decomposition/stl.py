@@ -8,15 +8,18 @@ from scipy.ndimage import correlate1d
 
 from tsrec.decomposition._base import Decomposer
 from tsrec.decomposition._checks import check_count, check_degree, check_flag, check_odd, check_windows
-from tsrec.decomposition._loess import Floats, loess
+from tsrec.decomposition._ends import ends
+from tsrec.decomposition._holes import Floats
 from tsrec.decomposition._periods import choose_period, choose_periods
-from tsrec.decomposition._stl import Settings, decompose, matrices
+from tsrec.decomposition._stl import Settings, decompose
 from tsrec.frames import Panel
 
 # Passes, and rounds of weights: without robustness, and with it.
 _PLAIN, _ROBUST = (5, 0), (2, 15)
-# Windows at a time in causal decomposition; periods that they look back on, and steps where there is no period.
-_WINDOWS, _PERIODS, _STEPS = 4096, 6, 24
+# Numbers in windows at a time in causal decomposition; periods that they look back on, and steps without a period.
+_NUMBERS, _PERIODS, _STEPS = 1 << 20, 6, 24
+# The widest trend window that is chosen where there is no period.
+_WIDEST = 4095
 
 
 class LoessDecomposer(Decomposer):
@@ -56,6 +59,9 @@ class LoessDecomposer(Decomposer):
     def _settings(self, n: int) -> tuple[Settings, ...]:
         inner, outer = _ROBUST if self.robust else _PLAIN
         degrees = self.seasonal_degree, self.trend_degree, self.low_pass_degree
+        if not self.periods_:
+            window = self.trend or _odd(min(max(7, n // 4), _WIDEST))
+            return (Settings(n, 0, 0, window, 0, *degrees, 1, outer),)
         return tuple(
             Settings(
                 n,
@@ -72,63 +78,68 @@ class LoessDecomposer(Decomposer):
 
     @property
     def _passes(self) -> int:
-        return min(len(self.periods_), 2)
+        return 1 if len(self.periods_) < 2 else 2
 
     def _fill(self, y: Floats, out: Floats) -> None:
         if self.causal:
             self._causal(y, out)
         else:
-            self._two_sided(y, out)
-
-    def _two_sided(self, y: Floats, out: Floats) -> None:
-        n = y.shape[1]
-        if self.periods_:
-            decompose(y, self._settings(n), self._passes, out)
-            return
-        smoother, seen = loess(n, self.trend or _odd(max(7, n // 4)), self.trend_degree), ~np.isnan(y)
-        if seen.all():
-            out[0] = smoother.plain(y)
-            return
-        found, known = smoother.weighted(np.where(seen, y, 0.0), seen.astype(np.float64))
-        out[0] = np.where(known, found, np.nan)
+            decompose(y, self._settings(y.shape[1]), self._passes, out)
 
     def _causal(self, y: Floats, out: Floats) -> None:
         """What the last step of a window of whole periods is taken apart into, for each step."""
         n, unit = y.shape[1], self.periods_[-1] if self.periods_ else 1
         longest = max((self.context or (_PERIODS if self.periods_ else _STEPS) * unit) // unit, 2)
-        seen = ~np.isnan(y)
-        count = seen.cumsum(1)
         # Before there are two periods: the mean so far, and no season.
-        out[1:] = 0.0
-        out[0] = np.where(seen, y, 0.0).cumsum(1) / np.where(count, count, np.nan)
+        begin = slice(0, 2 * unit - 1)
+        seen = ~np.isnan(y[:, begin])
+        count = seen.cumsum(1)
+        out[1:, :, begin] = 0.0
+        out[0, :, begin] = np.where(seen, y[:, begin], 0.0).cumsum(1) / np.where(count, count, np.nan)
         for periods in range(2, longest + 1):
             first, last = periods * unit - 1, n if periods == longest else min((periods + 1) * unit - 1, n)
             if first < last:
                 out[:, :, first:last] = self._at_ends(y[:, :last], periods * unit)
+        # Where nothing is known for so long, the trend stays, and seasons go on.
+        for t in np.flatnonzero(np.isnan(out[0, :, 1:]).any(0)) + 1:
+            rows = np.isnan(out[0, :, t])
+            for part, back in zip(out, (1, *self.periods_), strict=True):
+                part[rows, t] = part[rows, t - back] if t >= back else 0.0
 
     def _at_ends(self, y: Floats, width: int) -> Floats:
         """Last values of the components of all windows of a width, (1 + n_periods, B, n - width + 1)."""
-        complete = not np.isnan(y).any()
-        if complete and not self.robust and self.periods_:
-            taps = matrices(self._settings(width), self._passes)[:, -1]
+        settings, windows = self._settings(width), sliding_window_view(y, width, axis=1)
+        count = np.cumsum(np.pad(~np.isnan(y), ((0, 0), (1, 0))), axis=1)
+        known = count[:, width:] - count[:, :-width]
+        parts = np.full((1 + len(self.periods_), *known.shape), np.nan)
+        single = known > 0
+        if not self.robust:
             valid = slice(width // 2, y.shape[1] - (width - 1) // 2)
-            return np.stack([correlate1d(y, one, axis=1, mode="constant")[:, valid] for one in taps])
-        windows = sliding_window_view(y, width, axis=1)
-        parts = np.empty((1 + len(self.periods_), *windows.shape[:2]))
-        for row in range(len(y)):
-            for i in range(0, windows.shape[1], _WINDOWS):
-                block = windows[row, i : i + _WINDOWS]
-                found = np.empty((len(parts), *block.shape))
-                self._two_sided(block, found)
-                parts[:, row, i : i + _WINDOWS] = np.where(np.isnan(block).all(1), np.nan, found[..., -1])
+            for part, taps in zip(parts, ends(settings, self._passes), strict=True):
+                part[:] = correlate1d(y, taps, axis=1, mode="constant")[:, valid]
+            single &= known < width
+        rows, starts = np.nonzero(single)
+        size = max(_NUMBERS // width, 1)
+        for i in range(0, len(rows), size):
+            at = rows[i : i + size], starts[i : i + size]
+            found = np.empty((len(parts), len(at[0]), width))
+            decompose(windows[at], settings, self._passes, found)
+            parts[:, *at] = found[..., -1]
         return parts
 
 
 class STL(LoessDecomposer):
     """Seasonal and trend decomposition by loess (Cleveland, Cleveland, McRae and Terpenning 1990).
 
-    Numbers are those of statsmodels' STL, with its defaults. Plain STL is linear in the series: equally long ones are
-    taken apart by one product with a matrix, made once.
+    Numbers are those of statsmodels' STL, with its defaults. Plain STL is linear in the series: many equally long ones
+    are taken apart by one product with a matrix, made once.
+
+    Missing values have no weight. Where nothing is known for longer than a smoothing reaches, the season is that of the
+    nearest cycles (of a phase without any value, that between its neighbours), and the trend goes on between its ends,
+    or beyond them along a straight line through the series.
+
+    Without a season there is a trend only: loess over `trend` steps, or over a quarter of the series, at least 7 and at
+    most 4095 steps, once without robustness and 15 times more with it.
 
     Parameters
     ----------
@@ -139,7 +150,8 @@ class STL(LoessDecomposer):
         Odd window of the loess over the cycles of each phase: how many seasons it takes for the season to change.
     trend, low_pass : int, optional
         Odd windows of the other two, both longer than the period; the smallest odd number above
-        1.5 period / (1 - 1.5 / seasonal), and above the period.
+        1.5 period / (1 - 1.5 / seasonal), and above the period. Time grows with the length of the series times a
+        window and with the square of a window; memory with the length alone once windows exceed 4,000 steps.
     seasonal_degree, trend_degree, low_pass_degree : {0, 1}, default 1
         Of the local polynomials.
     robust : bool, default False
@@ -217,7 +229,7 @@ class STL(LoessDecomposer):
 class MSTL(LoessDecomposer):
     """STL with several seasons, each given what the others leave (Bandara, Hyndman and Bergmeir 2021).
 
-    Numbers are those of statsmodels' MSTL. As STL, it is a product with a matrix unless it is robust.
+    Numbers are those of statsmodels' MSTL. Like STL it is linear unless it is robust, and missing values do the same.
 
     Parameters
     ----------
