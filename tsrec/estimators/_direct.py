@@ -34,6 +34,8 @@ class DirectFamily(TorchForecaster):
     maps_: int
     # What the branch is called among the components of a forecast.
     BRANCH = "recurrent"
+    # Whether windows have kinds with nothing in common.
+    _apart = False
     MODULE: type[DirectForecaster] = DirectForecaster
 
     def _mixer(self, generator: torch.Generator) -> nn.Module:
@@ -89,6 +91,7 @@ class DirectFamily(TorchForecaster):
             normalisation=self.normalisation_,
             linear=self.linear_,
             maps=self.maps_,
+            apart=self._apart,
             name=self.BRANCH,
             loss="absolute" if self._weighing() else self.loss_,
             dropout=self.dropout_,

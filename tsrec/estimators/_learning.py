@@ -150,7 +150,7 @@ class Learner:
         finally:
             assert isinstance(module, DirectForecaster)
             forecaster.n_epochs_ = self._epochs("select")
-            forecaster.share_ = float(module.shrink)
+            forecaster.share_ = float(module.shrink.mean())
         members: list[nn.Module] = [module]
         for number in range(1, self.wanted):
             another = self._module()

@@ -17,6 +17,8 @@ MAX_WINDOWS = 250_000
 _REPEATS = 8
 # Sets of a kind from which some can be held out whole.
 _GROUPS = 4
+# Share of a context that is most of it.
+_ENOUGH = 0.8
 
 
 class WindowTable(NamedTuple):
@@ -53,6 +55,20 @@ class WindowTable(NamedTuple):
             else:
                 found[rows] = time_segments(self.times[rows], self.windows.horizon, self.series[rows])
         return found
+
+    def seeing_enough(self) -> "WindowTable":
+        """Only windows that saw most of their context, of each kind that has such: others teach little."""
+        windows = self.windows
+        if windows.starts is None:
+            return self
+        assert windows.variable is not None
+        kept = (windows.origins - windows.starts) >= _ENOUGH * windows.context
+        for kind in windows.variable.unique():
+            own = windows.variable == kind
+            if not bool((kept & own).any()):
+                kept |= own
+        rows = kept.nonzero()[:, 0]
+        return self._replace(windows=windows.subset(rows), series=self.series[rows], times=self.times[rows])
 
     def balanced(self, groups: Tensor, generator: torch.Generator) -> "WindowTable":
         """As many windows of each set as the largest has, drawn again where a set has fewer, at most eight times.

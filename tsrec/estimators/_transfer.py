@@ -188,7 +188,11 @@ class TransferMixin(TorchForecaster):
         options = {"recent": self.recent_, "weights": weights, "groups": groups, "most": _WINDOWS}
         table = window_table(panel, values, features, self.context_, self.horizon_, **options)
         table.windows.variable = torch.from_numpy(panel.static[table.series.numpy(), 0].astype(np.int64))
-        return table.balanced(torch.from_numpy(groups), generator)
+        return table.seeing_enough().balanced(torch.from_numpy(groups), generator)
+
+    @property
+    def _apart(self) -> bool:  # type: ignore[override]
+        return hasattr(self, "set_seasons_")
 
     def _variable(self, panel: Panel, series: np.ndarray) -> Tensor:
         if not hasattr(self, "set_seasons_") or self.maps_ == 1:

@@ -146,24 +146,24 @@ def fit_shrink(module: DirectForecaster, batches: Iterable[Batch]) -> float:
     Returns
     -------
     float
-        The share of the branch in the point forecast.
+        The share of the branch in the point forecast, the mean over kinds of windows.
     """
     seen = [_seen(module, batch) for batch in batches]
-    shares = [0.0] if module.branch is None else torch.linspace(0, 1, _SHARES).tolist()
-    covariate_shares = [0.0] if module.covariate_net is None else list(_SPREAD_SHARES)
-    pairs = [(share, other) for other in covariate_shares for share in shares]
-    losses = [sum(window.point_loss(module, *pair) for window in seen) for pair in pairs]
-    best = pairs[_lowest(losses)]
-    if not seen or min(losses) > (1 - _LEAST_GAIN) * losses[0]:
-        best = (0.0, 0.0)
-    module.shrink.fill_(best[0])
+    best = _best_shares(module, seen)
     module.covariate_share.fill_(best[1])
+    if module.shrink.ndim:
+        for kind in range(len(module.shrink)):
+            own = [part for window in seen if (part := window.of_kind(kind)) is not None]
+            module.shrink[kind] = _best_shares(module, own)[0]
+    else:
+        module.shrink.fill_(best[0])
     if module.levels and seen:
-        before, after = (sum(window.square(*pair) for window in seen) for pair in (pairs[0], best))
+        chosen = module.shrink if module.shrink.ndim else best[0]
+        before, after = (sum(window.square(*pair) for window in seen) for pair in ((0.0, 0.0), (chosen, best[1])))
         module.offsets.mul_((after / before) ** 0.5 if 0 < after < before else 1.0)
-        pinballs = [sum(window.pinball(module, *best, share) for window in seen) for share in _SPREAD_SHARES]
+        pinballs = [sum(window.pinball(module, chosen, best[1], share) for window in seen) for share in _SPREAD_SHARES]
         module.spread_share.fill_(_SPREAD_SHARES[_lowest(pinballs)])
-    return best[0]
+    return float(module.shrink.mean())
 
 
 @torch.no_grad()
@@ -201,17 +201,29 @@ class _Seen(NamedTuple):
     log_spread: Tensor
     target: Tensor
     counted: Tensor
+    kind: Tensor | None
 
-    def point(self, share: float, covariate_share: float) -> Tensor:
+    def of_kind(self, kind: int) -> "_Seen | None":
+        """The windows of one kind, if there are any."""
+        assert self.kind is not None
+        rows = self.kind == kind
+        return _Seen._make(part[rows] for part in self) if bool(rows.any()) else None  # type: ignore[index]
+
+    def point(self, share: float | Tensor, covariate_share: float) -> Tensor:
+        if isinstance(share, Tensor):
+            assert self.kind is not None
+            share = share[self.kind][:, None]
         return self.linear + share * self.branch + covariate_share * self.covariates
 
-    def point_loss(self, module: DirectForecaster, share: float, covariate_share: float) -> float:
+    def point_loss(self, module: DirectForecaster, share: float | Tensor, covariate_share: float) -> float:
         return self._sum(module.point_loss(self.point(share, covariate_share), self.target))
 
-    def square(self, share: float, covariate_share: float) -> float:
+    def square(self, share: float | Tensor, covariate_share: float) -> float:
         return self._sum((self.point(share, covariate_share) - self.target).square())
 
-    def pinball(self, module: DirectForecaster, share: float, covariate_share: float, spread_share: float) -> float:
+    def pinball(
+        self, module: DirectForecaster, share: float | Tensor, covariate_share: float, spread_share: float
+    ) -> float:
         point = self.point(share, covariate_share)
         return self._sum(module.pinball(point, spread_share * self.log_spread, self.target))
 
@@ -222,7 +234,19 @@ class _Seen(NamedTuple):
 
 def _seen(module: DirectForecaster, batch: Batch) -> _Seen:
     parts = module.parts(batch.context, batch.mask, batch.future, batch.variable, batch.static)
-    return _Seen(parts.linear, parts.branch, parts.covariates, parts.log_spread, *module.targets(batch, parts.window))
+    truth = module.targets(batch, parts.window)
+    return _Seen(parts.linear, parts.branch, parts.covariates, parts.log_spread, *truth, batch.variable)
+
+
+def _best_shares(module: DirectForecaster, seen: list["_Seen"]) -> tuple[float, float]:
+    """Shares of the branch and of the covariates' net with the least point loss; none where they gain next to nothing."""
+    shares = [0.0] if module.branch is None else torch.linspace(0, 1, _SHARES).tolist()
+    covariate_shares = [0.0] if module.covariate_net is None else list(_SPREAD_SHARES)
+    pairs = [(share, other) for other in covariate_shares for share in shares]
+    losses = [sum(window.point_loss(module, *pair) for window in seen) for pair in pairs]
+    if not seen or min(losses) > (1 - _LEAST_GAIN) * losses[0]:
+        return 0.0, 0.0
+    return pairs[_lowest(losses)]
 
 
 def _lowest(losses: Sequence[float]) -> int:

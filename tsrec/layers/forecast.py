@@ -39,6 +39,8 @@ class Parts(NamedTuple):
         The windows' z, level and scale.
     losses : dict of Tensor of shape ()
         What the branch wants to be added to the loss.
+    share : Tensor of shape () or (B, 1)
+        How much of the branch is used.
     """
 
     linear: Tensor
@@ -47,6 +49,7 @@ class Parts(NamedTuple):
     log_spread: Tensor
     window: Normalised
     losses: dict[str, Tensor]
+    share: Tensor
 
 
 class DirectForecaster(nn.Module):
@@ -76,6 +79,8 @@ class DirectForecaster(nn.Module):
         absent.
     maps : int, default 1
         Number V of variables that have a W of their own, with linear="ridge"; 1: all share one.
+    apart : bool, default False
+        Whether variables are kinds of windows that have nothing in common, so that each has a share of the branch too.
     loss : {"mse", "mae", "huber", "absolute"}, default "mse"
         Of the point forecast, in normalised units; "absolute" is the absolute error in the units of the context, for
         windows whose weights say what an error of theirs costs.
@@ -89,8 +94,8 @@ class DirectForecaster(nn.Module):
     Attributes
     ----------
     linear : Tensor of shape (L, H) or (V, L, H), or None
-    shrink : Tensor, scalar
-        Share of the branch that is used, 1 until set.
+    shrink : Tensor of shape () or (V,)
+        Share of the branch that is used, 1 until set; of each kind of windows, where these have nothing in common.
     covariate_share : Tensor, scalar
         Share of the covariates' net that is used, 1 until set.
     spread_share : Tensor, scalar
@@ -137,6 +142,7 @@ class DirectForecaster(nn.Module):
         floor: float = 0.1,
         linear: str | None = "ridge",
         maps: int = 1,
+        apart: bool = False,
         loss: str = "mse",
         name: str = "recurrent",
         dropout: float = 0.3,
@@ -154,9 +160,9 @@ class DirectForecaster(nn.Module):
             self.head = _zeroed(Linear(features, horizon, generator=generator))
             self.spread = _zeroed(Linear(features, 2, generator=generator))
         self.covariate_net = _covariate_net(covariates, generator) if covariates else None
-        self._make_closed_form(linear, maps)
+        self._make_closed_form(linear, maps, apart)
 
-    def _make_closed_form(self, linear: str | None, maps: int) -> None:
+    def _make_closed_form(self, linear: str | None, maps: int, apart: bool) -> None:
         """Register what is solved for, not trained (but for a learned W)."""
         own = [maps] if linear == "ridge" and maps > 1 else []
         start = torch.zeros(*own, self.context, self.horizon)
@@ -164,7 +170,7 @@ class DirectForecaster(nn.Module):
             self.linear = nn.Parameter(start)
         else:
             self.register_buffer("linear", start if linear == "ridge" else None)
-        self.register_buffer("shrink", torch.ones(()))
+        self.register_buffer("shrink", torch.ones(own if apart else ()))
         self.register_buffer("covariate_share", torch.ones(()))
         self.register_buffer("spread_share", torch.ones(()))
         self.register_buffer("unsure", torch.ones(()))
@@ -278,7 +284,7 @@ class DirectForecaster(nn.Module):
         _, loc, scale = parts.window
         found = {"linear": loc + scale * parts.linear}
         if self.branch is not None:
-            found[self.name] = scale * self.shrink * parts.branch
+            found[self.name] = scale * parts.share * parts.branch
         if self.covariate_net is not None:
             found["covariates"] = scale * self.covariate_share * parts.covariates
         return found
@@ -307,7 +313,11 @@ class DirectForecaster(nn.Module):
         covariates = nothing
         if self.covariate_net is not None and future is not None:
             covariates = self.covariate_net(future.nan_to_num(0.0)).squeeze(-1)
-        return Parts(linear, branch, covariates, log_spread, window, losses)
+        share = self.shrink
+        if share.ndim:
+            assert variable is not None
+            share = share[variable][:, None]
+        return Parts(linear, branch, covariates, log_spread, window, losses, share)
 
     def targets(self, batch: Batch, window: Normalised) -> tuple[Tensor, Tensor]:
         """Normalise the targets, zeros where they are missing, and tell how much each counts; both (B, H)."""
@@ -372,7 +382,7 @@ class DirectForecaster(nn.Module):
 
     def point(self, parts: Parts) -> Tensor:
         """Sum the parts up to the point forecast, normalised, (B, H)."""
-        return parts.linear + self.shrink * parts.branch + self.covariate_share * parts.covariates
+        return parts.linear + parts.share * parts.branch + self.covariate_share * parts.covariates
 
 
 def _covariate_net(covariates: int, generator: torch.Generator) -> nn.Sequential:

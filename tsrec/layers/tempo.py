@@ -253,7 +253,7 @@ class TEMPO(DirectForecaster):
             linear = torch.zeros_like(parts.linear) if self.linear is None else mapped(part, self.linear, variable)
             bias = self.head.bias if number == 0 else None
             learned = functional.linear(features[:, number], weights[:, number], bias)
-            found[name] = scale * (linear + self.shrink * learned) + (loc if number == 0 else 0.0)
+            found[name] = scale * (linear + parts.share * learned) + (loc if number == 0 else 0.0)
         if self.covariate_net is not None:
             found["covariates"] = scale * self.covariate_share * parts.covariates
         return found
