@@ -53,7 +53,7 @@ MODELS: dict[str, Factory] = {
         linear=None,
         normalisation="last",
         dropout=0.2,
-        decomposition="learned",
+        decomposition="learned-stl",
         max_epochs=8,
         random_state=seed,
     ),

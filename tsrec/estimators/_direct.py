@@ -34,13 +34,15 @@ class DirectFamily(TorchForecaster):
     maps_: int
     # What the branch is called among the components of a forecast.
     BRANCH = "recurrent"
-    # Whether windows have kinds with nothing in common.
-    _apart = False
     MODULE: type[DirectForecaster] = DirectForecaster
 
     def _mixer(self, generator: torch.Generator) -> nn.Module:
         """The mixer, of width `d_model`, over ``context_ // patch_`` tokens."""
         raise NotImplementedError
+
+    def _apart(self) -> bool:
+        """Whether linear maps are those of kinds of windows with nothing in common, not of variables."""
+        return False
 
     def _branch(self, generator: torch.Generator) -> nn.Module:
         """What learns beside the linear map; see `tsrec.layers.patch`."""
@@ -91,7 +93,7 @@ class DirectFamily(TorchForecaster):
             normalisation=self.normalisation_,
             linear=self.linear_,
             maps=self.maps_,
-            apart=self._apart,
+            apart=self._apart(),
             name=self.BRANCH,
             loss="absolute" if self._weighing() else self.loss_,
             dropout=self.dropout_,

@@ -190,8 +190,7 @@ class TransferMixin(TorchForecaster):
         table.windows.variable = torch.from_numpy(panel.static[table.series.numpy(), 0].astype(np.int64))
         return table.seeing_enough().balanced(torch.from_numpy(groups), generator)
 
-    @property
-    def _apart(self) -> bool:  # type: ignore[override]
+    def _apart(self) -> bool:
         return hasattr(self, "set_seasons_")
 
     def _variable(self, panel: Panel, series: np.ndarray) -> Tensor:

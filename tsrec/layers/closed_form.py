@@ -239,7 +239,7 @@ def _seen(module: DirectForecaster, batch: Batch) -> _Seen:
 
 
 def _best_shares(module: DirectForecaster, seen: list["_Seen"]) -> tuple[float, float]:
-    """Shares of the branch and of the covariates' net with the least point loss; none where they gain next to nothing."""
+    """Shares of branch and covariates' net with the least point loss; none where they gain next to nothing."""
     shares = [0.0] if module.branch is None else torch.linspace(0, 1, _SHARES).tolist()
     covariate_shares = [0.0] if module.covariate_net is None else list(_SPREAD_SHARES)
     pairs = [(share, other) for other in covariate_shares for share in shares]
