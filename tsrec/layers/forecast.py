@@ -11,16 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import huber_loss
 
-from tsrec.layers.normalise import MODES, Normalised, normalise
+from tsrec.layers.forecast_parts import LOSSES as LOSSES
+from tsrec.layers.forecast_parts import check_choices, make_covariate_net, zeroed
+from tsrec.layers.normalise import Normalised, normalise
 from tsrec.layers.parameter_groups import parameter_groups
 from tsrec.layers.random import Dropout, Linear, default_generator
 from tsrec.layers.ridge import mapped
 from tsrec.training.batch import Batch
 
 LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
-LOSSES = ("mse", "mae", "huber", "absolute")
 _MAX_LOG_FACTOR = 3.0
-_COVARIATE_WIDTH = 16
 _ENOUGH_SEEN = 0.8
 # The spread has one factor per side, which a part of the steps shows well enough.
 _PINBALL_STEPS = 12
@@ -149,7 +149,7 @@ class DirectForecaster(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        _check_choices(normalisation, linear, loss, levels)
+        check_choices(normalisation, linear, loss, levels)
         generator = default_generator(generator)
         self.context, self.horizon, self.name = context, horizon, name
         self.normalisation, self.floor, self.loss, self.levels = normalisation, floor, loss, tuple(levels)
@@ -157,9 +157,9 @@ class DirectForecaster(nn.Module):
         if branch is not None:
             features: int = branch.n_features  # type: ignore[assignment]
             self.dropout = Dropout(dropout)
-            self.head = _zeroed(Linear(features, horizon, generator=generator))
-            self.spread = _zeroed(Linear(features, 2, generator=generator))
-        self.covariate_net = _covariate_net(covariates, generator) if covariates else None
+            self.head = zeroed(Linear(features, horizon, generator=generator))
+            self.spread = zeroed(Linear(features, 2, generator=generator))
+        self.covariate_net = make_covariate_net(covariates, generator) if covariates else None
         self._make_closed_form(linear, maps, apart)
 
     def _make_closed_form(self, linear: str | None, maps: int, apart: bool) -> None:
@@ -383,26 +383,3 @@ class DirectForecaster(nn.Module):
     def point(self, parts: Parts) -> Tensor:
         """Sum the parts up to the point forecast, normalised, (B, H)."""
         return parts.linear + parts.share * parts.branch + self.covariate_share * parts.covariates
-
-
-def _covariate_net(covariates: int, generator: torch.Generator) -> nn.Sequential:
-    hidden = Linear(covariates, _COVARIATE_WIDTH, generator=generator)
-    return nn.Sequential(hidden, nn.GELU(), _zeroed(Linear(_COVARIATE_WIDTH, 1, generator=generator)))
-
-
-def _zeroed(layer: Linear) -> Linear:
-    with torch.no_grad():
-        for parameter in layer.parameters():
-            parameter.zero_()
-    return layer
-
-
-def _check_choices(normalisation: str, linear: str | None, loss: str, levels: Sequence[float]) -> None:
-    if normalisation not in MODES:
-        raise ValueError(f"normalisation={normalisation!r} is not known; use one of {MODES}.")
-    if linear not in ("ridge", "learned", None):
-        raise ValueError(f"linear={linear!r} is not known; use 'ridge', 'learned' or None.")
-    if loss not in LOSSES:
-        raise ValueError(f"loss={loss!r} is not known; use one of {LOSSES}.")
-    if any(not 0 < level < 1 for level in levels) or list(levels) != sorted(set(levels)):
-        raise ValueError(f"levels must increase and lie in (0, 1). Got {tuple(levels)}.")
