@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import pandas as pd
 import torch
+from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -118,7 +119,8 @@ class TransferMixin(TorchForecaster):
             raise ValueError(f"warm_start: found {warm_start!r}. Give True or False.")
         self._before, self._sets = Before.of(self) if warm_start else None, None
         try:
-            if isinstance(X, Mapping):
+            # Some sparse arrays are dicts.
+            if isinstance(X, Mapping) and not issparse(X):
                 return self._fit_sets(X, y)
             return super().fit(X, y, past=past, static=static)
         finally:
