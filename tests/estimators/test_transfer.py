@@ -6,7 +6,7 @@ import pytest
 
 import tsrec
 from tsrec import TEMPOForecaster
-from tsrec.estimators._transfer import read_sets
+from tsrec.estimators._sets import read_sets
 
 
 def waves(n, freq, period, columns=("y",), seed=0, level=0.0):

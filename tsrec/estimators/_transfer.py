@@ -5,7 +5,7 @@ is each window before it is forecast. Sets have equal shares in what is learned 
 "many to one"), and what has to be chosen is chosen on sets that were held out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
@@ -19,40 +19,14 @@ from torch import Tensor, nn
 from tsrec.estimators import _quantiles
 from tsrec.estimators._blocks import widened
 from tsrec.estimators._read import assemble
+from tsrec.estimators._sets import Sets, checked_history, factor_of, in_seasons, joined, pace_of, read_sets
 from tsrec.estimators._torch_forecaster import TorchForecaster
 from tsrec.estimators._training_windows import WindowTable, window_table
-from tsrec.frames import Form, Panel, contexts, form_of, offsets_of, origins, read_panel, variable_names
+from tsrec.frames import Form, Panel, contexts, form_of, origins
 from tsrec.frames.clock import from_season_steps, season_detail, to_season_steps
-from tsrec.frames.season import choose_season
 
-# Steps per season where sets differ: hours of a day.
-_USUAL = 24
 # Windows of each set at most, and cut-offs brought to seasons at a time.
 _WINDOWS, _CUTOFFS = 1 << 14, 1024
-
-
-class Sets(NamedTuple):
-    """Sets read: every variable of every series is a series of its own.
-
-    Attributes
-    ----------
-    panel : Panel
-        All of them, in steps of the module; its one static number is the pace.
-    groups : int array of shape (n_series,)
-        Number of the set of each series.
-    seasons : dict of str to int
-        Steps per season of each set, as it was given.
-    paces : tuple of str
-        Kinds of frequency, such as "sub-daily".
-    steps : int
-        Steps per season of the module.
-    """
-
-    panel: Panel
-    groups: np.ndarray
-    seasons: dict[str, int]
-    paces: tuple[str, ...]
-    steps: int
 
 
 class Before(NamedTuple):
@@ -147,7 +121,7 @@ class TransferMixin(TorchForecaster):
         if self.season_steps_ is not None:
             self.season_ = self.season_steps_
         # Learning sees time as the module does; the history stays as it was given.
-        self.panel_ = panel if self._sets is not None else _in_seasons(panel, self._factor(panel))
+        self.panel_ = panel if self._sets is not None else in_seasons(panel, self._factor(panel))
         try:
             super()._fit_panel(self.panel_)
         finally:
@@ -203,7 +177,7 @@ class TransferMixin(TorchForecaster):
 
     def _pace(self, panel: Panel) -> int:
         """Number of a panel's kind of frequency; one more than the last for one that was never seen."""
-        pace = _pace_of(panel)
+        pace = pace_of(panel)
         return self.paces_.index(pace) if pace in self.paces_ else len(self.paces_)
 
     def _known(self, history: Any, history_X: Any) -> Panel:
@@ -248,7 +222,7 @@ class TransferMixin(TorchForecaster):
         """Steps of a panel's series that are one of the module's."""
         if self.season_steps_ is None or not panel.grid.has_time:
             return 1.0
-        return _factor_of(panel.grid.season or 1, self.season_steps_)
+        return factor_of(panel.grid.season or 1, self.season_steps_)
 
     def _prepared(self, panel: Panel, cutoffs: np.ndarray) -> tuple[Panel, np.ndarray]:
         factor = self._factor(panel)
@@ -261,7 +235,7 @@ class TransferMixin(TorchForecaster):
         told = panel.static[cutoffs[:, 0]] if panel.static.shape[1] else panel.static
         if hasattr(self, "paces_"):
             told = np.full((len(values), 1), float(self._pace(panel)))
-        return replace(_joined(list(values), panel.columns), static=told), ends
+        return replace(joined(list(values), panel.columns), static=told), ends
 
     def _forecast(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
         if self._factor(panel) == 1:
@@ -299,104 +273,6 @@ class TransferMixin(TorchForecaster):
             native[..., places] += detail[..., None]
             found.append(native)
         return np.concatenate(found)
-
-
-def read_sets(sets: Mapping[Any, Any], season: int | str, freq: Any, steps: int | None) -> Sets:
-    """Read sets, and bring them to one number of steps per season.
-
-    Parameters
-    ----------
-    sets : mapping of str to Series, DataFrame or array
-    season : int or "auto"
-        Steps per season that all are brought to: that of all, or of a day of hours where they differ, when "auto".
-    freq : str or offset, optional
-        Frequency of the indexes, where it cannot be read from them.
-    steps : int, optional
-        What has been settled before.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If there is no set, or one of them cannot be read; the message names it.
-    """
-    if not sets:
-        raise ValueError("X: no sets. Give at least one, {'name': frame}.")
-    panels = []
-    for name, rows in sets.items():
-        panels.append(assemble(checked_history(rows, f"X[{name!r}]"), None, freq=freq, where=f"X[{name!r}]"))
-    seasons = [_season(panel) for panel in panels]
-    distinct = {one for one in seasons if one > 1}
-    usual = distinct.pop() if len(distinct) == 1 else _USUAL
-    wanted = steps or (usual if season == "auto" else int(season))
-    paces = tuple(dict.fromkeys(_pace_of(panel) for panel in panels))
-    pieces, labels, groups, kinds = [], [], [], []
-    for number, (name, panel, own) in enumerate(zip(sets, panels, seasons, strict=True)):
-        for values, label in _single(_in_seasons(panel, _factor_of(own, wanted))):
-            pieces.append(values)
-            labels.append((str(name), *label))
-            groups.append(number)
-            kinds.append([float(paces.index(_pace_of(panel)))])
-    if not pieces:
-        raise ValueError("X: no set holds an observed value (all are NaN). Give at least one number.")
-    ids = pd.MultiIndex.from_tuples(labels, names=["set", "series", "variable"])
-    panel = replace(_joined(pieces, pd.RangeIndex(1), ids), static=np.array(kinds))
-    return Sets(panel, np.array(groups), dict(zip(map(str, sets), seasons, strict=True)), paces, wanted)
-
-
-def checked_history(rows: Any, where: str = "history") -> Any:
-    """Rows of a set or of an unseen history: a Series, a frame, or an array of one or two dimensions."""
-    if isinstance(rows, pd.Series):
-        return rows
-    if isinstance(rows, pd.DataFrame):
-        if not rows.shape[1]:
-            raise ValueError(f"{where}: the frame has no column. Give one for each variable.")
-        return rows
-    if isinstance(rows, pd.Index) or np.ndim(rows) not in (1, 2):
-        raise TypeError(f"{where}: found a {type(rows).__name__}. Give a Series, a frame, or an array of its rows.")
-    return np.asarray(rows)
-
-
-def _pace_of(panel: Panel) -> str:
-    return panel.grid.pace or "none"
-
-
-def _season(panel: Panel) -> int:
-    """Steps per season of a set: by its frequency, else by its values; 1 where no series holds two."""
-    found = int(panel.grid.season or 1) if panel.grid.has_time else choose_season(panel)
-    return found if 2 * found <= int(panel.lengths.max()) else 1
-
-
-def _factor_of(own: int, wanted: int) -> float:
-    return own / wanted if own > 1 else 1.0
-
-
-def _in_seasons(panel: Panel, factor: float) -> Panel:
-    """All rows of a panel in the module's steps, counted from the ends of its series."""
-    if factor == 1:
-        return panel
-    pieces = []
-    for begin, end in zip(panel.offsets[:-1], panel.offsets[1:], strict=True):
-        count = max(int((end - begin) / factor), 1)
-        pieces.append(to_season_steps(panel.values[None, begin:end], count, factor)[0])
-    return _joined(pieces, panel.columns, panel.ids)
-
-
-def _single(panel: Panel) -> Iterator[tuple[np.ndarray, tuple[str, str]]]:
-    """Each variable of each series, (n, 1), and the names of both."""
-    names = [str(name) for name in variable_names(panel.columns)]
-    for label, begin, end in zip(panel.labels, panel.offsets[:-1], panel.offsets[1:], strict=True):
-        for number, name in enumerate(names):
-            values = panel.values[begin:end, number : number + 1]
-            if not np.isnan(values).all():
-                yield values, (str(label), name)
-
-
-def _joined(pieces: Sequence[np.ndarray], columns: pd.Index, ids: pd.Index | None = None) -> Panel:
-    """Rows of series (n_i, C), without times, as a panel."""
-    offsets = offsets_of(np.array([len(piece) for piece in pieces]))
-    grid = read_panel(np.zeros(1)).grid
-    starts = np.zeros(len(pieces), dtype=np.int64)
-    return Panel(np.concatenate(pieces), offsets, starts, grid, columns, ids)
 
 
 def _rolled(panel: Panel, ends: np.ndarray, forecast: Any, steps: int, *, widen: bool) -> np.ndarray:
