@@ -53,9 +53,9 @@ def test_every_decomposition(decomposition):
 
 
 def test_what_auto_becomes():
-    model = fitted(patch="auto", context=336, prompt="auto")
-    assert (model.patch_, model.stride_, model.period_, model.prompt_) == (24, 24, 24, "pool")
-    assert fitted(patch=16, stride=8, context=336).module_.branch.n_tokens == 153
+    model = fitted(patch="auto", context=336)
+    assert (model.patch_, model.stride_, model.period_, model.prompt_) == (24, 24, 24, "semisoft")
+    assert fitted(patch=16, stride=8, context=336, prompt="pool").module_.branch.n_tokens == 153
     short = TEMPOForecaster(horizon=2, season=1, max_epochs=1, random_state=0).fit(HOURS["load"].iloc[:40].to_numpy())
     assert short.period_ == 1
     assert np.isfinite(short.predict()).all()
@@ -90,7 +90,7 @@ def test_nothing_after_a_cutoff_reaches_its_forecast():
 
 
 def test_prompts_are_reported():
-    model = fitted(pool_size=10, top_k=2)
+    model = fitted(prompt="pool", pool_size=10, top_k=2)
     report = model.prompt_report()
     assert report.shape == (10, 3)
     np.testing.assert_allclose(report.sum(), 1.0, atol=1e-6)
@@ -100,7 +100,7 @@ def test_prompts_are_reported():
     with pytest.raises(ValueError, match="there is no pool"):
         fitted(prompt="soft").prompt_report()
     with pytest.raises(ValueError, match="there is no pool"):
-        fitted(max_epochs=0).prompt_report()
+        fitted(prompt="pool", max_epochs=0).prompt_report()
 
 
 def test_what_components_are_worth():
@@ -137,7 +137,7 @@ def test_a_fit_goes_on_from_the_last():
 
 
 def test_models_are_saved_and_pickled(tmp_path):
-    for options in ({}, {"prompt": "hard", "decomposition": "learned"}, {"linear": None, "n_members": 2}):
+    for options in ({}, {"prompt": "pool"}, {"prompt": "hard", "decomposition": "learned"}, {"linear": None, "n_members": 2}):
         model = fitted(**options)
         tsrec.save(model, tmp_path / "model.zip")
         pd.testing.assert_frame_equal(tsrec.load(tmp_path / "model.zip").predict(), model.predict())

@@ -80,7 +80,7 @@ def test_answers_take_the_container_of_the_history(model):
 
 @pytest.mark.parametrize(("freq", "period"), [("h", 24), ("15min", 96), ("D", 7)])
 def test_components_sum_up(freq, period):
-    model = learned(max_epochs=1, d_model=8)
+    model = learned(max_epochs=1, d_model=8, prompt="pool")
     y = waves(20 * period, freq, period, ("p", "q"))
     parts = model.predict_components(40, history=y)
     total = parts.T.groupby(level="variable").sum().T

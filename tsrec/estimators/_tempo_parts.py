@@ -57,7 +57,7 @@ def read_plan(forecaster: Any) -> Plan:
     prompt, lengths = forecaster.prompt, [len(text.split()) for text in sentences()]
     if forecaster.backbone != "gpt2":
         config = dict(_SMALL_GPT2) if forecaster.backbone == "gpt2-random" else {}
-        return Plan("pool" if prompt == "auto" else prompt, config, lengths)
+        return Plan("semisoft" if prompt == "auto" else prompt, config, lengths)
     found = load_gpt2("gpt2" if forecaster.weights is None else forecaster.weights, sentences())
     words = None
     if prompt in ("auto", "semisoft", "hard"):

@@ -48,8 +48,7 @@ class TEMPOForecaster(TransferMixin, DirectFamily):
     prompt : {"auto", "pool", "soft", "semisoft", "hard"} or None
         What stands before the tokens of a component: vectors chosen from a pool by what the component is like, learned
         vectors, or the words "Predict the future time step given the trend" (season, rest) through a learned map or
-        as they are. Without GPT-2, each word has a random vector of its own. "auto": words, mapped, for
-        backbone="gpt2", else a pool.
+        as they are. Without GPT-2, each word has a random vector of its own. "auto": words, mapped.
     pool_size, top_k, prompt_length : int
         Prompts in the pool, how many a component takes, and vectors of each.
     pull_weight : float
