@@ -137,7 +137,8 @@ def test_a_fit_goes_on_from_the_last():
 
 
 def test_models_are_saved_and_pickled(tmp_path):
-    for options in ({}, {"prompt": "pool"}, {"prompt": "hard", "decomposition": "learned"}, {"linear": None, "n_members": 2}):
+    hard = {"prompt": "hard", "decomposition": "learned"}
+    for options in ({}, {"prompt": "pool"}, hard, {"linear": None, "n_members": 2}):
         model = fitted(**options)
         tsrec.save(model, tmp_path / "model.zip")
         pd.testing.assert_frame_equal(tsrec.load(tmp_path / "model.zip").predict(), model.predict())
