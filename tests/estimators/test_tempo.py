@@ -6,7 +6,6 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 import tsrec
 from tsrec import TEMPOForecaster
@@ -85,8 +84,9 @@ def test_nothing_after_a_cutoff_reaches_its_forecast():
     other.iloc[510:] += 100
     after = model.predict_cutoffs(other, cutoffs)
     np.testing.assert_array_equal(after, before)
-    parts = model.predict_components(history=HOURS.iloc[:510])
-    pd.testing.assert_frame_equal(parts, fitted().predict_components(history=other.iloc[:510]))
+    parts = model._components(model._known(HOURS, None), cutoffs)
+    for name, part in model._components(model._known(other, None), cutoffs).items():
+        np.testing.assert_array_equal(part, parts[name])
 
 
 def test_prompts_are_reported():
@@ -118,19 +118,22 @@ def test_what_components_are_worth():
 
 
 def test_a_fit_goes_on_from_the_last():
-    model = fitted(linear=None, max_epochs=3)
-    weights = {name: tensor.clone() for name, tensor in model.module_.state_dict().items()}
     later = hours(seed=1)
-    model.set_params(max_epochs=0).fit(later, warm_start=True)
-    for name, tensor in model.module_.state_dict().items():
-        if name.startswith("embedding"):
-            assert torch.equal(tensor, weights[name])
     cold = fitted(later, linear=None, max_epochs=1)
     warm = fitted(linear=None, max_epochs=6).set_params(max_epochs=1).fit(later, warm_start=True)
     assert warm.history_.loss.iloc[0] < cold.history_.loss.iloc[0]
     assert warm.context_ == 96
-    with pytest.raises(ValueError, match="warm_start: parameters that shape the network"):
-        fitted().set_params(d_model=16).fit(later, warm_start=True)
+    model = fitted()
+    before = model.predict()
+    for change in ({"d_model": 16}, {"horizon": 5}, {"backbone": "transformer"}, {"n_layers": 1}, {"linear": None}):
+        old = {name: model.get_params()[name] for name in change}
+        with pytest.raises(ValueError, match=f"warm_start: {next(iter(change))} was"):
+            model.set_params(**change).fit(later, warm_start=True)
+        model.set_params(**old)
+        pd.testing.assert_frame_equal(model.predict(), before)
+    with pytest.raises(TypeError, match="not times"):
+        model.fit(later.set_axis(later.index.astype(str)), warm_start=True)
+    pd.testing.assert_frame_equal(model.predict(), before)
     with pytest.raises(ValueError, match="warm_start: found 'yes'"):
         fitted().fit(later, warm_start="yes")
     assert TEMPOForecaster(horizon=6, max_epochs=0).fit(HOURS, warm_start=True).horizon_ == 6

@@ -117,7 +117,7 @@ def test_learning_goes_on(model, tmp_path):
     y = waves(1500, "15min", 96, ("p", "q"), seed=11, level=9.0)
     fine = learned_.fit(y.iloc[:1400], warm_start=True)
     assert not hasattr(fine, "set_seasons_")
-    assert (fine.season_steps_, fine.context_, fine.season_) == (24, 96, 24)
+    assert (fine.season_steps_, fine.context_, fine.season_) == (24, 96, 96)
     answer = fine.predict(96)
     assert answer.index.equals(y.index[1400:1496])
     assert np.sqrt(((answer - y.iloc[1400:1496]) ** 2).mean()).max() < 0.15
@@ -136,7 +136,6 @@ def test_it_is_saved_and_learns_anew(model, tmp_path):
 
 
 def test_sets_have_equal_shares():
-    table = learned()
     read = read_sets(sets(), "auto", None, None)
     assert np.bincount(read.groups).tolist() == [1, 2, 1, 1, 1, 1]
     # Half-hours are brought to hours: half as many.
@@ -144,7 +143,98 @@ def test_sets_have_equal_shares():
     np.testing.assert_allclose(
         read.panel.values[:750, 0], sets()["half hours"]["y"].to_numpy().reshape(-1, 2).mean(1), atol=1e-12
     )
-    assert table.set_seasons_.keys() == sets().keys()
+    model = learned()
+    seen = {}
+    table = TEMPOForecaster._table
+
+    class Watched(TEMPOForecaster):
+        def _table(self, *given):
+            seen["table"] = found = table(self, *given)
+            return found
+
+    Watched(**model.get_params()).fit(sets())
+    counts = np.bincount(seen["table"].groups.numpy())
+    most = counts.max()
+    assert (counts[:3] == most).all()
+    assert (counts >= most / 2).all()
+
+
+def test_learning_goes_on_from_the_map_of_the_kind():
+    model = learned()
+    days = waves(420, "D", 7, seed=4)
+    before = model.predict(history=days.iloc[:45])
+    # Too few rows to learn anything from: what comes out is what was known.
+    after = model.fit(days.iloc[:45], warm_start=True)
+    assert after.penalty_ == np.inf
+    np.testing.assert_allclose(after.predict(), before, atol=1e-3)
+
+
+def test_a_fine_tuned_history_keeps_its_season():
+    model = learned().fit(waves(420, "D", 7, seed=4), warm_start=True)
+    assert (model.season_, model.season_steps_) == (7, 24)
+    plain = tsrec.SeasonalNaiveForecaster().fit(waves(420, "D", 7, seed=4))
+    pd.testing.assert_frame_equal(model.naive_scale(), plain.naive_scale())
+
+
+@pytest.mark.parametrize(("freq", "period"), [("15min", 96), ("D", 7)])
+def test_fine_tuned_streams_are_predictions(freq, period):
+    y = waves(12 * period, freq, period, seed=4)
+    model = learned().fit(y.iloc[: 10 * period], warm_start=True)
+    stream = model.stream(y.iloc[: 9 * period])
+    answer = stream.push(y.iloc[9 * period : 10 * period])
+    pd.testing.assert_frame_equal(answer, model.predict(), atol=1e-6)
+
+
+def test_covariates_and_words_are_not_dropped_silently():
+    y = waves(1500, "15min", 96)
+    with pytest.raises(ValueError, match="X: found 1 covariate columns"):
+        learned().fit(y.rename(columns={"y": "x"}), y, warm_start=True)
+    for given in ({"static": pd.DataFrame({"a": [1.0]})}, {"past": y}):
+        with pytest.raises(ValueError, match=f"{next(iter(given))}: not expected beside several sets"):
+            TEMPOForecaster().fit(sets(), **given)
+    panel = pd.concat({"p": y["y"], "q": y["y"] + 1}, names=["name", "time"])
+    told = pd.DataFrame({"a": [1.0, 2.0]}, index=["p", "q"])
+    model = learned(max_epochs=1, d_model=8).fit(panel, static=told, warm_start=True)
+    assert model.n_static_ == 1
+
+
+def test_intervals_of_finer_steps_hold_their_noise(model):
+    rng = np.random.default_rng(3)
+    y = waves(3000, "5min", 288, seed=3) + rng.normal(0, 0.3, (3000, 1))
+    cutoffs = np.stack([np.zeros(40, int), np.linspace(1500, 2900, 40).astype(int)], 1)
+    answer = model.predict_cutoffs(y, cutoffs)
+    truth = y.to_numpy()[cutoffs[:, 1, None] + np.arange(24)]
+    low, high = (1 + int(np.argmin(abs(model.levels_ - level))) for level in (0.1, 0.9))
+    inside = ((truth >= answer[..., low]) & (truth <= answer[..., high])).mean()
+    assert 0.6 < inside < 0.95
+    assert (np.diff(answer[..., 1:], axis=-1) >= -1e-9).all()
+
+
+def test_a_trend_between_finer_steps_has_no_spikes():
+    lines = {f"{k}": waves(900, "h", 24, seed=k) + np.arange(900.0)[:, None] / (40 + 9 * k) for k in range(4)}
+    model = TEMPOForecaster(horizon=300, context=96, max_epochs=0, random_state=0).fit(lines)
+    n = 10 * 288
+    t = np.arange(n + 300)
+    y = pd.DataFrame({"y": np.sin(t / 288 * 2 * np.pi) + t / 72}, pd.date_range("2024", periods=n + 300, freq="5min"))
+    error = model.predict(history=y.iloc[:n])["y"] - y["y"].iloc[n:]
+    # Whatever is wrong with the forecast, it is so smoothly.
+    assert abs(np.diff(error)).max() < 0.05
+
+
+@pytest.mark.parametrize("rows", [30, 48, 72])
+def test_short_histories_go_on_as_they_began(model, rows):
+    y = waves(rows + 24, "h", 24, seed=8, level=3.0)
+    error = model.predict(history=y.iloc[:rows]) - y.iloc[rows:]
+    assert np.sqrt((error**2).mean()).iloc[0] < 0.25
+
+
+def test_rows_without_times_are_learned_and_forecast_alike():
+    wave = np.sin(np.arange(600) * 2 * np.pi / 12)
+    model = TEMPOForecaster(horizon=12, context=48, max_epochs=0, random_state=0).fit(
+        {"no times": wave, "hours": waves(900, "h", 24)}
+    )
+    assert model.set_seasons_["no times"] == 1
+    np.testing.assert_allclose(model.predict(history=wave[:300]), wave[300:312], atol=0.1)
 
 
 def test_one_season_of_all_is_kept():

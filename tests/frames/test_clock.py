@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tsrec.frames.clock import from_season_steps, season_detail, to_season_steps
+from tsrec.frames.clock import filled_front, from_season_steps, season_detail, to_season_steps
 
 rng = np.random.default_rng(0)
 
@@ -47,8 +47,11 @@ def test_a_straight_line_comes_back_between_the_middles(factor):
     stretches = to_season_steps(line, int(80 / factor), factor)
     first = 80 - int(80 / factor) * factor
     back = from_season_steps(stretches, 60, factor)[0, :, 0]
-    inner = slice(int(factor), 60)
-    np.testing.assert_allclose(back[inner], first + np.arange(60.0)[inner], atol=1e-9)
+    np.testing.assert_allclose(back, first + np.arange(60.0), atol=1e-9)
+    held = from_season_steps(stretches, 60, factor, hold=True)[0, :, 0]
+    half = int(factor / 2)
+    np.testing.assert_allclose(held[:half], stretches[0, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(held[half:50], back[half:50], atol=1e-9)
 
 
 def test_short_steps_are_means_of_the_stretches_they_are_made_of():
@@ -67,14 +70,45 @@ def test_a_periodic_series_comes_back_whole(period, factor):
     # Stretches of the future, counted from its first step.
     forward = to_season_steps(ahead[None, ::-1, None], int(len(ahead) / factor), factor)[:, ::-1]
     assert coarse.shape[1] <= forward.shape[1]
-    detail = season_detail(x, period, count, factor)
-    np.testing.assert_allclose((from_season_steps(forward, count, factor) + detail)[0, :, 0], ahead[:count], atol=1e-9)
+    detail, noise = season_detail(x, period, count, factor)
+    assert noise.max() < 1e-9
+    last = to_season_steps(x, 1, factor)[:, 0]
+    whole = from_season_steps(forward, count, factor, before=last) + detail
+    np.testing.assert_allclose(whole[0, :, 0], ahead[:count], atol=1e-9)
 
 
 def test_no_detail_where_nothing_lies_between():
     x = rng.normal(size=(2, 48, 1))
-    assert not season_detail(x, 24, 30, 1.0).any()
-    assert not season_detail(x, 24, 30, 0.5).any()
-    assert not season_detail(x[:, :20], 24, 30, 2.0).any()
-    x[:] = np.nan
-    assert not season_detail(x, 24, 30, 2.0).any()
+    for windows, factor in ((x, 1.0), (x, 0.5), (x[:, :20], 2.0), (x * np.nan, 2.0)):
+        detail, noise = season_detail(windows, 24, 30, factor)
+        assert detail.shape == (2, 30, 1)
+        assert not detail.any()
+        assert not noise.any()
+
+
+def test_a_trend_is_no_detail():
+    line = np.arange(960.0)[None, :, None]
+    detail, noise = season_detail(line, 96, 200, 4.0)
+    np.testing.assert_allclose(detail, 0.0, atol=1e-9)
+    assert noise.max() < 1e-9
+
+
+def test_what_is_no_season_between_stretches_is_noise():
+    x = rng.normal(size=(3, 96 * 20, 1))
+    _, noise = season_detail(x, 96, 10, 4.0)
+    # Of the variance a quarter lies in the means of four.
+    np.testing.assert_allclose(noise, np.sqrt(0.75), rtol=0.1)
+
+
+def test_an_unseen_front_repeats_what_follows():
+    x = rng.normal(size=(2, 50, 2))
+    assert filled_front(x, 12) is x
+    x[0, :30, 0] = np.nan
+    x[1, 40] = np.nan
+    filled = filled_front(x, 12)
+    for step in range(29, -1, -1):
+        assert filled[0, step, 0] == filled[0, step + 12, 0]
+    np.testing.assert_array_equal(filled[0, 30:], x[0, 30:])
+    np.testing.assert_array_equal(filled[1], x[1])
+    x[0, :45, 0] = np.nan
+    assert np.isnan(filled_front(x, 12)[0, :, 0]).any()

@@ -59,7 +59,7 @@ class ForecastStream:
 
     def _latest(self, rows: Any) -> Any:
         """The rows that a forecast depends on, as a copy: the user may fill the same buffer again."""
-        size = self._forecaster.context_
+        size = self._forecaster._rows_read(self._forecaster.panel_)
         if isinstance(rows, pd.Series | pd.DataFrame):
             if rows.index.nlevels > 1:
                 names = list(range(rows.index.nlevels - 1))

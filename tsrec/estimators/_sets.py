@@ -10,7 +10,6 @@ import pandas as pd
 from tsrec.estimators._read import assemble
 from tsrec.frames import Panel, offsets_of, read_panel, variable_names
 from tsrec.frames.clock import to_season_steps
-from tsrec.frames.season import choose_season
 
 # Steps per season where sets differ: hours of a day.
 _USUAL = 24
@@ -100,9 +99,8 @@ def pace_of(panel: Panel) -> str:
 
 
 def _season(panel: Panel) -> int:
-    """Steps per season of a set: by its frequency, else by its values; 1 where no series holds two."""
-    found = int(panel.grid.season or 1) if panel.grid.has_time else choose_season(panel)
-    return found if 2 * found <= int(panel.lengths.max()) else 1
+    """Steps per season of a set, by its frequency; rows without times count as they are, as unseen ones do."""
+    return int(panel.grid.season or 1) if panel.grid.has_time else 1
 
 
 def factor_of(own: int, wanted: int) -> float:
@@ -117,7 +115,7 @@ def in_seasons(panel: Panel, factor: float) -> Panel:
     for begin, end in zip(panel.offsets[:-1], panel.offsets[1:], strict=True):
         count = max(int((end - begin) / factor), 1)
         pieces.append(to_season_steps(panel.values[None, begin:end], count, factor)[0])
-    return joined(pieces, panel.columns, panel.ids)
+    return replace(joined(pieces, panel.columns, panel.ids), static=panel.static)
 
 
 def _single(panel: Panel) -> Iterator[tuple[np.ndarray, tuple[str, str]]]:

@@ -136,6 +136,14 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         """Which linear map windows of these series have, for each channel of each, int64 (n * n_channels,)."""
         return torch.arange(panel.n_channels).repeat(len(series))
 
+    def _rows_read(self, panel: Panel) -> int:  # noqa: ARG002 - for those that count in other steps
+        """Rows before a cut-off that its forecast depends on."""
+        return self.context_
+
+    def _filled(self, window: np.ndarray) -> np.ndarray:
+        """Contexts (n, L, n_channels) with what may stand for rows that are missing."""
+        return window
+
     def _prepared(self, panel: Panel, cutoffs: np.ndarray) -> tuple[Panel, np.ndarray]:
         """A panel and cut-offs as the module's windows see them."""
         return panel, cutoffs
@@ -284,7 +292,7 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         count = len(cutoffs)
         padded = cutoffs[np.minimum(np.arange(size), count - 1)]
         place = origins(panel.offsets, padded[:, 0], padded[:, 1])
-        window = contexts(panel.values, place, self.context_)
+        window = self._filled(contexts(panel.values, place, self.context_))
         center, spread = self.units_.of_windows(panel, padded[:, 0], window)
         window = (window - center[:, None]) / spread[:, None]
         future: Tensor | None = None

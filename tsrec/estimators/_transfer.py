@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.sparse import issparse
+from scipy.special import ndtri
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -23,18 +24,34 @@ from tsrec.estimators._sets import Sets, checked_history, factor_of, in_seasons,
 from tsrec.estimators._torch_forecaster import TorchForecaster
 from tsrec.estimators._training_windows import WindowTable, window_table
 from tsrec.frames import Form, Panel, contexts, form_of, origins
-from tsrec.frames.clock import from_season_steps, season_detail, to_season_steps
+from tsrec.frames.clock import filled_front, from_season_steps, season_detail, to_season_steps
 
-# Windows of each set at most, and cut-offs brought to seasons at a time.
-_WINDOWS, _CUTOFFS = 1 << 14, 1024
+# Windows of each set at most, and numbers of contexts brought to seasons at a time.
+_WINDOWS, _VALUES = 1 << 14, 2_000_000
 
 
 class Before(NamedTuple):
-    """What fine-tuning goes on from."""
+    """What fine-tuning goes on from.
+
+    Attributes
+    ----------
+    weights : dict of Tensor
+        Of the module.
+    settled : dict
+        Fitted attributes that shape it.
+    shape : dict
+        Parameters that do.
+    season_steps : int or None
+        Steps per season of the module, where it counts in seasons.
+    paces : tuple of str
+        Kinds of frequency that have maps of their own, and all others one.
+    """
 
     weights: dict[str, Tensor]
     settled: dict[str, Any]
+    shape: dict[str, Any]
     season_steps: int | None
+    paces: tuple[str, ...]
 
     @classmethod
     def of(cls, forecaster: Any) -> "Before | None":
@@ -46,22 +63,40 @@ class Before(NamedTuple):
         module = module.members[0] if hasattr(module, "members") else module
         weights = {name: tensor.detach().clone().cpu() for name, tensor in module.state_dict().items()}
         settled = {name: getattr(forecaster, name) for name in forecaster.SETTLED}
-        return cls(weights, settled, forecaster.season_steps_)
+        if module.branch is None:
+            # There is nothing that looks at components yet.
+            settled.pop("period_", None)
+        return cls(weights, settled, forecaster.shape_, forecaster.season_steps_, getattr(forecaster, "paces_", ()))
 
-    @property
-    def linear(self) -> Tensor | None:
-        """The linear map, the mean of several, (L, H)."""
+    def check(self, shape: dict[str, Any]) -> None:
+        """Refuse parameters that would make another module."""
+        for name, value in shape.items():
+            if value != self.shape[name]:
+                raise ValueError(
+                    f"warm_start: {name} was {self.shape[name]!r} when the weights were learned, and is {value!r} now. "
+                    "Set it back, or fit without warm_start."
+                )
+
+    def map_of(self, pace: str) -> Tensor | None:
+        """The linear map (L, H) of a kind of frequency, else that of all; of variables the mean."""
         found = self.weights.get("linear")
-        return found if found is None or found.ndim == 2 else found.mean(0)
+        if found is None or found.ndim == 2:
+            return found
+        if self.paces:
+            return found[self.paces.index(pace) if pace in self.paces else -1]
+        return found.mean(0)
 
 
 class TransferMixin(TorchForecaster):
     """What a forecaster needs to learn from several sets, to forecast unseen series, and to go on learning.
 
-    A family names in ``SETTLED`` the fitted attributes that shape its module: fine-tuning keeps them.
+    A family names in ``SETTLED`` the fitted attributes that shape its module, which fine-tuning keeps, and in ``FREE``
+    the parameters that do not, which may change before it.
     """
 
     SETTLED: tuple[str, ...] = ("context_", "patch_")
+    FREE: tuple[str, ...] = ()
+    shape_: dict[str, Any]
     maps_: int
     linear_: str | None
     set_seasons_: dict[str, int]
@@ -69,6 +104,7 @@ class TransferMixin(TorchForecaster):
     season_steps_: int | None
     _before: "Before | None" = None
     _sets: "Sets | None" = None
+    _own_pace: str = "none"
 
     def fit(self, X: Any, y: Any = None, *, past: Any = None, static: Any = None, warm_start: bool = False) -> Self:
         """Learn from a history, or from several sets at once.
@@ -91,18 +127,31 @@ class TransferMixin(TorchForecaster):
         """
         if not isinstance(warm_start, bool | np.bool_):
             raise ValueError(f"warm_start: found {warm_start!r}. Give True or False.")
+        kept = dict(vars(self))
         self._before, self._sets = Before.of(self) if warm_start else None, None
         try:
+            if self._before is not None:
+                self._before.check(self._shape())
             # Some sparse arrays are dicts.
             if isinstance(X, Mapping) and not issparse(X):
-                return self._fit_sets(X, y)
+                return self._fit_sets(X, y=y, past=past, static=static)
             return super().fit(X, y, past=past, static=static)
+        except Exception:
+            if self._before is not None:
+                # What was learned before is not lost.
+                self.__dict__ = kept
+            raise
         finally:
             self._before = self._sets = None
 
-    def _fit_sets(self, X: Mapping[Any, Any], y: Any) -> Self:
-        if y is not None:
-            raise ValueError("y: not expected beside several sets. Put what is to be forecast into X, set by set.")
+    def _shape(self) -> dict[str, Any]:
+        """Parameters that shape the module."""
+        return {name: value for name, value in self.get_params(deep=False).items() if name not in self.FREE}
+
+    def _fit_sets(self, X: Mapping[Any, Any], **others: Any) -> Self:
+        for name, given in others.items():
+            if given is not None:
+                raise ValueError(f"{name}: not expected beside several sets. Put what is to be forecast into X.")
         self._check_parameters()
         levels = _quantiles.check_levels(self.quantiles, "quantiles", least=2)
         steps = None if self._before is None else self._before.season_steps
@@ -118,14 +167,27 @@ class TransferMixin(TorchForecaster):
             self.season_steps_ = self._sets.steps
         else:
             self.season_steps_ = None if self._before is None else self._before.season_steps
+        self.shape_, self._own_pace, season = self._shape(), pace_of(panel), self.season_
+        # Learning sees time as the module does; the history, and its season, stay as they were given.
         if self.season_steps_ is not None:
             self.season_ = self.season_steps_
-        # Learning sees time as the module does; the history stays as it was given.
-        self.panel_ = panel if self._sets is not None else in_seasons(panel, self._factor(panel))
+        if self._sets is None:
+            self.panel_ = self._counted(panel)
         try:
             super()._fit_panel(self.panel_)
         finally:
             self.panel_ = panel
+            self.season_ = season if self._sets is None else self.season_
+
+    def _counted(self, panel: Panel) -> Panel:
+        """A history in the module's steps."""
+        factor = self._factor(panel)
+        if factor != 1 and panel.n_covariates:
+            raise ValueError(
+                f"X: found {panel.n_covariates} covariate columns. What was learned from sets counts time in seasons, "
+                f"{factor:g} steps of y for one of its own, and cannot use them. Leave them out, or fit anew."
+            )
+        return in_seasons(panel, factor)
 
     def _choose(self, panel: Panel) -> None:
         super()._choose(panel)
@@ -144,18 +206,12 @@ class TransferMixin(TorchForecaster):
             return module
         learned = {name for name, _ in module.named_parameters() if not name.startswith("covariate_net")}
         kept = {name: tensor for name, tensor in before.weights.items() if name in learned}
-        try:
-            module.load_state_dict(kept, strict=False)
-        except RuntimeError as error:
-            raise ValueError(
-                "warm_start: parameters that shape the network have changed since the last fit. Set them back, or fit "
-                "without warm_start."
-            ) from error
+        module.load_state_dict(kept, strict=False)
         return module
 
     def _prior_maps(self) -> list[Tensor]:
-        before = self._before
-        return [] if before is None or before.linear is None else [before.linear.double()]
+        found = None if self._before is None else self._before.map_of(self._own_pace)
+        return [] if found is None else [found.double()]
 
     def _table(self, panel: Panel, values: np.ndarray, features: Any, weights: Any, generator: Any) -> WindowTable:
         if self._sets is None:
@@ -224,18 +280,30 @@ class TransferMixin(TorchForecaster):
             return 1.0
         return factor_of(panel.grid.season or 1, self.season_steps_)
 
+    def _rows_read(self, panel: Panel) -> int:
+        return int(np.ceil(self.context_ * self._factor(panel)))
+
+    def _seen(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
+        """Rows before cut-offs that are read, (n, rows, n_channels)."""
+        return contexts(panel.values, origins(panel.offsets, *cutoffs.T), self._rows_read(panel))
+
     def _prepared(self, panel: Panel, cutoffs: np.ndarray) -> tuple[Panel, np.ndarray]:
-        factor = self._factor(panel)
-        if factor == 1:
+        if self._factor(panel) == 1:
             return panel, cutoffs
-        place = origins(panel.offsets, *cutoffs.T)
-        windows = contexts(panel.values, place, int(np.ceil(self.context_ * factor)))
-        values = to_season_steps(windows, self.context_, factor)
+        return self._in_module(panel, cutoffs, self._seen(panel, cutoffs))
+
+    def _in_module(self, panel: Panel, cutoffs: np.ndarray, window: np.ndarray) -> tuple[Panel, np.ndarray]:
+        """Windows in the module's steps, as series of a panel, and their ends as cut-offs."""
+        values = to_season_steps(window, self.context_, self._factor(panel))
         ends = np.stack([np.arange(len(values)), np.full(len(values), self.context_)], axis=1)
         told = panel.static[cutoffs[:, 0]] if panel.static.shape[1] else panel.static
         if hasattr(self, "paces_"):
             told = np.full((len(values), 1), float(self._pace(panel)))
         return replace(joined(list(values), panel.columns), static=told), ends
+
+    def _filled(self, window: np.ndarray) -> np.ndarray:
+        """Short histories are taken to have begun as they went on: the map learned from windows that saw enough."""
+        return window if self.season_steps_ is None else filled_front(window, self.season_steps_)
 
     def _forecast(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
         if self._factor(panel) == 1:
@@ -258,21 +326,28 @@ class TransferMixin(TorchForecaster):
 
     def _through_seasons(self, panel: Panel, cutoffs: np.ndarray, forecast: Any, *, parts: bool = False) -> np.ndarray:
         """Answers for cut-offs of series whose steps are others than the module's; the first answer is the point."""
-        factor, period = self._factor(panel), int(panel.grid.season or 1)
-        found = []
-        for at in range(0, max(len(cutoffs), 1), _CUTOFFS):
-            chosen = cutoffs[at : at + _CUTOFFS]
-            own, ends = self._prepared(panel, chosen)
-            answers = _rolled(own, ends, forecast, int(np.ceil(self.horizon_ / factor)), widen=not parts)
-            native = from_season_steps(answers, self.horizon_, factor)
-            place = origins(panel.offsets, *chosen.T)
-            window = contexts(panel.values, place, int(np.ceil(self.context_ * factor)))
-            detail = season_detail(window, period, self.horizon_, factor)
-            # Of components the season has it; of quantiles all.
-            places = (0, 2) if parts and native.shape[-1] > 2 else slice(None)
-            native[..., places] += detail[..., None]
-            found.append(native)
-        return np.concatenate(found)
+        size = max(_VALUES // max(self._rows_read(panel) * panel.n_channels, 1), 1)
+        pieces = [cutoffs[at : at + size] for at in range(0, max(len(cutoffs), 1), size)]
+        return np.concatenate([self._of_seasons(panel, piece, forecast, parts) for piece in pieces])
+
+    def _of_seasons(self, panel: Panel, cutoffs: np.ndarray, forecast: Any, parts: bool) -> np.ndarray:
+        factor, horizon = self._factor(panel), self.horizon_
+        window = self._seen(panel, cutoffs)
+        own, ends = self._in_module(panel, cutoffs, window)
+        # One stretch more, if there is one, to draw the last line to.
+        answers = _rolled(own, ends, forecast, int(np.ceil(horizon / factor)) + 1, widen=not parts)
+        before = own.values.reshape(len(cutoffs), -1, panel.n_channels)[:, -1, :, None]
+        detail, noise = season_detail(window, int(panel.grid.season or 1), horizon, factor)
+        point = from_season_steps(answers[..., :1], horizon, factor, before=before) + detail[..., None]
+        if parts:
+            others = from_season_steps(answers[..., 2:], horizon, factor)
+            # Of components the season has the detail, and the first what the last stretch says of the whole.
+            others[..., :1] += detail[..., None]
+            return np.concatenate([point, point - others.sum(axis=-1, keepdims=True), others], axis=-1)
+        away = from_season_steps(answers[..., 1:] - answers[..., :1], horizon, factor, hold=True)
+        # Means over stretches vary less than single steps do.
+        single = noise[:, None, :, None] * ndtri(self.levels_)
+        return np.concatenate([point, point + np.sign(single) * np.hypot(away, single) + away * (single == 0)], axis=-1)
 
 
 def _rolled(panel: Panel, ends: np.ndarray, forecast: Any, steps: int, *, widen: bool) -> np.ndarray:

@@ -104,6 +104,23 @@ class TEMPOForecaster(TransferMixin, DirectFamily):
 
     MODULE = TEMPO
     SETTLED = ("context_", "patch_", "stride_", "period_", "normalisation_", "linear_")
+    FREE = (
+        "freq",
+        "decomposition_weight",
+        "pull_weight",
+        "weights",
+        "text_encoder",
+        "dropout",
+        "loss",
+        "max_epochs",
+        "learning_rate",
+        "n_members",
+        "recent",
+        "quantiles",
+        "device",
+        "random_state",
+        "verbose",
+    )
     USES = ("static",)
     _plan: Plan | None = None
     backbone_config_: dict[str, Any]
@@ -288,7 +305,7 @@ class TEMPOForecaster(TransferMixin, DirectFamily):
         self.period_ = 1
         super()._choose(panel)
         self.stride_ = self.patch_ if self.stride == "auto" else int(self.stride)
-        if self._before is None:
+        if self._before is None or "period_" not in self._before.settled:
             self.period_ = self._period(panel)
         self._plan = read_plan(self) if self.max_epochs_ else None
         self.n_static_ = 0 if hasattr(self, "set_seasons_") else panel.static.shape[1]

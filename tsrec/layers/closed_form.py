@@ -154,7 +154,8 @@ def fit_shrink(module: DirectForecaster, batches: Iterable[Batch]) -> float:
     if module.shrink.ndim:
         for kind in range(len(module.shrink)):
             own = [part for window in seen if (part := window.of_kind(kind)) is not None]
-            module.shrink[kind] = _best_shares(module, own)[0]
+            # A kind that was not seen has the share of all, as it has the map of all.
+            module.shrink[kind] = _best_shares(module, own)[0] if own else best[0]
     else:
         module.shrink.fill_(best[0])
     if module.levels and seen:
