@@ -257,3 +257,10 @@ def test_gpt2_with_words(tmp_path):
     assert model.prompt_lengths_ == [len(text) for text in sentences()]
     tsrec.save(model, tmp_path / "model.zip")
     pd.testing.assert_frame_equal(tsrec.load(tmp_path / "model.zip").predict(), model.predict())
+
+
+def test_a_tail_that_is_shorter_than_the_horizon_gives_a_branch_no_share():
+    # (300 - 96 - 48) / 8 windows are held out, and 48 of them would be one that does not overlap with others.
+    short = fitted(HOURS.iloc[:300], horizon=48, max_epochs=1)
+    assert (short.share_, short.n_epochs_) == (0.0, 0)
+    assert fitted(hours(1000), horizon=48, max_epochs=1).n_epochs_ == 1

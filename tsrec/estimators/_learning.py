@@ -60,6 +60,7 @@ class Learner:
         self.wanted = forecaster.n_members_
         self.hook = EpochHook(forecaster, context)
         self.phases: dict[str, TrainingState] = {}
+        self.table = table
         self.segments, self.apart = table.segments(), table.groups is not None
 
     def run(self) -> None:
@@ -73,12 +74,19 @@ class Learner:
         tail = (self.segments == _TAIL).nonzero()[:, 0]
         tail = tail[:: max(-(-len(tail) // _MAX_TAIL), 1)]
         trains = forecaster.max_epochs_ > 0 and any(p.requires_grad for p in module.parameters())
-        if not trains or not len(front) or not len(tail):
+        few = solution is not None and self._says_little(tail)
+        if not trains or not len(front) or not len(tail) or few:
             self._without_tail(module, solution, trains)
         elif solution is None:
             self._select_and_refit(module, front, tail)
         else:
             self._beside(solution, module, front, tail)
+
+    def _says_little(self, tail: Tensor) -> bool:
+        """Whether a tail cannot tell the share of a branch: neighbours tell the same, and it is not a horizon long."""
+        times, series = self.table.times[tail], self.table.series[tail]
+        steps = int(times.max() - times.min()) + 1 if len(tail) else 0
+        return steps * len(series.unique()) < self.windows.horizon
 
     def _keep(self, members: list[nn.Module]) -> None:
         """Make these the forecaster's module."""
