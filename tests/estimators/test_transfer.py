@@ -169,6 +169,20 @@ def test_learning_goes_on_from_the_map_of_the_kind():
     np.testing.assert_allclose(after.predict(), before, atol=1e-3)
 
 
+def test_a_history_too_short_to_learn_from_is_forecast_as_unseen():
+    model = learned(context=240)
+    months = waves(100, "MS", 12, seed=2) + np.arange(100.0)[:, None] / 10
+    before = model.predict(history=months)
+    np.testing.assert_allclose(model.fit(months, warm_start=True).predict(), before, atol=1e-3)
+
+
+def test_backtests_take_what_learned_from_sets_as_it_is(model):
+    y = waves(600, "h", 24, seed=7)
+    found = tsrec.model_selection.backtest(model, y, n_windows=3)["y", "forecast"]
+    alone = model.predict(history=y.iloc[:-24])["y"].to_numpy()
+    np.testing.assert_allclose(found.to_numpy()[-24:], alone, atol=1e-4)
+
+
 def test_a_fine_tuned_history_keeps_its_season():
     model = learned().fit(waves(420, "D", 7, seed=4), warm_start=True)
     assert (model.season_, model.season_steps_) == (7, 24)

@@ -109,7 +109,8 @@ class Learner:
         if not isinstance(module, DirectForecaster) or module.linear is None or isinstance(module.linear, nn.Parameter):
             return None
         priors, root = self._priors()
-        priors += self.forecaster._prior_maps()
+        # First what was known before: it stands where nothing speaks for another.
+        priors = [*self.forecaster._prior_maps(), *priors]
         # The closed form is solved where the windows lie; the module follows to its device afterwards.
         module.cpu()
         chunks = thinned_chunks(self.windows, self.segments)

@@ -90,7 +90,8 @@ def backtest(
         return _table(panel, cutoffs, answers[:, :horizon], levels, horizon)
     if _trained_before(forecaster, panel, cutoffs):
         # Its columns, in its order; where one is missing, it says so itself.
-        if isinstance(y, pd.DataFrame) and set(forecaster.form_.columns) <= set(y.columns):
+        own = set(forecaster.form_.columns)
+        if isinstance(y, pd.DataFrame) and own <= set(y.columns) and not hasattr(forecaster, "set_seasons_"):
             y = y[list(forecaster.form_.columns)]
         panel = read_panel(y, freq=forecaster.freq)
     else:
@@ -149,6 +150,9 @@ def _trained_before(forecaster: Any, panel: Panel, cutoffs: np.ndarray) -> bool:
     if not hasattr(forecaster, "trained_ends_"):
         return False
     check_is_fitted(forecaster)
+    if hasattr(forecaster, "set_seasons_"):
+        # It learned from other sets, whose rows have no place on this calendar.
+        return True
     fitted = forecaster.panel_.grid
     return fitted.kind == panel.grid.kind and fitted.nanoseconds(
         forecaster.trained_ends_.max()
