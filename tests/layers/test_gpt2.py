@@ -83,6 +83,29 @@ def test_random_weights_come_from_the_generator_alone():
     assert not torch.equal(first["model.wpe.weight"], other["model.wpe.weight"])
 
 
+def test_a_model_with_a_head_is_read(tmp_path):
+    config = transformers.GPT2Config(**SMALL)
+    transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    assert set(load_gpt2(str(tmp_path), []).weights) == set(transformers.GPT2Model(config).state_dict())
+
+
+def test_another_model_is_not_taken_for_gpt2(tmp_path):
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    transformers.BertModel(transformers.BertConfig(**small, vocab_size=50)).save_pretrained(tmp_path)
+    state = torch.get_rng_state()
+    with pytest.raises(OSError, match=r"weights: GPT-2 cannot be read from .* weights are missing, the first is h\.0"):
+        load_gpt2(str(tmp_path), [])
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_weights_that_lack_a_tensor_are_refused(folder, tmp_path):
+    model = transformers.GPT2Model.from_pretrained(folder)
+    kept = {name: tensor for name, tensor in model.state_dict().items() if name != "ln_f.bias"}
+    model.save_pretrained(tmp_path, state_dict=kept)
+    with pytest.raises(OSError, match=r"1 weights are missing, the first is ln_f\.bias"):
+        load_gpt2(str(tmp_path), [])
+
+
 def test_what_is_refused(tmp_path):
     with pytest.raises(OSError, match=r"weights: GPT-2 cannot be read from .*other backbones need neither"):
         load_gpt2(str(tmp_path / "nothing"), [])

@@ -22,7 +22,13 @@ PROMPTS = ("auto", "pool", "soft", "semisoft", "hard", None)
 DECOMPOSITIONS = ("stl", "learned-stl", "learned", None)
 # Of GPT-2 small, for weights drawn at random.
 _SMALL_GPT2 = {"n_embd": 768, "n_head": 12, "n_layer": 12, "n_positions": 1024, "vocab_size": 50257}
-_DETAILS = ("activation_function", "layer_norm_epsilon", "scale_attn_weights", "scale_attn_by_inverse_layer_idx")
+_DETAILS = (
+    "n_inner",
+    "activation_function",
+    "layer_norm_epsilon",
+    "scale_attn_weights",
+    "scale_attn_by_inverse_layer_idx",
+)
 # Steps of TEMPO's moving average.
 _KERNEL = 25
 _WORDS = "Predict the future time step given the"

@@ -12,18 +12,21 @@ from tsrec.layers.prompt_pool import PromptPool, usage
 from tsrec.layers.tempo import TEMPOBranch
 from tsrec.metrics import shapley_values
 
-# Cut-offs that a report looks at.
-_MOST = 512
+# Cut-offs that a report looks at, and those that a module is asked for at once.
+_MOST, _CHUNK = 512, 256
 
 
-def spread_cutoffs(panel: Panel, first: int, ahead: int) -> np.ndarray:
-    """Cut-offs all over a panel, each with so many rows before and after it where there are such, (n, 2)."""
-    room = np.maximum(panel.lengths - ahead - first + 1, 0)
-    if not room.any():
-        return np.stack([np.arange(panel.n_series), panel.lengths - ahead], axis=1)
+def spread_cutoffs(panel: Panel, before: int, ahead: int) -> np.ndarray:
+    """Cut-offs all over the series that have more than `ahead` rows, (n, 2).
+
+    Each has so many rows ahead of it, and so many before it; a series that has fewer of these gives all it has.
+    """
+    spare = panel.lengths - ahead
+    first = np.minimum(before, spare)
+    room = np.where(spare > 0, spare - first + 1, 0)
     series = np.repeat(np.arange(panel.n_series), room)
-    steps = np.arange(len(series)) - np.searchsorted(series, series) + first
-    chosen = np.unique(np.linspace(0, len(series) - 1, _MOST).astype(int))
+    steps = np.arange(len(series)) - np.searchsorted(series, series) + first[series]
+    chosen = np.unique(np.linspace(0, len(series) - 1, min(_MOST, len(series))).astype(int))
     return np.stack([series[chosen], steps[chosen]], axis=1)
 
 
@@ -34,7 +37,7 @@ def prompt_report(forecaster: Any, panel: Panel) -> pd.DataFrame:
     pool = branch.prompts[0] if isinstance(branch, TEMPOBranch) and branch.prompts is not None else None
     if not isinstance(pool, PromptPool):
         raise ValueError("prompt_report: there is no pool. Fit with prompt='pool' and max_epochs of at least 1.")
-    cutoffs = spread_cutoffs(panel, min(forecaster.context_, int(panel.lengths.max())), 0)
+    cutoffs = spread_cutoffs(panel, forecaster._rows_read(panel), 0)
     names: list[str] = []
 
     def answer(windows: Any) -> torch.Tensor:
@@ -42,7 +45,10 @@ def prompt_report(forecaster: Any, panel: Panel) -> pd.DataFrame:
         names[:] = found
         return torch.stack(list(found.values()), dim=-1).float()
 
-    numbers = [values for _, values in forecaster._run(*forecaster._prepared(panel, cutoffs), answer)]
+    numbers: list[np.ndarray] = []
+    for at in range(0, len(cutoffs), _CHUNK):
+        there = forecaster._prepared(panel, cutoffs[at : at + _CHUNK])
+        numbers += [values for _, values in forecaster._run(*there, answer)]
     taken = torch.from_numpy(np.concatenate(numbers)).long()
     size, columns, spreads = len(pool.keys), {}, {}
     for number, name in enumerate(names):
@@ -56,22 +62,23 @@ def prompt_report(forecaster: Any, panel: Panel) -> pd.DataFrame:
 def component_values(forecaster: Any, panel: Panel) -> pd.DataFrame:
     """Shapley values of the components in the error over windows all over a panel."""
     horizon = forecaster.horizon_
-    cutoffs = spread_cutoffs(panel, min(forecaster.context_, max(int(panel.lengths.max()) - horizon, 1)), horizon)
-    if (panel.lengths[cutoffs[:, 0]] < horizon).any():
+    cutoffs = spread_cutoffs(panel, forecaster._rows_read(panel), horizon)
+    if not len(cutoffs):
         raise ValueError(f"y: no series has more than {horizon} rows, the horizon. Give longer ones.")
     place = origins(panel.offsets, *cutoffs.T)
-    before = contexts(panel.values, place, forecaster.context_)
     truth = panel.values[place.first[:, None] + np.arange(horizon)]
-    usual = np.nan_to_num(mean_of_seen(before, (1,)))[:, None]
+    if np.isnan(truth).all():
+        raise ValueError("y: no value is observed where forecasts could be judged (all are NaN). Give other rows.")
+    usual = _usual(forecaster, panel, cutoffs)
     parts = forecaster._components(panel, cutoffs)
+    # The first part has the level of a window; what is left without it is that level alone.
+    levelled = next(iter(parts))
     scale = np.maximum(mean_of_seen((truth - mean_of_seen(truth, (0, 1))) ** 2, (0, 1)), np.finfo(float).tiny)
     errors = {}
 
     def worth(chosen: frozenset[str]) -> np.ndarray:
         kept = sum((parts[name] for name in chosen), np.zeros_like(truth))
-        # The trend holds the level of a window; what is left without it is that level alone.
-        level = 0.0 if "trend" in chosen or "whole" in chosen else usual
-        errors[chosen] = mean_of_seen((truth - kept - level) ** 2, (0, 1)) / scale
+        errors[chosen] = mean_of_seen((truth - kept - (0.0 if levelled in chosen else usual)) ** 2, (0, 1)) / scale
         return errors[chosen]
 
     found = shapley_values(tuple(parts), worth)
@@ -79,3 +86,12 @@ def component_values(forecaster: Any, panel: Panel) -> pd.DataFrame:
     named = {" + ".join(name for name in parts if name in chosen): one for chosen, one in errors.items()}
     table.attrs["errors"] = {name or "nothing": one.tolist() for name, one in named.items()}
     return table.rename_axis(index="component", columns="variable")
+
+
+def _usual(forecaster: Any, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
+    """Means of the rows that forecasts are made from, (n, 1, n_channels); 0 where none was observed."""
+    rows, found = forecaster._rows_read(panel), []
+    for at in range(0, len(cutoffs), _CHUNK):
+        before = contexts(panel.values, origins(panel.offsets, *cutoffs[at : at + _CHUNK].T), rows)
+        found.append(np.nan_to_num(mean_of_seen(before, 1)))
+    return np.concatenate(found)[:, None]

@@ -1,4 +1,4 @@
-"""Sums of what was observed."""
+"""Means of what was observed."""
 
 import numpy as np
 

@@ -51,22 +51,24 @@ def load_gpt2(source: str, texts: list[str]) -> Pretrained:
     ImportError
         If transformers is not installed.
     OSError
-        If nothing can be read; the message says how to mend it.
+        If nothing can be read, or not all of it; the message says how to mend it.
     """
     transformers = _transformers()
     try:
-        model = transformers.GPT2Model.from_pretrained(source)
+        # What it does not find, it draws from the global state.
+        with torch.random.fork_rng(devices=[]):
+            model, found = transformers.GPT2Model.from_pretrained(source, output_loading_info=True)
     except Exception as error:
-        raise OSError(
-            f"weights: GPT-2 cannot be read from {source!r} ({type(error).__name__}). Give a folder with config.json "
-            "and model.safetensors, or a name on the hub while there is a connection; other backbones need neither."
-        ) from error
+        raise OSError(_unreadable(source, type(error).__name__)) from error
+    lacking = sorted(found["missing_keys"])
+    if lacking:
+        raise OSError(_unreadable(source, f"{len(lacking)} weights are missing, the first is {lacking[0]}"))
     words: dict[str, list[int]] | None = None
     try:
         tokenizer = transformers.GPT2TokenizerFast.from_pretrained(source)
-        found = {text: tokenizer.encode(text) for text in texts}
+        tokens = {text: tokenizer.encode(text) for text in texts}
         # Without files some versions give a tokenizer that knows no word.
-        words = found if all(found.values()) else None
+        words = tokens if all(tokens.values()) else None
     except Exception:
         # Whatever is wrong with a tokenizer: the caller tells that there is none.
         words = None
@@ -156,6 +158,13 @@ class _LowRank(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.base(x) + self.dropout(x) @ self.down @ self.up
+
+
+def _unreadable(source: str, why: str) -> str:
+    return (
+        f"weights: GPT-2 cannot be read from {source!r} ({why}). Give a folder with config.json and model.safetensors, "
+        "or a name on the hub while there is a connection; other backbones need neither."
+    )
 
 
 def _transformers() -> Any:
