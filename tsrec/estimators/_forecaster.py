@@ -100,6 +100,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             if given is not None and name not in self.USES:
                 warn_user(f"{name}: checked and kept, but {type(self).__name__} does not use it yet.")
         self._learn(panel, form, levels, targets_itself=y is None)
+        if isinstance(static, pd.DataFrame):
+            self.static_columns_ = static.columns
         return self
 
     def _learn(self, panel: Panel, form: Form, levels: np.ndarray, *, targets_itself: bool) -> None:
@@ -275,11 +277,11 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         known = (cutoffs[:, 0] >= 0) & (cutoffs[:, 0] < panel.n_series)
         if not known.all() or (cutoffs[:, 1] > panel.lengths[cutoffs[:, 0]]).any():
             raise ValueError(
-                f"cutoffs: some lie outside the {panel.n_series} series of y or after their ends. The last "
-                "possible step of a "
-                "series is its length."
+                f"cutoffs: some lie outside the {panel.n_series} series of y or after their ends. The last possible "
+                "step of a series is its length."
             )
-        return self._forecast(panel, cutoffs)
+        none = np.empty((0, self.horizon_, panel.n_channels, 1 + len(self.levels_)))
+        return self._forecast(panel, cutoffs) if len(cutoffs) else none
 
     def update(self, X: Any, y: Any = None, *, past: Any = None) -> Self:
         """Append observed rows to the history without learning from them.
