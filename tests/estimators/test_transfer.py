@@ -210,6 +210,8 @@ def test_covariates_and_words_are_not_dropped_silently():
     told = pd.DataFrame({"a": [1.0, 2.0]}, index=["p", "q"])
     model = learned(max_epochs=1, d_model=8).fit(panel, static=told, warm_start=True)
     assert model.n_static_ == 1
+    # What is said of a series counts also where its history is given anew.
+    np.testing.assert_allclose(model.predict(history=panel), model.predict(), atol=1e-5)
 
 
 def test_intervals_of_finer_steps_hold_their_noise(model):

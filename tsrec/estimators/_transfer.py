@@ -299,7 +299,8 @@ class TransferMixin(TorchForecaster):
         told = panel.static[cutoffs[:, 0]] if panel.static.shape[1] else panel.static
         if hasattr(self, "paces_"):
             told = np.full((len(values), 1), float(self._pace(panel)))
-        return replace(joined(list(values), panel.columns), static=told), ends
+        names = None if panel.ids is None else panel.ids[cutoffs[:, 0]]
+        return replace(joined(list(values), panel.columns, names), static=told), ends
 
     def _filled(self, window: np.ndarray) -> np.ndarray:
         """Short histories are taken to have begun as they went on: the map learned from windows that saw enough."""
