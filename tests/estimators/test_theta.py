@@ -238,7 +238,9 @@ def test_rows_beyond_the_context_are_cut():
 
 
 def test_intervals_hold_about_what_they_promise():
-    walks = pd.concat({i: pd.Series(100 + np.cumsum(RNG.normal(size=90))) for i in range(60)})
+    # Numbers of its own: of sixty walks drawn after other tests, whose order varies, one in some fifty falls outside.
+    rng = np.random.default_rng(0)
+    walks = pd.concat({i: pd.Series(100 + np.cumsum(rng.normal(size=90))) for i in range(200)})
     model = ThetaForecaster(horizon=6, season=1).fit(walks.groupby(level=0).head(84))
     found = model.predict_interval(6, 0.8)
     truth = walks.groupby(level=0).tail(6).to_numpy()
