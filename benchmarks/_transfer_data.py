@@ -67,11 +67,10 @@ def fold(name: str, sets: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFra
     return known, Unseen(name, _scaled(frame, first), day, first, len(frame))
 
 
-def unseen(name: str, part: str) -> Unseen:
+def unseen(name: str) -> Unseen:
     """ETTh1 or ETTm1: the windows of the test part, in units of the train rows."""
     task = load_long(name)
-    first, last = (task.validation, task.test) if part == "test" else (task.train, task.validation)
-    return Unseen(name, task.frame.iloc[:last], task.season, first, last)
+    return Unseen(name, task.frame.iloc[: task.test], task.season, task.validation, task.test)
 
 
 def same_station() -> dict[str, pd.DataFrame]:

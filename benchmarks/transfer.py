@@ -111,7 +111,7 @@ def _test(args: argparse.Namespace) -> Iterator[Record]:
     targets = ["ETTh1"] if args.same_station else args.sets
     for horizon in args.horizons or _HORIZONS:
         for name in targets:
-            yield from _of_target(args, sets, unseen(name, "test"), horizon, 1, label)
+            yield from _of_target(args, sets, unseen(name), horizon, 1, label)
 
 
 def _of_target(

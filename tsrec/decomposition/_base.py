@@ -13,6 +13,7 @@ from tsrec.decomposition._checks import check_choice, check_count
 from tsrec.decomposition._holes import Floats, bridged
 from tsrec.decomposition._read import TABLE_MEND, Question, keep_names, read_question
 from tsrec.frames import Panel, check_names, is_default, label_at, variable_names
+from tsrec.frames.seen import means_of_series
 from tsrec.frames.warn import warn_user
 
 MISSING = ("weights", "interpolate", "raise")
@@ -213,7 +214,7 @@ class Decomposer(TransformerMixin, BaseEstimator):
         parts = self._take_apart(panel)
         noise = _variances(parts[..., -1], panel.offsets)
         # What varies less than values are rounded is nothing.
-        least = 1e-24 * _means(panel.values**2, panel.offsets)
+        least = 1e-24 * means_of_series(panel.values**2, panel.offsets)
         found = []
         for k in range(parts.shape[2] - 1):
             whole = _variances(parts[..., k] + parts[..., -1], panel.offsets)
@@ -327,14 +328,6 @@ class Decomposer(TransformerMixin, BaseEstimator):
         return parts
 
 
-def _means(x: Floats, offsets: np.ndarray) -> Floats:
-    """Means of what is known of each series, (n_series, n_channels), of rows (n_rows, n_channels)."""
-    seen = ~np.isnan(x)
-    count = np.add.reduceat(seen, offsets[:-1], axis=0, dtype=np.float64)
-    count[count == 0] = np.nan
-    return np.add.reduceat(np.where(seen, x, 0.0), offsets[:-1], axis=0) / count
-
-
 def _variances(x: Floats, offsets: np.ndarray) -> Floats:
     """Variance of what is known of each series, (n_series, n_channels), of rows (n_rows, n_channels)."""
-    return _means((x - np.repeat(_means(x, offsets), np.diff(offsets), axis=0)) ** 2, offsets)
+    return means_of_series((x - np.repeat(means_of_series(x, offsets), np.diff(offsets), axis=0)) ** 2, offsets)

@@ -81,7 +81,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         past : DataFrame or Series, optional
             Covariates known up to the cut-off only, on the index of y. No model uses them yet; a warning says so.
         static : DataFrame, optional
-            Covariates of whole series, one row per series. No model uses them yet; a warning says so.
+            Covariates of whole series, one row per series. Few models use them; a warning says so.
 
         Returns
         -------
@@ -100,8 +100,6 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             if given is not None and name not in self.USES:
                 warn_user(f"{name}: checked and kept, but {type(self).__name__} does not use it yet.")
         self._learn(panel, form, levels, targets_itself=y is None)
-        if isinstance(static, pd.DataFrame):
-            self.static_columns_ = static.columns
         return self
 
     def _learn(self, panel: Panel, form: Form, levels: np.ndarray, *, targets_itself: bool) -> None:

@@ -38,7 +38,7 @@ def read_fit(estimator: BaseEstimator, X: Any, y: Any, past: Any = None, static:
     if y is None:
         target, covariates = checked_target(estimator, X), None
     else:
-        target, covariates = _checked_y(y), checked_covariates(estimator, X, reset=True)
+        target, covariates = checked_y(y), checked_covariates(estimator, X, reset=True)
     panel = assemble(target, covariates, past, freq=freq)
     if np.isnan(panel.values).all():
         raise ValueError("y: it holds no observed value (all are NaN). Give at least one number.")
@@ -82,7 +82,8 @@ def checked_covariates(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     return validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
 
 
-def _checked_y(y: Any, where: str = "y") -> Any:
+def checked_y(y: Any, where: str = "y") -> Any:
+    """Rows of what is forecast: a Series, a frame with different columns, or an array of one or two dimensions."""
     if isinstance(y, pd.DataFrame):
         check_names(y, where)
     if isinstance(y, pd.Series | pd.DataFrame):
@@ -106,7 +107,7 @@ def like_fitted(estimator: Any, y: Any, *, where: str) -> Any:
         If a column is missing, or there are more or fewer than in the fitted y.
     """
     form: Form = estimator.form_
-    y = _checked_y(y, where)
+    y = checked_y(y, where)
     if isinstance(y, pd.DataFrame) and form.kind == "frame":
         absent = [column for column in form.columns if column not in y.columns]
         if absent:

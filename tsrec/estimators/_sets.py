@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tsrec.estimators._read import assemble
+from tsrec.estimators._read import assemble, checked_y
 from tsrec.frames import Panel, offsets_of, read_panel, variable_names
 from tsrec.frames.clock import to_season_steps
 
@@ -83,15 +83,9 @@ def read_sets(sets: Mapping[Any, Any], season: int | str, freq: Any, steps: int 
 
 def checked_history(rows: Any, where: str = "history") -> Any:
     """Rows of a set or of an unseen history: a Series, a frame, or an array of one or two dimensions."""
-    if isinstance(rows, pd.Series):
-        return rows
-    if isinstance(rows, pd.DataFrame):
-        if not rows.shape[1]:
-            raise ValueError(f"{where}: the frame has no column. Give one for each variable.")
-        return rows
-    if isinstance(rows, pd.Index) or np.ndim(rows) not in (1, 2):
-        raise TypeError(f"{where}: found a {type(rows).__name__}. Give a Series, a frame, or an array of its rows.")
-    return np.asarray(rows)
+    if isinstance(rows, pd.DataFrame) and not rows.shape[1]:
+        raise ValueError(f"{where}: the frame has no column. Give one for each variable.")
+    return checked_y(rows, where)
 
 
 def pace_of(panel: Panel) -> str:

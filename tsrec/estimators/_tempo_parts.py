@@ -11,7 +11,7 @@ from tsrec.decomposition import STL, MovingAverage
 from tsrec.frames.warn import warn_user
 from tsrec.layers.decomposition import FixedDecomposition, LearnedDecomposition
 from tsrec.layers.gpt2 import GPT2Backbone, Pretrained, load_gpt2
-from tsrec.layers.lssl import LSSLStack
+from tsrec.layers.lssl import stack_over
 from tsrec.layers.prompt_pool import FixedPrompt, PromptPool, SoftPrompt
 from tsrec.layers.tcnca import TCNCAStack
 from tsrec.layers.tempo import COMPONENTS, TEMPOBranch
@@ -174,11 +174,7 @@ def _backbone(forecaster: Any, plan: Plan, width: int, n_tokens: int, generator:
         heads = max(h for h in (1, 2, 4) if width % h == 0)
         return CausalTransformer(width, layers, length=n_tokens, n_heads=heads, dropout=dropout, generator=generator)
     if kind == "lssl":
-        # A feature remembers about 1/dt tokens: from a tenth of the sequence to four times as much.
-        low, high = 0.25 / n_tokens, 10 / n_tokens
-        return LSSLStack(
-            width, layers, d_state=16, fixed=True, dt_min=low, dt_max=high, dropout=dropout, generator=generator
-        )
+        return stack_over(n_tokens, width, layers, d_state=16, dropout=dropout, generator=generator)
     if kind == "tcnca":
         # One chunk: every component sees those before it whole.
         return TCNCAStack(

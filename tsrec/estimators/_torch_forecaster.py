@@ -278,16 +278,17 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         """Answers in the windows' units, float64 of shape (n, steps, n_channels, ...), batch after batch."""
         device = next(iter(self.module_.state_dict().values())).device
         size = max(_INFERENCE_BATCH // panel.n_channels, 1)
+        told = self._static(panel)
         with single_thread(device.type == "cpu"), torch.no_grad():
             for at in range(0, len(cutoffs), size):
-                windows = self._windows(panel, cutoffs[at : at + size], size)
+                windows = self._windows(panel, cutoffs[at : at + size], size, told)
                 there: Any = (None if one is None else one.to(device) for one in windows.inputs)
                 moved = windows._replace(**dict(zip(_INPUTS, there, strict=True)))
                 found = answer(moved).cpu().double().numpy()
                 by_channel = found.reshape(size, panel.n_channels, *found.shape[1:])[: windows.n_cutoffs]
                 yield windows, np.moveaxis(by_channel, 1, 2).copy()
 
-    def _windows(self, panel: Panel, cutoffs: np.ndarray, size: int) -> _Windows:
+    def _windows(self, panel: Panel, cutoffs: np.ndarray, size: int, told: np.ndarray | None) -> _Windows:
         """Contexts of up to `size` cut-offs; the last one is repeated until there are as many."""
         count = len(cutoffs)
         padded = cutoffs[np.minimum(np.arange(size), count - 1)]
@@ -310,7 +311,6 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
         rows_of = torch.from_numpy(np.swapaxes(window, 1, 2).reshape(-1, self.context_)).float()
         mask = ~rows_of.isnan()
         variable = self._variable(panel, padded[:, 0])
-        told = self._static(panel)
         static = None if told is None else torch.from_numpy(told[padded[:, 0]]).float()
         if static is not None:
             static = static.repeat_interleave(panel.n_channels, dim=0)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tsrec.frames import Panel
+from tsrec.layers.forecast import ENOUGH_SEEN
 from tsrec.layers.segments import group_segments, time_segments
 from tsrec.training import WindowBatches
 
@@ -17,8 +18,6 @@ MAX_WINDOWS = 250_000
 _REPEATS = 8
 # Sets of a kind from which some can be held out whole.
 _GROUPS = 4
-# Share of a context that is most of it.
-_ENOUGH = 0.8
 
 
 class WindowTable(NamedTuple):
@@ -62,7 +61,7 @@ class WindowTable(NamedTuple):
         if windows.starts is None:
             return self
         assert windows.variable is not None
-        kept = (windows.origins - windows.starts) >= _ENOUGH * windows.context
+        kept = (windows.origins - windows.starts) >= ENOUGH_SEEN * windows.context
         for kind in windows.variable.unique():
             own = windows.variable == kind
             if not bool((kept & own).any()):

@@ -328,7 +328,7 @@ class TransferMixin(TorchForecaster):
     def _through_seasons(self, panel: Panel, cutoffs: np.ndarray, forecast: Any, *, parts: bool = False) -> np.ndarray:
         """Answers for cut-offs of series whose steps are others than the module's; the first answer is the point."""
         size = max(_VALUES // max(self._rows_read(panel) * panel.n_channels, 1), 1)
-        pieces = [cutoffs[at : at + size] for at in range(0, max(len(cutoffs), 1), size)]
+        pieces = [cutoffs[at : at + size] for at in range(0, len(cutoffs), size)]
         return np.concatenate([self._of_seasons(panel, piece, forecast, parts) for piece in pieces])
 
     def _of_seasons(self, panel: Panel, cutoffs: np.ndarray, forecast: Any, parts: bool) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.frames import Panel
+from tsrec.frames.seen import means_of_series
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,7 @@ def measure(panel: Panel) -> SeriesUnits:
     starts = panel.offsets[:-1]
     count = np.add.reduceat(seen.astype(np.int64), starts, axis=0)
     total = np.maximum(count, 1)
-    center = np.add.reduceat(np.where(seen, panel.values, 0.0), starts, axis=0) / total
+    center = np.where(count > 0, means_of_series(panel.values, panel.offsets), 0.0)
     owner = np.repeat(np.arange(panel.n_series), panel.lengths)
     deviation = np.where(seen, panel.values - center[owner], 0.0)
     # Squares of very large values would overflow.

@@ -9,6 +9,7 @@ import numpy as np
 
 from tsrec.frames import Panel
 from tsrec.frames.season import seasonal_scale
+from tsrec.frames.seen import means_of_series
 
 MEASURES = ("smape", "mase", "owa")
 # MASE of weekly and finer data is measured against the last value in the M4 competition, not against the last season.
@@ -56,10 +57,8 @@ def _latest(panel: Panel, owner: np.ndarray) -> np.ndarray:
 
 def _series_mean(values: np.ndarray, panel: Panel) -> np.ndarray:
     """Mean of the observed values of its series, for every row."""
-    seen = ~np.isnan(values)
-    total = np.add.reduceat(np.where(seen, values, 0.0), panel.offsets[:-1], axis=0)
-    count = np.add.reduceat(seen.astype(np.int64), panel.offsets[:-1], axis=0)
-    return np.repeat(total / np.maximum(count, 1), panel.lengths, axis=0)
+    mean = means_of_series(values, panel.offsets)
+    return np.repeat(np.where(np.isnan(mean), 0.0, mean), panel.lengths, axis=0)
 
 
 def _ahead(values: np.ndarray, owner: np.ndarray, steps: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from torch import nn
 from tsrec.estimators._direct import DirectFamily
 from tsrec.estimators._parameters import check_whole
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
-from tsrec.layers.lssl import LSSLStack
+from tsrec.layers.lssl import stack_over
 
 
 class LSSLForecaster(DirectFamily):
@@ -159,14 +159,5 @@ class LSSLForecaster(DirectFamily):
 
     def _mixer(self, generator: torch.Generator) -> nn.Module:
         tokens = self.context_ // self.patch_
-        # A feature remembers about 1/dt tokens: from a tenth of the context to four times as much.
-        return LSSLStack(
-            self.d_model,
-            self.n_layers,
-            d_state=self.d_state,
-            dt_min=0.25 / tokens,
-            dt_max=10 / tokens,
-            fixed=True,
-            dropout=self.dropout_,
-            generator=generator,
-        )
+        options = {"d_state": self.d_state, "dropout": self.dropout_, "generator": generator}
+        return stack_over(tokens, self.d_model, self.n_layers, **options)

@@ -222,7 +222,10 @@ class TEMPOForecaster(TransferMixin, DirectFamily):
         """
         if static is not None and self.text_encoder is not None:
             static = vectors_of(static, self.text_encoder)
-        return super().fit(X, y, past=past, static=static, warm_start=warm_start)
+        super().fit(X, y, past=past, static=static, warm_start=warm_start)
+        if isinstance(static, pd.DataFrame):
+            self.static_columns_ = static.columns
+        return self
 
     def describe(self, static: Any) -> Self:
         """Tell of series that are not in the history, before they are forecast with ``predict(history=...)``.
@@ -302,7 +305,6 @@ class TEMPOForecaster(TransferMixin, DirectFamily):
             self._plan = None
 
     def _choose(self, panel: Panel) -> None:
-        self.period_ = 1
         super()._choose(panel)
         self.stride_ = self.patch_ if self.stride == "auto" else int(self.stride)
         if self._before is None or "period_" not in self._before.settled:

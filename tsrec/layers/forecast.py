@@ -5,14 +5,14 @@ The branch's last layer starts at zero, so training starts at the linear forecas
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import huber_loss
 
 from tsrec.layers.forecast_parts import LOSSES as LOSSES
-from tsrec.layers.forecast_parts import check_choices, make_covariate_net, zeroed
+from tsrec.layers.forecast_parts import Parts, check_choices, make_covariate_net, zeroed
 from tsrec.layers.normalise import Normalised, normalise
 from tsrec.layers.parameter_groups import parameter_groups
 from tsrec.layers.random import Dropout, Linear, default_generator
@@ -21,35 +21,9 @@ from tsrec.training.batch import Batch
 
 LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
 _MAX_LOG_FACTOR = 3.0
-_ENOUGH_SEEN = 0.8
+ENOUGH_SEEN = 0.8
 # The spread has one factor per side, which a part of the steps shows well enough.
 _PINBALL_STEPS = 12
-
-
-class Parts(NamedTuple):
-    """What a forecast is made of, in normalised units, before any share is applied.
-
-    Attributes
-    ----------
-    linear, branch, covariates : Tensor of shape (B, H)
-        Zeros where the module has no such part.
-    log_spread : Tensor of shape (B, 2)
-        Log factors of the offsets below and above the median.
-    window : Normalised
-        The windows' z, level and scale.
-    losses : dict of Tensor of shape ()
-        What the branch wants to be added to the loss.
-    share : Tensor of shape () or (B, 1)
-        How much of the branch is used.
-    """
-
-    linear: Tensor
-    branch: Tensor
-    covariates: Tensor
-    log_spread: Tensor
-    window: Normalised
-    losses: dict[str, Tensor]
-    share: Tensor
 
 
 class DirectForecaster(nn.Module):
@@ -281,12 +255,17 @@ class DirectForecaster(nn.Module):
             "linear" (with the level of the window), and the branch and "covariates" where the module has them.
         """
         parts = self.parts(context, mask, future, variable, static)
+        found = self.named(parts, variable)
+        if self.covariate_net is not None:
+            found["covariates"] = parts.window.scale * self.covariate_share * parts.covariates
+        return found
+
+    def named(self, parts: Parts, variable: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002 - for other splits
+        """Split all but what covariates add, (B, H) each, in data units."""
         _, loc, scale = parts.window
         found = {"linear": loc + scale * parts.linear}
         if self.branch is not None:
             found[self.name] = scale * parts.share * parts.branch
-        if self.covariate_net is not None:
-            found["covariates"] = scale * self.covariate_share * parts.covariates
         return found
 
     def parts(
@@ -303,6 +282,7 @@ class DirectForecaster(nn.Module):
         linear = nothing if self.linear is None else mapped(window.z, self.linear, variable)
         branch, log_spread = nothing, nothing.new_zeros(len(context), 2)
         losses: dict[str, Tensor] = {}
+        features: Tensor | None = None
         if self.branch is not None:
             features, losses = self.branch(window.z, mask, static)
             features = self.dropout(features)
@@ -317,7 +297,7 @@ class DirectForecaster(nn.Module):
         if share.ndim:
             assert variable is not None
             share = share[variable][:, None]
-        return Parts(linear, branch, covariates, log_spread, window, losses, share)
+        return Parts(linear, branch, covariates, log_spread, window, losses, share, features)
 
     def targets(self, batch: Batch, window: Normalised) -> tuple[Tensor, Tensor]:
         """Normalise the targets, zeros where they are missing, and tell how much each counts; both (B, H)."""
@@ -368,7 +348,7 @@ class DirectForecaster(nn.Module):
     def sees_enough(self, context: Tensor, mask: Tensor | None) -> Tensor:
         """Whether windows have seen four fifths of their context, bool (B,)."""
         seen = torch.ones_like(context, dtype=torch.bool) if mask is None else mask
-        return seen.float().mean(1) >= _ENOUGH_SEEN
+        return seen.float().mean(1) >= ENOUGH_SEEN
 
     def _normalise(self, context: Tensor, mask: Tensor | None) -> Normalised:
         return normalise(

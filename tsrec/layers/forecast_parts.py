@@ -1,15 +1,45 @@
-"""Small parts of a direct forecaster: its net on covariates, layers that start at zero, and checks of its choices."""
+"""Small parts of a direct forecaster: what it is the sum of, its net on covariates, and checks of its choices."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from tsrec.layers.normalise import MODES
+from tsrec.layers.normalise import MODES, Normalised
 from tsrec.layers.random import Linear
 
 LOSSES = ("mse", "mae", "huber", "absolute")
 _COVARIATE_WIDTH = 16
+
+
+class Parts(NamedTuple):
+    """What a forecast is made of, in normalised units, before any share is applied.
+
+    Attributes
+    ----------
+    linear, branch, covariates : Tensor of shape (B, H)
+        Zeros where the module has no such part.
+    log_spread : Tensor of shape (B, 2)
+        Log factors of the offsets below and above the median.
+    window : Normalised
+        The windows' z, level and scale.
+    losses : dict of Tensor of shape ()
+        What the branch wants to be added to the loss.
+    share : Tensor of shape () or (B, 1)
+        How much of the branch is used.
+    features : Tensor of shape (B, F), or None
+        What the branch was made from; None without one.
+    """
+
+    linear: Tensor
+    branch: Tensor
+    covariates: Tensor
+    log_spread: Tensor
+    window: Normalised
+    losses: dict[str, Tensor]
+    share: Tensor
+    features: Tensor | None
 
 
 def make_covariate_net(covariates: int, generator: torch.Generator) -> nn.Sequential:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from tsrec.layers.checks import check_counts
 from tsrec.layers.forecast import DirectForecaster
+from tsrec.layers.forecast_parts import Parts
 from tsrec.layers.random import Linear, default_generator
 from tsrec.layers.ridge import mapped
 
@@ -218,35 +219,17 @@ class TEMPOBranch(nn.Module):
 class TEMPO(DirectForecaster):
     """A :class:`DirectForecaster` on a :class:`TEMPOBranch`; parameters are the same. Its components are TEMPO's."""
 
-    def components(
-        self,
-        context: Tensor,
-        mask: Tensor | None = None,
-        future: Tensor | None = None,
-        variable: Tensor | None = None,
-        static: Tensor | None = None,
-    ) -> dict[str, Tensor]:
-        """Split the point forecast by what it was made from; the parts (B, H) sum to it, in data units.
+    def named(self, parts: Parts, variable: Tensor | None) -> dict[str, Tensor]:
+        """Split by what a forecast was made from: "trend", "seasonal", "residual" ("whole" without a decomposition).
 
         A linear map of the window is the sum of what it makes of trend, season and rest, and so is the last layer of
         what it makes of their features. The level of the window goes with the trend.
-
-        Parameters
-        ----------
-        context, mask, future, variable, static
-            As in :meth:`DirectForecaster.forward`.
-
-        Returns
-        -------
-        dict of Tensor of shape (B, H)
-            "trend", "seasonal" and "residual" ("whole" without a decomposition), and "covariates" where there are any.
         """
-        if not isinstance(self.branch, TEMPOBranch):
-            return super().components(context, mask, future, variable, static)
-        parts = self.parts(context, mask, future, variable, static)
+        if not isinstance(self.branch, TEMPOBranch) or parts.features is None:
+            return super().named(parts, variable)
         z, loc, scale = parts.window
         names = self.branch.names
-        features = self.branch(z, mask, static)[0].unflatten(1, (len(names), -1))
+        features = parts.features.unflatten(1, (len(names), -1))
         weights = self.head.weight.unflatten(1, (len(names), -1))
         found = {}
         for number, (name, part) in enumerate(zip(names, self.branch.apart(z), strict=True)):
@@ -254,8 +237,6 @@ class TEMPO(DirectForecaster):
             bias = self.head.bias if number == 0 else None
             learned = functional.linear(features[:, number], weights[:, number], bias)
             found[name] = scale * (linear + parts.share * learned) + (loc if number == 0 else 0.0)
-        if self.covariate_net is not None:
-            found["covariates"] = scale * self.covariate_share * parts.covariates
         return found
 
 
