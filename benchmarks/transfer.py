@@ -69,9 +69,13 @@ def _tempo(**more: Any) -> Any:
 
 MODELS = {
     "TEMPO": _tempo(),
+    "TEMPO, structural": _tempo(linear="structural", max_epochs=0),
+    "TEMPO, map": _tempo(linear="ridge"),
     "TEMPO, map alone": _tempo(linear="ridge", max_epochs=0),
     "TEMPO, no map": _tempo(linear=None, max_epochs=6),
 }
+UNTRAINED = ("TEMPO, structural", "TEMPO, map alone")
+_INSIDE = (0.1, 0.9)
 
 
 def main() -> None:
@@ -93,7 +97,20 @@ def main() -> None:
     print("\n" + _table(kept))
 
 
-_SHOWN = ("set", "part", "learned_from", "context", "horizon", "model", "seed", "mse", "mae", "seconds", "failed")
+_SHOWN = (
+    "set",
+    "part",
+    "learned_from",
+    "context",
+    "horizon",
+    "model",
+    "seed",
+    "mse",
+    "mae",
+    "inside_80",
+    "seconds",
+    "failed",
+)
 
 
 def _folds(args: argparse.Namespace) -> Iterator[Record]:
@@ -127,7 +144,7 @@ def _of_target(
         usual = SeasonalMeanForecaster(horizon=horizon, season=held.day, context=context * held.day // 24).fit(past)
         yield {**untaught, "model": "SeasonalMean", "context": context, **_errors(usual, held, horizon, stride)}
         for model in args.models:
-            for seed in args.seeds if model != "TEMPO, map alone" else [0]:
+            for seed in args.seeds if model not in UNTRAINED else [0]:
                 began = time.perf_counter()
                 fitted = MODELS[model](horizon, context, seed).fit(sets)
                 found = {"fit_s": round(time.perf_counter() - began, 1), **_errors(fitted, held, horizon, stride)}
@@ -139,16 +156,21 @@ def _errors(model: Any, held: Unseen, horizon: int, stride: int) -> Record:
     values = held.frame.to_numpy()
     places = np.arange(held.first, held.last - horizon + 1, stride)
     cutoffs = np.stack([np.zeros_like(places), places], axis=1)
-    squares = absolutes = count = 0.0
+    squares = absolutes = inside = count = 0.0
     began = time.perf_counter()
     for turn in np.array_split(cutoffs, max(len(cutoffs) * horizon * values.shape[1] // _LARGEST, 1)):
-        error = model.predict_cutoffs(held.frame, turn)[..., 0] - values[turn[:, 1, None] + np.arange(horizon)]
+        answer = model.predict_cutoffs(held.frame, turn)
+        truth = values[turn[:, 1, None] + np.arange(horizon)]
+        error = answer[..., 0] - truth
         seen = ~np.isnan(error)
         squares += float((error[seen] ** 2).sum())
         absolutes += float(np.abs(error[seen]).sum())
+        low, high = (answer[..., 1 + int(np.abs(model.levels_ - level).argmin())] for level in _INSIDE)
+        inside += int(((low <= truth) & (truth <= high))[seen].sum())
         count += int(seen.sum())
     spent = round(time.perf_counter() - began, 2)
-    return {"mse": squares / count, "mae": absolutes / count, "windows": len(cutoffs), "seconds": spent}
+    errors = {"mse": squares / count, "mae": absolutes / count, "inside_80": inside / count}
+    return {**errors, "windows": len(cutoffs), "seconds": spent}
 
 
 def _few(args: argparse.Namespace) -> Iterator[Record]:

@@ -151,7 +151,7 @@ def test_the_loss_of_a_batch_holds_forecast_components_and_keys():
     losses["pull"].backward()
     keys, taken = (
         net.branch.prompts[0].keys,
-        torch.cat(list(net.branch.chosen(net._normalise(windows(), None).z).values())),
+        torch.cat(list(net.branch.chosen(net.window(windows(), None, None).z).values())),
     )
     moved = keys.grad.abs().sum(1) > 0
     assert set(moved.nonzero()[:, 0].tolist()) == set(taken.unique().tolist())

@@ -13,13 +13,16 @@ from tsrec.frames import Panel
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.normalise import MODES
 from tsrec.layers.patch import PatchBranch
+from tsrec.layers.structural import StructuralMaps
 
+# Linear maps in closed form.
+SOLVED = ("ridge", "structural")
 LOSSES = ("mse", "mae", "huber", *MEASURES)
 # Variables that may each have a linear map of their own; more are a panel, and share one.
 _MOST_MAPS = 7
 # Few tokens are fast and were no worse, but on sub-daily data, where the days of weeks are hundreds of steps.
 _TOKENS, _LONGEST_PATCH = 7, 28
-_CHOICES = {"linear": ("ridge", "learned", None), "loss": LOSSES, "normalisation": MODES}
+_CHOICES = {"linear": ("ridge", "structural", "learned", None), "loss": LOSSES, "normalisation": MODES}
 
 
 class DirectFamily(TorchForecaster):
@@ -32,6 +35,8 @@ class DirectFamily(TorchForecaster):
     patch: int | str
     d_model: int
     maps_: int
+    linear_: str | None
+    day_: int
     # What the branch is called among the components of a forecast.
     BRANCH = "recurrent"
     MODULE: type[DirectForecaster] = DirectForecaster
@@ -43,6 +48,20 @@ class DirectFamily(TorchForecaster):
     def _apart(self) -> bool:
         """Whether linear maps are those of kinds of windows with nothing in common, not of variables."""
         return False
+
+    def _has_days(self) -> bool:
+        """Whether there is a season that a structural model can be of."""
+        return 1 < self.day_ <= self.context_ // 2
+
+    def _structural(self) -> StructuralMaps | None:
+        """What is expected of windows before anything is learned."""
+        if self.linear_ != "structural":
+            return None
+        return StructuralMaps(self.context_, self.horizon_, self.day_, self._expecting())
+
+    def _expecting(self) -> tuple[bool, ...] | None:
+        """For each kind of windows whether something is expected of it; None: of all."""
+        return None
 
     def _branch(self, generator: torch.Generator) -> nn.Module:
         """What learns beside the linear map; see `tsrec.layers.patch`."""
@@ -78,7 +97,13 @@ class DirectFamily(TorchForecaster):
         # A longer context would only be padded.
         self.context_ = min(int(self.context_), int(panel.lengths.max()))
         self.patch_ = self._patch()
-        self.maps_ = panel.n_channels if self.linear_ == "ridge" and panel.n_channels <= _MOST_MAPS else 1
+        self.day_ = min((one for one in (panel.grid.season, self.season_) if one and one > 1), default=1)
+        if self.linear == "structural" and not self._has_days():
+            raise ValueError(
+                f"linear='structural' expects a season that fits into the context twice; found {self.day_} steps "
+                f"and a context of {self.context_}. Give a season and a longer context, or use 'ridge'."
+            )
+        self.maps_ = panel.n_channels if self.linear_ in SOLVED and panel.n_channels <= _MOST_MAPS else 1
 
     def _weighing(self) -> str | None:
         return self.loss_ if self.loss_ in MEASURES else None
@@ -91,9 +116,10 @@ class DirectFamily(TorchForecaster):
             covariates=n_features,
             levels=self.levels_.tolist(),
             normalisation=self.normalisation_,
-            linear=self.linear_,
+            linear="ridge" if self.linear_ == "structural" else self.linear_,
             maps=self.maps_,
             apart=self._apart(),
+            structural=self._structural(),
             name=self.BRANCH,
             loss="absolute" if self._weighing() else self.loss_,
             dropout=self.dropout_,

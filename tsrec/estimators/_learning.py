@@ -123,6 +123,10 @@ class Learner:
         """Maps to shrink to, and how dear departures from them are: within days, where these are many steps long."""
         shape = (self.windows.context, self.windows.horizon)
         panel, season = self.forecaster.panel_, self.forecaster.season_
+        if self.forecaster.linear_ == "structural" and not self.apart:
+            # What is expected is there already.
+            day = self.forecaster.day_
+            return [torch.zeros(shape, dtype=torch.float64)], SeasonalRoot(shape[0], day)
         day = panel.grid.season or season if self.forecaster.season == "auto" else season
         if kind_of(panel, season).pace == "sub-daily" and 1 < day <= shape[0]:
             seasons = [s for s in dict.fromkeys([day, season]) if s <= shape[0]]

@@ -41,7 +41,7 @@ def prompt_report(forecaster: Any, panel: Panel) -> pd.DataFrame:
     names: list[str] = []
 
     def answer(windows: Any) -> torch.Tensor:
-        found = branch.chosen(module._normalise(windows.context, windows.mask).z)
+        found = branch.chosen(module.window(windows.context, windows.mask, None).z)
         names[:] = found
         return torch.stack(list(found.values()), dim=-1).float()
 

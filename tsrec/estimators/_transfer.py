@@ -19,13 +19,15 @@ from torch import Tensor, nn
 
 from tsrec.estimators import _quantiles
 from tsrec.estimators._blocks import widened
+from tsrec.estimators._direct import SOLVED, DirectFamily
 from tsrec.estimators._read import assemble
 from tsrec.estimators._sets import Sets, checked_history, factor_of, in_seasons, joined, pace_of, read_sets
-from tsrec.estimators._torch_forecaster import TorchForecaster
 from tsrec.estimators._training_windows import WindowTable, window_table
 from tsrec.frames import Form, Panel, contexts, form_of, origins
 from tsrec.frames.clock import filled_front, from_season_steps, season_detail, to_season_steps
 
+# The kind of frequency that has days, of which a structural model expects something.
+DAYS = "sub-daily"
 # Windows of each set at most, and numbers of contexts brought to seasons at a time.
 _WINDOWS, _VALUES = 1 << 14, 2_000_000
 
@@ -77,6 +79,10 @@ class Before(NamedTuple):
                     "Set it back, or fit without warm_start."
                 )
 
+    def expects(self, pace: str) -> bool:
+        """Whether a structural model stands beside the map of a kind of frequency."""
+        return pace == DAYS and (not self.paces or pace in self.paces)
+
     def map_of(self, pace: str) -> Tensor | None:
         """The linear map (L, H) of a kind of frequency, else that of all; of variables the mean."""
         found = self.weights.get("linear")
@@ -87,18 +93,16 @@ class Before(NamedTuple):
         return found.mean(0)
 
 
-class TransferMixin(TorchForecaster):
+class TransferMixin(DirectFamily):
     """What a forecaster needs to learn from several sets, to forecast unseen series, and to go on learning.
 
     A family names in ``SETTLED`` the fitted attributes that shape its module, which fine-tuning keeps, and in ``FREE``
     the parameters that do not, which may change before it.
     """
 
-    SETTLED: tuple[str, ...] = ("context_", "patch_")
+    SETTLED: tuple[str, ...] = ("context_", "patch_", "day_", "linear_")
     FREE: tuple[str, ...] = ()
     shape_: dict[str, Any]
-    maps_: int
-    linear_: str | None
     set_seasons_: dict[str, int]
     paces_: tuple[str, ...]
     season_steps_: int | None
@@ -192,12 +196,30 @@ class TransferMixin(TorchForecaster):
     def _choose(self, panel: Panel) -> None:
         super()._choose(panel)
         if self._sets is not None:
-            # A linear map for each kind of frequency, and that of all for kinds to come.
-            several = len(self.paces_) > 1 and self.linear_ == "ridge"
-            self.maps_ = len(self.paces_) + 1 if several else 1
+            self._choose_maps()
         if self._before is not None:
             for name, value in self._before.settled.items():
                 setattr(self, name, value)
+            if self.linear_ == "structural" and not self._before.expects(self._own_pace):
+                self.linear_ = "ridge"
+
+    def _choose_maps(self) -> None:
+        """A linear map for each kind of frequency, and that of all for kinds to come; days have a structural model."""
+        days = DAYS in self.paces_ and self._has_days()
+        if self.linear == "structural" and not days:
+            raise ValueError(
+                f"linear='structural' expects a set with days, found {list(self.paces_)} with a season of "
+                f"{self.day_} steps and a context of {self.context_}. Use 'ridge', or give such a set and more context."
+            )
+        if days and self.linear == "auto" and self.linear_ == "ridge":
+            self.linear_ = "structural"
+        several = len(self.paces_) > 1 and self.linear_ in SOLVED
+        self.maps_ = len(self.paces_) + 1 if several else 1
+
+    def _expecting(self) -> tuple[bool, ...] | None:
+        if not hasattr(self, "set_seasons_") or self.maps_ == 1:
+            return None
+        return (*(pace == DAYS for pace in self.paces_), False)
 
     def _build(self, n_features: int, generator: torch.Generator) -> nn.Module:
         module = super()._build(n_features, generator)

@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 from torch import nn
 
-from tsrec.estimators._direct import DirectFamily
 from tsrec.estimators._parameters import check_choice, check_flag, check_not_negative, check_whole
 from tsrec.estimators._tempo_parts import BACKBONES, DECOMPOSITIONS, PROMPTS, Plan, make_branch, read_plan
 from tsrec.estimators._tempo_report import component_values, prompt_report
@@ -22,7 +21,7 @@ from tsrec.layers.tempo import TEMPO
 _TOKENS, _PATCH = 14, 16
 
 
-class TEMPOForecaster(TransferMixin, DirectFamily):
+class TEMPOForecaster(TransferMixin):
     """Forecast by components: trend, season and rest of a window pass, each behind a prompt, through one backbone.
 
     Beside this branch stands a linear map solved in closed form, as in `LSSLForecaster`; ``linear=None`` leaves it out,
@@ -103,7 +102,7 @@ class TEMPOForecaster(TransferMixin, DirectFamily):
     """
 
     MODULE = TEMPO
-    SETTLED = ("context_", "patch_", "stride_", "period_", "normalisation_", "linear_")
+    SETTLED = (*TransferMixin.SETTLED, "stride_", "period_", "normalisation_")
     FREE = (
         "freq",
         "decomposition_weight",

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.nn.functional import huber_loss
 
 from tsrec.layers.forecast_parts import LOSSES as LOSSES
-from tsrec.layers.forecast_parts import Parts, check_choices, make_covariate_net, zeroed
-from tsrec.layers.normalise import Normalised, normalise
+from tsrec.layers.forecast_parts import Parts, Window, check_choices, make_covariate_net, zeroed
+from tsrec.layers.normalise import normalise
 from tsrec.layers.parameter_groups import parameter_groups
 from tsrec.layers.random import Dropout, Linear, default_generator
 from tsrec.layers.ridge import mapped
+from tsrec.layers.structural import StructuralMaps
 from tsrec.training.batch import Batch
 
 LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
@@ -32,7 +33,8 @@ class DirectForecaster(nn.Module):
     With z the window in its own units and W the map of its variable,
     point = z W + shrink * head(branch(z)) + covariates, and
     quantile_q = point + offset_q * exp(spread_share * spread), with one spread per side from the branch; windows
-    that have seen little have offsets ``unsure`` times as large.
+    that have seen little have offsets ``unsure`` times as large. Units of a forecast are those of its window; with a
+    structural model they are what that expects, as level, and how far it expects to be off, as scale.
 
     Parameters
     ----------
@@ -54,7 +56,10 @@ class DirectForecaster(nn.Module):
     maps : int, default 1
         Number V of variables that have a W of their own, with linear="ridge"; 1: all share one.
     apart : bool, default False
-        Whether variables are kinds of windows that have nothing in common, so that each has a share of the branch too.
+        Whether variables are kinds of windows that have nothing in common, so that each has a share of the branch and
+        quantiles of its own.
+    structural : StructuralMaps, optional
+        What is expected of a window; everything else is then learned of what is left.
     loss : {"mse", "mae", "huber", "absolute"}, default "mse"
         Of the point forecast, in normalised units; "absolute" is the absolute error in the units of the context, for
         windows whose weights say what an error of theirs costs.
@@ -76,7 +81,7 @@ class DirectForecaster(nn.Module):
         Share of the branch's say on the spread, 1 until set.
     unsure : Tensor, scalar
         How much wider the quantiles are of windows that have seen less than four fifths of their context.
-    offsets : Tensor of shape (H, Q)
+    offsets : Tensor of shape (H, Q) or (V, H, Q)
         Distance of each quantile from the median, at spread 0.
     fallback_loc, fallback_scale : Tensor, scalar
         For windows without observations; see ``normalise``.
@@ -117,6 +122,7 @@ class DirectForecaster(nn.Module):
         linear: str | None = "ridge",
         maps: int = 1,
         apart: bool = False,
+        structural: StructuralMaps | None = None,
         loss: str = "mse",
         name: str = "recurrent",
         dropout: float = 0.3,
@@ -134,6 +140,7 @@ class DirectForecaster(nn.Module):
             self.head = zeroed(Linear(features, horizon, generator=generator))
             self.spread = zeroed(Linear(features, 2, generator=generator))
         self.covariate_net = make_covariate_net(covariates, generator) if covariates else None
+        self.structural = structural
         self._make_closed_form(linear, maps, apart)
 
     def _make_closed_form(self, linear: str | None, maps: int, apart: bool) -> None:
@@ -144,12 +151,13 @@ class DirectForecaster(nn.Module):
             self.linear = nn.Parameter(start)
         else:
             self.register_buffer("linear", start if linear == "ridge" else None)
-        self.register_buffer("shrink", torch.ones(own if apart else ()))
+        kinds = own if apart else []
+        self.register_buffer("shrink", torch.ones(kinds))
         self.register_buffer("covariate_share", torch.ones(()))
         self.register_buffer("spread_share", torch.ones(()))
         self.register_buffer("unsure", torch.ones(()))
         normal = torch.special.ndtri(torch.tensor(self.levels, dtype=torch.float64)).float()
-        self.register_buffer("offsets", normal.expand(self.horizon, -1).clone())
+        self.register_buffer("offsets", normal.expand(*kinds, self.horizon, -1).clone())
         self.register_buffer("probabilities", torch.tensor(self.levels))
         self.register_buffer("fallback_loc", torch.zeros(()))
         self.register_buffer("fallback_scale", torch.ones(()))
@@ -189,12 +197,12 @@ class DirectForecaster(nn.Module):
             Increasing along the last axis.
         """
         parts = self.parts(context, mask, future, variable, static)
-        _, loc, scale = parts.window
+        base, unit = parts.window.base, parts.window.unit
         point = self.point(parts)
         log_spread = parts.log_spread * self.spread_share
         unsure = torch.where(self.sees_enough(context, mask), 0.0, self.unsure.log())
-        quantiles = self.quantiles(point, log_spread + unsure[:, None])
-        return loc + scale * point, loc[..., None] + scale[..., None] * quantiles
+        quantiles = self.quantiles(point, log_spread + unsure[:, None], variable)
+        return base + unit * point, base[..., None] + unit[..., None] * quantiles
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Point and pinball losses, and the branch's own; the pinball loss does not move the point forecast.
@@ -208,7 +216,8 @@ class DirectForecaster(nn.Module):
         losses = {"point": (self.point_loss(point, target) * counted).sum() / total}
         if self.levels and self.branch is not None:
             few = slice(None, None, -(-self.horizon // _PINBALL_STEPS))
-            pinball = self.pinball(point.detach(), parts.log_spread * self.spread_share, target, few)
+            spread = parts.log_spread * self.spread_share
+            pinball = self.pinball(point.detach(), spread, target, batch.variable, few)
             losses["quantile"] = (pinball * counted[:, few]).sum() / counted[:, few].sum().clamp_min(1e-12)
         return losses | parts.losses
 
@@ -225,10 +234,10 @@ class DirectForecaster(nn.Module):
         -------
         Tensor of shape (B, D) or (B, H)
         """
-        z = self._normalise(context, mask).z
-        if self.branch is None:
-            return z if self.linear is None else mapped(z, self.linear, variable)
-        return self.branch.embed(z, mask)  # type: ignore[operator]
+        z, loc, scale, base, unit, _ = self.window(context, mask, variable)
+        if self.branch is not None:
+            return self.branch.embed(z, mask)  # type: ignore[operator]
+        return z if self.linear is None else (base + unit * self._mapped(z, variable) - loc) / scale
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Groups for the optimiser, with what each layer says about its own parameters."""
@@ -257,15 +266,15 @@ class DirectForecaster(nn.Module):
         parts = self.parts(context, mask, future, variable, static)
         found = self.named(parts, variable)
         if self.covariate_net is not None:
-            found["covariates"] = parts.window.scale * self.covariate_share * parts.covariates
+            found["covariates"] = parts.window.unit * self.covariate_share * parts.covariates
         return found
 
     def named(self, parts: Parts, variable: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002 - for other splits
         """Split all but what covariates add, (B, H) each, in data units."""
-        _, loc, scale = parts.window
-        found = {"linear": loc + scale * parts.linear}
+        base, unit = parts.window.base, parts.window.unit
+        found = {"linear": base + unit * parts.linear}
         if self.branch is not None:
-            found[self.name] = scale * parts.share * parts.branch
+            found[self.name] = unit * parts.share * parts.branch
         return found
 
     def parts(
@@ -277,9 +286,9 @@ class DirectForecaster(nn.Module):
         static: Tensor | None = None,
     ) -> Parts:
         """Compute what a forecast is made of; arguments as in :meth:`forward`."""
-        window = self._normalise(context, mask)
+        window = self.window(context, mask, variable)
         nothing = window.z.new_zeros(len(context), self.horizon)
-        linear = nothing if self.linear is None else mapped(window.z, self.linear, variable)
+        linear = self._mapped(window.z, variable)
         branch, log_spread = nothing, nothing.new_zeros(len(context), 2)
         losses: dict[str, Tensor] = {}
         features: Tensor | None = None
@@ -299,18 +308,38 @@ class DirectForecaster(nn.Module):
             share = share[variable][:, None]
         return Parts(linear, branch, covariates, log_spread, window, losses, share, features)
 
-    def targets(self, batch: Batch, window: Normalised) -> tuple[Tensor, Tensor]:
-        """Normalise the targets, zeros where they are missing, and tell how much each counts; both (B, H)."""
+    def window(self, context: Tensor, mask: Tensor | None, variable: Tensor | None) -> Window:
+        """Normalise windows (B, L), and tell the units of what follows them."""
+        z, loc, scale = normalise(
+            context,
+            mask,
+            mode=self.normalisation,
+            floor=self.floor,
+            fallback_loc=self.fallback_loc,
+            fallback_scale=self.fallback_scale,
+        )
+        if self.structural is None:
+            return Window(z, loc, scale, loc, scale)
+        expected = self.structural(z, variable)
+        return Window(z, loc, scale, loc + scale * expected.point, scale * expected.spread, expected.blend)
+
+    def _mapped(self, z: Tensor, variable: Tensor | None) -> Tensor:
+        return z.new_zeros(len(z), self.horizon) if self.linear is None else mapped(z, self.linear, variable)
+
+    def targets(self, batch: Batch, window: Window) -> tuple[Tensor, Tensor]:
+        """Targets in their units, zeros where they are missing, and how much each counts; both (B, H)."""
         assert batch.target is not None
         observed = ~batch.target.isnan()
         counted = observed.to(window.z.dtype)
         if batch.weight is not None:
             counted = counted * batch.weight[:, None]
         if self.loss == "absolute":
-            counted = counted * window.scale
-        return torch.where(observed, (batch.target - window.loc) / window.scale, 0.0), counted
+            counted = counted * window.unit
+        return torch.where(observed, (batch.target - window.base) / window.unit, 0.0), counted
 
-    def quantiles(self, point: Tensor, log_spread: Tensor, steps: slice = slice(None)) -> Tensor:
+    def quantiles(
+        self, point: Tensor, log_spread: Tensor, variable: Tensor | None = None, steps: slice = slice(None)
+    ) -> Tensor:
         """Quantiles around a point forecast, in normalised units.
 
         The offsets of each side are stretched by one factor, which keeps their order: quantiles never cross.
@@ -319,6 +348,8 @@ class DirectForecaster(nn.Module):
         ----------
         point : Tensor of shape (B, H)
         log_spread : Tensor of shape (B, 2)
+        variable : Tensor of int64, shape (B,), optional
+            Needed where kinds of windows have quantiles of their own.
         steps : slice, optional
             Of the horizon.
 
@@ -327,13 +358,21 @@ class DirectForecaster(nn.Module):
         Tensor of shape (B, H, Q)
         """
         below, above = log_spread.exp()[:, None, None].unbind(-1)
-        offsets = self.offsets[steps]
+        offsets = self.offsets if self.offsets.ndim == 2 else self.offsets[variable]
+        offsets = offsets[..., steps, :]
         stretched = offsets.clamp_max(0) * below + offsets.clamp_min(0) * above
         return point[:, steps, None] + stretched
 
-    def pinball(self, point: Tensor, log_spread: Tensor, target: Tensor, steps: slice = slice(None)) -> Tensor:
+    def pinball(
+        self,
+        point: Tensor,
+        log_spread: Tensor,
+        target: Tensor,
+        variable: Tensor | None = None,
+        steps: slice = slice(None),
+    ) -> Tensor:
         """Twice the pinball loss, mean over levels (level 0.5 alone is the absolute error); (B, H)."""
-        short = target[:, steps, None] - self.quantiles(point, log_spread, steps)
+        short = target[:, steps, None] - self.quantiles(point, log_spread, variable, steps)
         slope = self.probabilities - (short.detach() < 0).to(short.dtype)
         return 2 * (slope * short).mean(-1)
 
@@ -349,16 +388,6 @@ class DirectForecaster(nn.Module):
         """Whether windows have seen four fifths of their context, bool (B,)."""
         seen = torch.ones_like(context, dtype=torch.bool) if mask is None else mask
         return seen.float().mean(1) >= ENOUGH_SEEN
-
-    def _normalise(self, context: Tensor, mask: Tensor | None) -> Normalised:
-        return normalise(
-            context,
-            mask,
-            mode=self.normalisation,
-            floor=self.floor,
-            fallback_loc=self.fallback_loc,
-            fallback_scale=self.fallback_scale,
-        )
 
     def point(self, parts: Parts) -> Tensor:
         """Sum the parts up to the point forecast, normalised, (B, H)."""

@@ -6,15 +6,39 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tsrec.layers.normalise import MODES, Normalised
+from tsrec.layers.normalise import MODES
 from tsrec.layers.random import Linear
 
 LOSSES = ("mse", "mae", "huber", "absolute")
 _COVARIATE_WIDTH = 16
 
 
+class Window(NamedTuple):
+    """A window in its own units, and the units of what follows it.
+
+    Attributes
+    ----------
+    z : Tensor of shape (B, L)
+        As :func:`tsrec.layers.normalise.normalise` gives it.
+    loc, scale : Tensor of shape (B, 1)
+        Level and scale of the window.
+    base, unit : Tensor of shape (B, 1) or (B, H)
+        Level and scale of the steps ahead: those of the window, or what is expected of them and how far they are
+        expected to be off.
+    blend : Tensor of shape (B, K), or None
+        See :class:`tsrec.layers.structural.Expected`.
+    """
+
+    z: Tensor
+    loc: Tensor
+    scale: Tensor
+    base: Tensor
+    unit: Tensor
+    blend: Tensor | None = None
+
+
 class Parts(NamedTuple):
-    """What a forecast is made of, in normalised units, before any share is applied.
+    """What a forecast is made of, in units of the steps ahead, before any share is applied.
 
     Attributes
     ----------
@@ -22,8 +46,8 @@ class Parts(NamedTuple):
         Zeros where the module has no such part.
     log_spread : Tensor of shape (B, 2)
         Log factors of the offsets below and above the median.
-    window : Normalised
-        The windows' z, level and scale.
+    window : Window
+        The windows, and the units of the steps ahead.
     losses : dict of Tensor of shape ()
         What the branch wants to be added to the loss.
     share : Tensor of shape () or (B, 1)
@@ -36,7 +60,7 @@ class Parts(NamedTuple):
     branch: Tensor
     covariates: Tensor
     log_spread: Tensor
-    window: Normalised
+    window: Window
     losses: dict[str, Tensor]
     share: Tensor
     features: Tensor | None

@@ -222,7 +222,12 @@ def solve_own(
     )
 
 
-def solve_apart(apart: Sequence[Callable[[], RidgeStatistics]], shared: RidgeMap, **how: Any) -> RidgeMap:
+def solve_apart(
+    apart: Sequence[Callable[[], RidgeStatistics]],
+    shared: RidgeMap,
+    priors: Sequence[Tensor | Sequence[Tensor] | None],
+    **how: Any,
+) -> RidgeMap:
     """Give each kind of windows a map of its own, solved as if there were no others.
 
     Parameters
@@ -231,8 +236,8 @@ def solve_apart(apart: Sequence[Callable[[], RidgeStatistics]], shared: RidgeMap
         For each kind, what gives the statistics of its windows alone. A kind without windows has the map of all.
     shared : RidgeMap
         From all of them.
-    **how
-        As for :func:`solve_ridge`.
+    priors, **how
+        What the map of each kind may be shrunk to; all others as for :func:`solve_ridge`.
 
     Returns
     -------
@@ -240,9 +245,9 @@ def solve_apart(apart: Sequence[Callable[[], RidgeStatistics]], shared: RidgeMap
         With maps (V, L, H); ``penalty``, ``prior`` and ``errors`` are those of ``shared``.
     """
     found = []
-    for summed in apart:
+    for summed, prior in zip(apart, priors, strict=True):
         statistics = summed()
-        found.append(solve_ridge(statistics, **how) if float(statistics.weight.sum()) else shared)
+        found.append(solve_ridge(statistics, prior=prior, **how) if float(statistics.weight.sum()) else shared)
     folds = []
     for segments in shared.fold_segments:
         # Of a kind that has no such fold its map is the best known.

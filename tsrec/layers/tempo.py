@@ -13,7 +13,6 @@ from tsrec.layers.checks import check_counts
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.forecast_parts import Parts
 from tsrec.layers.random import Linear, default_generator
-from tsrec.layers.ridge import mapped
 
 COMPONENTS = ("trend", "seasonal", "residual")
 _EPSILON = 1e-5
@@ -227,16 +226,18 @@ class TEMPO(DirectForecaster):
         """
         if not isinstance(self.branch, TEMPOBranch) or parts.features is None:
             return super().named(parts, variable)
-        z, loc, scale = parts.window
+        window = parts.window
         names = self.branch.names
         features = parts.features.unflatten(1, (len(names), -1))
         weights = self.head.weight.unflatten(1, (len(names), -1))
         found = {}
-        for number, (name, part) in enumerate(zip(names, self.branch.apart(z), strict=True)):
-            linear = torch.zeros_like(parts.linear) if self.linear is None else mapped(part, self.linear, variable)
+        for number, (name, part) in enumerate(zip(names, self.branch.apart(window.z), strict=True)):
+            linear = self._mapped(part, variable)
             bias = self.head.bias if number == 0 else None
             learned = functional.linear(features[:, number], weights[:, number], bias)
-            found[name] = scale * (linear + parts.share * learned) + (loc if number == 0 else 0.0)
+            found[name] = window.unit * (linear + parts.share * learned) + (window.loc if number == 0 else 0.0)
+            if self.structural is not None and window.blend is not None:
+                found[name] = found[name] + window.scale * self.structural.blended(part, window.blend)
         return found
 
 
