@@ -76,6 +76,14 @@ def test_a_column_of_gaps_says_nothing():
     assert not model._static(model.panel_)[:, 0].any()
 
 
+def test_a_number_that_is_the_same_of_all_tells_later_series_only_how_far_they_are_from_it():
+    model = made().fit(regions(), static=NUMBERS.assign(wind=2.0))
+    assert not model._static(model.panel_)[:, 0].any()
+    new = regions(["west"])
+    model.describe(pd.DataFrame({"wind": [3.0], "rain": [0.5]}, ["west"]))
+    assert model._static(model._known(new, None))[0, 0] == 1.0
+
+
 def test_unknown_series_are_told_of_once_in_a_call():
     model = made().fit(regions(), static=NUMBERS)
     new = regions([f"s{i}" for i in range(600)], 50)

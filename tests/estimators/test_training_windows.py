@@ -10,6 +10,8 @@ import torch
 from tsrec.estimators import _training_windows
 from tsrec.estimators._training_windows import window_table
 from tsrec.frames import read_panel
+from tsrec.layers.segments import time_segments
+from tsrec.training import make_generator
 
 L, H = 6, 3
 
@@ -110,3 +112,47 @@ def test_every_window_carries_the_weight_of_its_last_row_and_channel(recent, len
 
 def test_without_weights_all_windows_count_the_same():
     assert whole(table_of(panel(), recent=3)).weight is None
+
+
+def test_small_sets_are_drawn_again_at_most_eight_times():
+    groups = torch.tensor([0, 0, 1, 2])
+    table = table_of(panel((100, 100, 12, 40), 1))
+    assert torch.bincount(groups[table.series]).tolist() == [184, 6, 32]
+    found = table.balanced(groups, make_generator(0))
+    assert torch.bincount(found.groups).tolist() == [184, 48, 184]
+    assert torch.equal(found.groups, groups[found.series])
+    # Every window is still there, and stands beside its series and time.
+    rows = torch.tensor([0, 100, 200, 212])[found.series] + found.times + torch.tensor([100, 100, 12, 40])[found.series]
+    batch = whole(found)
+    torch.testing.assert_close(batch.target[:, 0].long(), rows)
+    assert set(rows.tolist()) == set(whole(table).target[:, 0].long().tolist())
+
+
+def test_windows_that_saw_little_teach_only_where_there_are_no_others():
+    table = table_of(panel((10, 5, 30), 1))
+    table.windows.variable = torch.tensor([0, 1, 0])[table.series]
+    seen = {series: [] for series in range(3)}
+    kept = table.seeing_enough()
+    for series, time in zip(kept.series.tolist(), kept.times.tolist(), strict=True):
+        seen[series].append(time)
+    # Four fifths of a context of six are five steps; the second series has no more than two.
+    assert {series: sorted(times) for series, times in seen.items()} == {
+        0: [-5, -4, -3],
+        1: [-4, -3],
+        2: list(range(-24, -2)),
+    }
+    assert len(kept.windows.origins) == len(kept.series)
+
+
+def test_folds_hold_out_whole_sets_of_a_kind_where_it_has_four():
+    table = table_of(panel((40,) * 8, 1))
+    kinds = torch.tensor([0, 1, 0, 0, 1, 0, 1, 0])
+    table.windows.variable = kinds[table.series]
+    segments = table._replace(groups=table.series).segments()
+    of_set = [segments[table.series == number].unique().tolist() for number in (0, 2, 3, 5, 7)]
+    assert of_set == [[0], [2], [0], [4], [0]]
+    few = table.windows.variable == 1
+    assert torch.equal(segments[few], time_segments(table.times[few], H, table.series[few]))
+    assert set(segments[few].tolist()) >= {0, 2, 4}
+    # A history alone is held out by time.
+    assert torch.equal(table.segments(), time_segments(table.times, H, table.series))

@@ -87,10 +87,10 @@ class _Echo(torch.nn.Module):
         return x, state
 
 
-def with_branch(factor):
+def with_branch(factor, **kwargs):
     """A network without linear map whose branch says ``factor`` times what it should."""
     branch = PatchBranch(_Echo(), context=L, d_model=L, patch=L, generator=make_generator(0))
-    net = DirectForecaster(branch, context=L, horizon=H).eval()
+    net = DirectForecaster(branch, context=L, horizon=H, **kwargs).eval()
     with torch.no_grad():
         branch.embedding.weight.copy_(torch.eye(L))
         branch.embedding.bias.zero_()
@@ -104,6 +104,36 @@ def test_the_share_of_the_branch_is_what_helps_on_unseen_windows(factor, share):
     found = fit_shrink(net, cut(noisy_wave(noise=0.0))[0].epoch(make_generator(0)))
     assert found == pytest.approx(share, abs=1e-3)
     assert net.shrink.item() == pytest.approx(found)
+
+
+@torch.no_grad()
+def test_each_kind_of_windows_has_a_share_of_its_own_and_what_was_not_seen_that_of_all():
+    net = with_branch(2.0, maps=3, apart=True, levels=(0.1, 0.9))
+    batch = next(cut(noisy_wave(noise=0.02), batch_size=4096)[0].epoch(make_generator(0)))
+    last = batch.context[:, -1:]
+    kinds = [torch.full((len(last),), number) for number in (0, 1)]
+    # In the second kind the branch is right as it is.
+    twice = batch._replace(target=last + 2 * (batch.target - last), variable=kinds[1])
+    seen = [batch._replace(variable=kinds[0]), twice]
+    before = net.offsets.clone()
+    assert fit_shrink(net, seen) == pytest.approx(0.75, abs=0.02)
+    torch.testing.assert_close(net.shrink, torch.tensor([0.5, 1.0, 0.75]), atol=0.051, rtol=0)
+    assert net.shrink[0] < net.shrink[2] < net.shrink[1]
+
+    def error(shares, one):
+        return float(_away(net, one, shares).square().sum())
+
+    # Quantiles of each kind come as much closer as its errors do; those of what was not seen stay.
+    gains = [error(net.shrink, one) / error(torch.zeros(3), one) for one in seen]
+    shrunk = torch.tensor([*gains, 1.0])[:, None, None].sqrt()
+    torch.testing.assert_close(net.offsets, before * shrunk, rtol=1e-4, atol=1e-6)
+
+
+def _away(net, batch, shares):
+    """Errors of a network with these shares, in units of the windows."""
+    parts = net.parts(batch.context, batch.mask, None, batch.variable)
+    point = parts.window.loc + parts.window.scale * shares[batch.variable][:, None] * parts.branch
+    return (batch.target - point) / parts.window.scale
 
 
 def test_the_mixer_is_left_alone():

@@ -11,6 +11,7 @@ from tsrec.layers.ridge import (
     _gains,
     _pooled,
     mapped,
+    solve_apart,
     solve_own,
     solve_ridge,
 )
@@ -243,6 +244,24 @@ def test_without_folds_nothing_speaks_for_maps_of_their_own():
     once = partial(summed, z, y, torch.full((2,), 4))
     shared = solve_ridge(once(), prior=truth)
     assert solve_own([once, once], shared) is shared
+
+
+def test_kinds_that_lack_a_fold_or_all_windows_have_the_best_map_known():
+    segments = torch.arange(300) // 60
+    z, y, _ = draw(300)
+    whole = partial(summed, z, y, segments)
+    cut = partial(summed, *draw(300, seed=7)[:2], segments.clamp_max(3))
+    prior, root = [draw(1, seed=3)[2]], _Dense(torch.diag(torch.linspace(0.5, 2, L)).double())
+    shared = solve_ridge(summed(*draw(300, seed=5)[:2], segments), prior=prior, root=root)
+    found = solve_apart([whole, cut, partial(RidgeStatistics, L, H)], shared, [prior, None, prior], root=root)
+    one, other = solve_ridge(whole(), prior=prior, root=root), solve_ridge(cut(), root=root)
+    assert (len(shared.fold_segments), one.fold_segments, other.fold_segments) == (2, shared.fold_segments, [(2, 3)])
+    assert torch.equal(found.weight, torch.stack([one.weight, other.weight, shared.weight]))
+    first, last = found.fold_weights
+    assert torch.equal(first, torch.stack([one.fold_weights[0], other.fold_weights[0], shared.fold_weights[0]]))
+    # What held nothing out for the last fold has its map of all its windows there.
+    assert torch.equal(last, torch.stack([one.fold_weights[1], other.weight, shared.fold_weights[1]]))
+    assert found.penalty == shared.penalty
 
 
 def test_each_window_goes_through_the_map_of_its_variable():
