@@ -1,12 +1,13 @@
 import pytest
 import torch
 
-from tsrec.layers.closed_form import fit_closed_form, fit_shrink, fit_spread, thinned_chunks
+from tsrec.layers.closed_form import fit_closed_form, fit_shrink, thinned_chunks
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.lssl import LSSLStack
 from tsrec.layers.patch import PatchBranch
 from tsrec.layers.seasonal import seasonal_map
 from tsrec.layers.segments import time_segments
+from tsrec.layers.spread import fit_spread
 from tsrec.training import WindowBatches, make_generator
 
 L, H = 24, 6

@@ -10,11 +10,12 @@ from tsrec.estimators._callbacks import EpochHook
 from tsrec.estimators._epochs import named_losses, train_epochs
 from tsrec.estimators._recipe import kind_of
 from tsrec.estimators._training_windows import WindowTable
-from tsrec.layers.closed_form import fit_closed_form, fit_shrink, fit_spread, thinned_chunks
+from tsrec.layers.closed_form import fit_closed_form, fit_shrink, thinned_chunks
 from tsrec.layers.ensemble import mean_of
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.ridge import RidgeMap
 from tsrec.layers.seasonal import SeasonalRoot, seasonal_map, seasonal_mean_map
+from tsrec.layers.spread import fit_spread
 from tsrec.training import TrainingState, WindowBatches
 
 # Segments of `time_segments`: up to the front's last, and the tail, which no target of the front reaches.

@@ -1,4 +1,4 @@
-"""Fit the closed-form parts of a direct forecaster: linear map, spread of the residuals, share of the branch."""
+"""Fit the closed-form parts of a direct forecaster: linear map and its spread, share of the branch."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +11,7 @@ from torch import Tensor
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.forecast_parts import Window
 from tsrec.layers.ridge import PENALTIES, RidgeMap, RidgeStatistics, Root, mapped, solve_apart, solve_own, solve_ridge
+from tsrec.layers.spread import Residuals, residuals_of, set_spread
 from tsrec.training.batch import Batch
 from tsrec.training.windows import WindowBatches
 
@@ -22,11 +23,8 @@ class Chunks(Protocol):
         """All windows, or those of one variable."""
 
 
-_ENOUGH_RESIDUALS = 200
 # Multiplications of the Gram matrix, less than a second of one core.
 _MAX_PRODUCTS = 1.5e10
-_MAX_RESIDUALS = 8192
-_ENOUGH_WINDOWS, _MOST_UNSURE = 20, 4.0
 _SHARES = 21
 _LEAST_GAIN = 0.01
 _SPREAD_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -129,7 +127,7 @@ def fit_closed_form(
         else:
             solution = solve_own(own, solution, root=root)
     module.linear = solution.weight.to(module.linear)
-    _set_spread(module, _unseen_residuals(module, chunks, solution))
+    set_spread(module, _unseen_residuals(module, chunks, solution))
     return solution
 
 
@@ -176,30 +174,6 @@ def fit_shrink(module: DirectForecaster, batches: Iterable[Batch]) -> float:
     return float(module.shrink.mean())
 
 
-@torch.no_grad()
-def fit_spread(module: DirectForecaster, batches: Iterable[Batch]) -> None:
-    """Set the quantiles from the errors of the point forecast, for a module without a map in closed form.
-
-    Every step gets its own quantiles; the spread that was trained window by window had none to start from, and is
-    switched off.
-
-    Parameters
-    ----------
-    module : DirectForecaster
-        Trained, in eval mode; its buffers ``offsets`` and ``spread_share`` are written.
-    batches : iterable of Batch
-        Windows it was not trained on, on the module's device.
-    """
-    found = []
-    for batch in batches:
-        assert batch.target is not None
-        parts = module.parts(batch.context, batch.mask, batch.future, batch.variable, batch.static)
-        target = (batch.target - parts.window.base) / parts.window.unit
-        found.append(_residuals(module, batch, target - module.point(parts)))
-    _set_spread(module, found)
-    module.spread_share.zero_()
-
-
 class _Seen(NamedTuple):
     """Windows of one batch as the module sees them, normalised: the parts of the forecast, and the truth."""
 
@@ -209,6 +183,7 @@ class _Seen(NamedTuple):
     log_spread: Tensor
     target: Tensor
     counted: Tensor
+    ratio: Tensor
     kind: Tensor | None
 
     def of_kind(self, kind: int) -> "_Seen | None":
@@ -224,7 +199,7 @@ class _Seen(NamedTuple):
         return self.linear + share * self.branch + covariate_share * self.covariates
 
     def point_loss(self, module: DirectForecaster, share: float | Tensor, covariate_share: float) -> float:
-        return self._sum(module.point_loss(self.point(share, covariate_share), self.target))
+        return self._sum(module.point_loss((self.point(share, covariate_share) - self.target) * self.ratio))
 
     def square(self, share: float | Tensor, covariate_share: float) -> float:
         return self._sum((self.point(share, covariate_share) - self.target).square())
@@ -243,7 +218,9 @@ class _Seen(NamedTuple):
 def _seen(module: DirectForecaster, batch: Batch) -> _Seen:
     parts = module.parts(batch.context, batch.mask, batch.future, batch.variable, batch.static)
     truth = module.targets(batch, parts.window)
-    return _Seen(parts.linear, parts.branch, parts.covariates, parts.log_spread, *truth, batch.variable)
+    return _Seen(
+        parts.linear, parts.branch, parts.covariates, parts.log_spread, *truth, parts.window.ratio, batch.variable
+    )
 
 
 def _best_shares(module: DirectForecaster, seen: list["_Seen"]) -> tuple[float, float]:
@@ -291,7 +268,7 @@ def _statistics(
         missing = not bool(observed.all())
         if missing:
             target = torch.where(observed, target, window.z @ guess)
-        statistics.add(window.z, target, segment, _weight(batch, share if missing else None))
+        statistics.add(window.z, target, segment, _weight(batch, window, share if missing else None))
         any_missing |= missing
     return statistics, any_missing
 
@@ -300,9 +277,13 @@ def _sums(module: DirectForecaster, chunks: Chunks, guess: Tensor) -> RidgeStati
     return _statistics(module, chunks, guess)[0]
 
 
-def _weight(batch: Batch, share: Tensor | None) -> Tensor | None:
+def _weight(batch: Batch, window: Window, share: Tensor | None) -> Tensor | None:
     """Weight of each window: its own, by the share of observed targets; none where the context is all missing."""
     weight = batch.weight
+    if window.blend is not None:
+        # Squares count in units of the window: in those of what is expected, a shock after rest would outweigh all.
+        square = window.ratio.square().mean(1)
+        weight = square if weight is None else weight * square
     if share is not None:
         weight = share if weight is None else weight * share
     if batch.mask is not None:
@@ -317,25 +298,7 @@ def _normalised(module: DirectForecaster, batch: Batch, *, plain: bool = False) 
     return window, (batch.target - window.base) / window.unit
 
 
-class _Residuals(NamedTuple):
-    """Errors (n, H) in units of the steps ahead, whether their windows saw enough, and their kinds, both (n,)."""
-
-    values: Tensor
-    enough: Tensor
-    kind: Tensor
-
-    def where(self, rows: Tensor) -> "_Residuals":
-        return _Residuals._make(part[rows] for part in self)
-
-
-def _residuals(module: DirectForecaster, batch: Batch, values: Tensor) -> _Residuals:
-    enough = module.sees_enough(batch.context, batch.mask)
-    return _Residuals(
-        values, enough, torch.zeros_like(enough, dtype=torch.int64) if batch.variable is None else batch.variable
-    )
-
-
-def _unseen_residuals(module: DirectForecaster, chunks: Chunks, solution: RidgeMap) -> list[_Residuals]:
+def _unseen_residuals(module: DirectForecaster, chunks: Chunks, solution: RidgeMap) -> list[Residuals]:
     """Those of each fold's map on its held-out segments; of the map itself where there is no fold."""
     weights = {}
     for segments, weight in zip(solution.fold_segments, solution.fold_weights, strict=True):
@@ -346,52 +309,5 @@ def _unseen_residuals(module: DirectForecaster, chunks: Chunks, solution: RidgeM
             continue
         window, target = _normalised(module, batch)
         point = mapped(window.z, weights.get(segment, solution.weight).to(window.z), batch.variable)
-        found.append(_residuals(module, batch, target - point))
+        found.append(residuals_of(module, batch, target - point))
     return found
-
-
-def _set_spread(module: DirectForecaster, found: list[_Residuals]) -> None:
-    """Write the offsets from residuals, centred on the point forecast; none leave the buffers as they are.
-
-    Enough residuals give each step its own quantiles. Few give the normal ones of their root mean square: their own
-    would be as narrow as the luck of a handful of windows.
-
-    The scale of a window of which little was seen says little of its errors, which may be ten times as large in its
-    units. Beside enough whole windows these have a factor of their own and no say in the offsets; a limit, since series
-    that are asked for a forecast have seen more than the first of their windows.
-    """
-    if not found:
-        return
-    residuals = _Residuals._make(torch.cat(parts) for parts in zip(*found, strict=True))
-    residuals = residuals.where(residuals.values.isfinite().any(1))
-    whole, partial_ = residuals.where(residuals.enough), residuals.where(~residuals.enough)
-    if min(len(whole.enough), len(partial_.enough)) >= _ENOUGH_WINDOWS:
-        wider = _size(partial_.values) / _size(whole.values).clamp_min(1e-6)
-        module.unsure.fill_(float(wider.clamp(1.0, _MOST_UNSURE)))
-        residuals = whole
-    if not module.levels or not len(residuals.values):
-        return
-    everything = _offsets(module, residuals.values)
-    if module.offsets.ndim == 2:
-        module.offsets.copy_(everything)
-        return
-    for kind in range(len(module.offsets)):
-        own = residuals.values[residuals.kind == kind]
-        module.offsets[kind] = _offsets(module, own) if len(own) else everything
-
-
-def _offsets(module: DirectForecaster, residuals: Tensor) -> Tensor:
-    """Quantiles (H, Q) of residuals (n, H), from their median."""
-    residuals = residuals[:: max(1, math.ceil(len(residuals) / _MAX_RESIDUALS))]
-    levels = torch.tensor((*module.levels, 0.5), dtype=residuals.dtype, device=residuals.device)
-    if int((~residuals.isnan()).sum(0).min()) >= _ENOUGH_RESIDUALS:
-        quantiles = residuals.nanquantile(levels, dim=0).T
-        return quantiles[:, :-1] - quantiles[:, -1:]
-    size = residuals.nan_to_num(0.0).square().sum(0) / (~residuals.isnan()).sum(0).clamp_min(1)
-    size = torch.where(size > 0, size, size.mean()).sqrt().clamp_min(1e-6)
-    return size[:, None] * torch.special.ndtri(levels[:-1])
-
-
-def _size(residuals: Tensor) -> Tensor:
-    """Root mean square of the residuals of a window, which four of five windows do not exceed."""
-    return residuals.square().nanmean(1).sqrt().quantile(0.8)

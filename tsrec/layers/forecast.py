@@ -213,7 +213,8 @@ class DirectForecaster(nn.Module):
         point = self.point(parts)
         target, counted = self.targets(batch, parts.window)
         total = counted.sum().clamp_min(1e-12)
-        losses = {"point": (self.point_loss(point, target) * counted).sum() / total}
+        error = (point - target) * parts.window.ratio
+        losses = {"point": (self.point_loss(error) * counted).sum() / total}
         if self.levels and self.branch is not None:
             few = slice(None, None, -(-self.horizon // _PINBALL_STEPS))
             spread = parts.log_spread * self.spread_share
@@ -334,7 +335,7 @@ class DirectForecaster(nn.Module):
         if batch.weight is not None:
             counted = counted * batch.weight[:, None]
         if self.loss == "absolute":
-            counted = counted * window.unit
+            counted = counted * window.scale
         return torch.where(observed, (batch.target - window.base) / window.unit, 0.0), counted
 
     def quantiles(
@@ -376,13 +377,13 @@ class DirectForecaster(nn.Module):
         slope = self.probabilities - (short.detach() < 0).to(short.dtype)
         return 2 * (slope * short).mean(-1)
 
-    def point_loss(self, point: Tensor, target: Tensor) -> Tensor:
-        """Loss of each value, in normalised units; shapes as given."""
+    def point_loss(self, error: Tensor) -> Tensor:
+        """Loss of each error, in units of the window; shapes as given."""
         if self.loss == "mse":
-            return (point - target).square()
+            return error.square()
         if self.loss in ("mae", "absolute"):
-            return (point - target).abs()
-        return huber_loss(point, target, reduction="none")
+            return error.abs()
+        return huber_loss(error, torch.zeros_like(error), reduction="none")
 
     def sees_enough(self, context: Tensor, mask: Tensor | None) -> Tensor:
         """Whether windows have seen four fifths of their context, bool (B,)."""

@@ -36,6 +36,11 @@ class Window(NamedTuple):
     unit: Tensor
     blend: Tensor | None = None
 
+    @property
+    def ratio(self) -> Tensor:
+        """What turns errors in units of the steps ahead into errors in units of the window, which losses are in."""
+        return self.unit / self.scale
+
 
 class Parts(NamedTuple):
     """What a forecast is made of, in units of the steps ahead, before any share is applied.
