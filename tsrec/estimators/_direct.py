@@ -98,12 +98,20 @@ class DirectFamily(TorchForecaster):
         self.context_ = min(int(self.context_), int(panel.lengths.max()))
         self.patch_ = self._patch()
         self.day_ = min((one for one in (panel.grid.season, self.season_) if one and one > 1), default=1)
-        if self.linear == "structural" and not self._has_days():
-            raise ValueError(
-                f"linear='structural' expects a season that fits into the context twice; found {self.day_} steps "
-                f"and a context of {self.context_}. Give a season and a longer context, or use 'ridge'."
-            )
+        self._check_days()
         self.maps_ = panel.n_channels if self.linear_ in SOLVED and panel.n_channels <= _MOST_MAPS else 1
+
+    def _check_days(self) -> None:
+        """A structural model needs days: where it was asked for that is an error, else the map stands alone."""
+        if self.linear_ != "structural" or self._has_days():
+            return
+        if self.linear == "auto":
+            self.linear_ = "ridge"
+            return
+        raise ValueError(
+            f"linear='structural' expects a season that fits into the context twice; found {self.day_} steps and a "
+            f"context of {self.context_}. Give a season and a longer context, or use 'ridge'."
+        )
 
     def _weighing(self) -> str | None:
         return self.loss_ if self.loss_ in MEASURES else None

@@ -32,8 +32,10 @@ class LSSLForecaster(DirectFamily):
         sub-daily data the day and the week, of which held-out rows choose).
     freq : str or offset, optional
         Frequency of the index, where it cannot be read from it.
-    linear : {"auto", "ridge", "learned"} or None
-        The linear map: solved in closed form, trained with the rest, or none.
+    linear : {"auto", "ridge", "structural", "learned"} or None
+        The linear map: solved in closed form; solved for what Gaussian processes of day, week, drift and noise leave
+        over (:mod:`tsrec.layers.structural`), which "auto" is where a sub-daily series has less than half a year;
+        trained with the rest; or none.
     normalisation : {"auto", "last", "mean", "level"}
         Level and scale of each window: last value and standard deviation, mean and standard deviation, or the last
         value for both.
@@ -74,6 +76,8 @@ class LSSLForecaster(DirectFamily):
         The kind of data that "auto" parameters were chosen for.
     season_, context_, patch_, linear_, normalisation_, dropout_, loss_, max_epochs_, n_members_, recent_
         What "auto" became.
+    day_ : int
+        Steps of the season that a structural model is of.
     freq_ : str or None
         The frequency in use.
     maps_ : int
