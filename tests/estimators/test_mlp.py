@@ -340,3 +340,34 @@ def test_where_nothing_can_be_held_out_networks_are_trained_on_all_rows(model, m
     assert isinstance(fitted.module_, DirectForecaster) != trained
     tsrec.save(fitted, tmp_path / "model.tsrec")
     pd.testing.assert_series_equal(tsrec.load(tmp_path / "model.tsrec").predict(), fitted.predict(), rtol=0, atol=0)
+
+
+def test_series_of_which_nothing_is_known_are_refused_by_name():
+    index = pd.date_range("2024-01-01", periods=80, freq="h")
+    y = pd.Series(np.sin(np.arange(80.0)), index)
+    panel = pd.concat({"one": y, "two": y + 1}, names=["name", "time"])
+    model = MLPForecaster(horizon=3, context=12, season=12, max_epochs=0).fit(panel)
+    unknown = pd.concat({"one": y * np.nan, "new": y * np.nan}, names=["name", "time"])
+    with pytest.raises(ValueError, match=r"history: 1 series that fit has not seen hold no observed value.*'new'"):
+        model.predict(history=unknown)
+    # Of a series that was fitted the level is known.
+    assert np.isfinite(model.predict(history=unknown.loc[["one"]])).all()
+
+
+def test_rows_of_past_covariates_are_counted():
+    y = pd.Series(np.sin(np.arange(80.0)), pd.date_range("2024-01-01", periods=80, freq="h"))
+    past = pd.DataFrame({"a": y})
+    with pytest.warns(UserWarning, match=r"past: .*Columns whose future is known belong in X"):
+        model = MLPForecaster(horizon=3, context=12, season=12, max_epochs=0).fit(y.iloc[:60], past=past.iloc[:60])
+    with pytest.raises(ValueError, match="past: found 2 columns, fit was given 1"):
+        model.update(y.iloc[60:62], past=past.assign(b=1.0).iloc[60:62])
+    model = MLPForecaster(horizon=3, context=12, season=12, max_epochs=0).fit(y.iloc[:60])
+    with pytest.raises(ValueError, match="past: found 1 columns, fit was given none"):
+        model.update(y.iloc[60:62], past=past.iloc[60:62])
+
+
+def test_cutoffs_name_their_own_arguments():
+    y = pd.Series(np.sin(np.arange(80.0)), pd.date_range("2024-01-01", periods=80, freq="h"))
+    model = MLPForecaster(horizon=3, context=12, season=12, max_epochs=0).fit(y.to_frame("x"), y)
+    with pytest.raises(ValueError, match=r"^X: missing"):
+        model.predict_cutoffs(y, np.array([[0, 40]]))

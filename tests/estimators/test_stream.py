@@ -239,7 +239,7 @@ def test_a_forecast_stream_keeps_no_buffer_of_the_user():
     stream.push(buffer)
     buffer[:] = wave[50:100]
     np.testing.assert_array_equal(stream.push(buffer), forecaster.predict(history=wave[:100]))
-    with pytest.raises(ValueError, match=r"rows: found shape \(3, 2\)"):
+    with pytest.raises(ValueError, match="rows: it has 2 columns, the fitted y 1"):
         stream.push(np.zeros((3, 2)))
 
 
@@ -249,10 +249,9 @@ def test_a_forecast_stream_refuses_covariates_and_mixed_containers():
     with pytest.raises(ValueError, match="fitted with covariates"):
         LSSLForecaster(**params).fit(pd.DataFrame({"x": np.cos(np.arange(200.0))}), level).stream()
     stream = LSSLForecaster(**params).fit(level).stream(level)
-    with pytest.raises(TypeError, match="Give the same container"):
+    with pytest.raises(TypeError, match="Give all in the same container"):
         stream.push(np.zeros(3))
     frame = pd.DataFrame({"a": level, "b": level**2})
     stream = LSSLForecaster(**params).fit(frame).stream(frame)
-    for rows in (frame[["a"]], frame.assign(c=0.0)):
-        with pytest.raises(ValueError, match="rows: its columns differ from those of the rows before"):
-            stream.push(rows)
+    with pytest.raises(ValueError, match="rows: it has no column 'b'"):
+        stream.push(frame[["a"]])

@@ -254,6 +254,25 @@ def test_rows_without_times_are_learned_and_forecast_alike():
     np.testing.assert_allclose(model.predict(history=wave[:300]), wave[300:312], atol=0.1)
 
 
+def test_rows_without_times_are_told_how_they_are_counted_where_all_that_was_learned_had_some():
+    model = TEMPOForecaster(horizon=6, context=48, max_epochs=0).fit({"hours": waves(600, "h", 24)})
+    with pytest.warns(UserWarning, match=r"history: its rows have no dates.*24 to a season.*DatetimeIndex"):
+        model.predict(history=waves(200, "h", 24).to_numpy())
+    with pytest.warns(UserWarning, match="X: its rows have no dates"):
+        model.fit(waves(200, "h", 24).to_numpy(), warm_start=True)
+
+
+def test_a_history_without_values_is_refused_by_name(model):
+    y = waves(200, "h", 24, ("p", "q"))
+    with pytest.raises(ValueError, match="history: column 'q' holds no observed value"):
+        model.predict(history=y.assign(q=np.nan))
+    with pytest.raises(ValueError, match="history: it holds no observed value"):
+        model.predict(history=y["p"] * np.nan)
+    panel = pd.concat({"one": y["p"], "two": y["q"] * np.nan}, names=["name", "time"])
+    with pytest.raises(ValueError, match="history: series 'two' holds no observed value"):
+        model.predict(history=panel)
+
+
 def test_one_season_of_all_is_kept():
     weekly = {"a": waves(300, "D", 7), "b": waves(200, "D", 7, seed=2)}
     assert TEMPOForecaster(horizon=7, max_epochs=0).fit(weekly).season_steps_ == 7
@@ -274,7 +293,7 @@ def test_what_is_refused(model):
         model.predict()
     with pytest.raises(ValueError, match="history_X: not expected"):
         model.predict(history=waves(300, "h", 24), history_X=waves(300, "h", 24))
-    with pytest.raises(TypeError, match="history: found a int"):
+    with pytest.raises(TypeError, match=r"history: found 3\. Give the rows themselves"):
         model.predict(history=3)
     for call in (lambda: model.update(waves(3, "h", 24)), lambda: model.score(waves(3, "h", 24)), model.stream):
         with pytest.raises(ValueError, match="several sets"):

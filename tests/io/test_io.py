@@ -257,3 +257,13 @@ def test_corrupted_files_load_or_raise_value_errors_only(parts, data):
     save_file(arrays, path, {"tsrec": json.dumps(corrupted(content, data.draw))})
     with contextlib.suppress(ValueError):
         assert isinstance(tsrec.load(path), tsrec.SeasonalNaiveForecaster)
+
+
+def _embed(texts):
+    return np.zeros((len(texts), 2))
+
+
+def test_functions_are_refused_with_what_to_do(tmp_path):
+    model = tsrec.TEMPOForecaster(horizon=3, text_encoder=_embed)
+    with pytest.raises(TypeError, match=r"text_encoder: a function cannot be saved.*set_params\(text_encoder=None\)"):
+        tsrec.save(model, tmp_path / "model")

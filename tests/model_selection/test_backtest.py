@@ -87,8 +87,11 @@ def test_covariates_are_used():
     [
         ({"n_windows": 30}, "has 120 rows, but 30 cut-offs 5 steps apart .* need 151"),
         ({"horizon": 6}, "horizon: found 6. Give 1 to 5"),
-        ({"n_windows": 0}, "Both must be at least 1"),
-        ({"step": 0}, "Both must be at least 1"),
+        ({"n_windows": 0}, "n_windows: found 0. Give a whole number of at least 1"),
+        ({"step": 0}, "step: found 0. Give a whole number"),
+        ({"step": 2.5}, "step: found 2.5. Give a whole number"),
+        ({"horizon": True}, "horizon: found True. Give a whole number"),
+        ({"refit": "yes"}, "refit: found 'yes'. Give True"),
     ],
 )
 def test_impossible_cutoffs_are_refused(kw, message):
@@ -224,7 +227,7 @@ def test_columns_in_another_order_keep_their_forecasts():
 
 def test_covariates_of_other_rows_are_refused():
     X = pd.DataFrame({"promo": RNG.normal(size=120)}, index=INDEX)
-    with pytest.raises(ValueError, match=r"X: it has 110 rows, y has 120.*belong to predict"):
+    with pytest.raises(ValueError, match=r"X: it has 110 rows, y has 120\. Give the same rows of both"):
         backtest(LSSL, Y["b"], X=X.iloc[:110])
     with pytest.raises(ValueError, match=r"X: it has 120 rows, y has 110.*belong to predict"):
         clone(LSSL).fit(X, Y["b"].iloc[:110])

@@ -1,6 +1,7 @@
 """Requested rows as forecasts from cut-offs: blocks inside the history, and blocks that roll on beyond it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,23 @@ def forecast_rows(
 
 
 Piece = tuple[tuple[np.ndarray, np.ndarray], np.ndarray]
+
+
+def checked_cutoffs(cutoffs: Any, panel: Panel) -> np.ndarray:
+    """Cut-offs (series, step) that lie in a panel, int (n, 2)."""
+    try:
+        found = np.asarray(cutoffs)
+    except ValueError as error:
+        raise ValueError("cutoffs: its rows differ in length. Give whole numbers (series, step).") from error
+    if found.ndim != 2 or found.shape[1] != 2 or not np.issubdtype(found.dtype, np.integer):
+        raise ValueError(f"cutoffs: found shape {found.shape}, {found.dtype}. Give whole numbers (series, step).")
+    known = (found[:, 0] >= 0) & (found[:, 0] < panel.n_series)
+    if not known.all() or (found[:, 1] > panel.lengths[found[:, 0]]).any():
+        raise ValueError(
+            f"cutoffs: some lie outside the {panel.n_series} series of y or after their ends. The last possible "
+            "step of a series is its length."
+        )
+    return found
 
 
 def _pieces(

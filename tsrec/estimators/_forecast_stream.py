@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsrec.frames import columns_message
+from tsrec.estimators._read import like_fitted
+from tsrec.estimators._request import read_request
 
 
 class ForecastStream:
@@ -27,7 +28,7 @@ class ForecastStream:
     def __init__(self, forecaster: Any, history: Any = None) -> None:
         self._forecaster = forecaster
         self._numbered = not forecaster.panel_.grid.has_time
-        self._rows = None if history is None else self._latest(history)
+        self._rows = None if history is None else self._latest(like_fitted(forecaster, history, where="history"))
 
     def push(self, rows: Any) -> Any:
         """Take in the next rows of every series.
@@ -43,15 +44,23 @@ class ForecastStream:
         Series, DataFrame or array
             What ``predict(history=...)`` gives for all rows so far.
         """
+        rows = like_fitted(self._forecaster, rows, where="rows")
         grown = self._latest(rows if self._rows is None else self._joined(self._rows, rows))
         history, skipped = grown, 0
         if self._numbered and isinstance(grown, pd.Series | pd.DataFrame):
             history, skipped = grown.reset_index(drop=True), grown.index[0]
-        forecast = self._forecaster.predict(history=history)
+        forecast = self._forecast(history)
         if skipped:
             forecast.index = forecast.index + skipped
         self._rows = grown
         return forecast
+
+    def _forecast(self, history: Any) -> Any:
+        """As predict does; but rows of a long outage are forecast from, since values may have come before them."""
+        own = self._forecaster
+        panel = own._read_rows(history, None, "rows")
+        request = read_request(None, None, panel, own.horizon_)
+        return own.form_.wrap(own._rows(panel, request)[..., 0], request.index)
 
     def state(self) -> Any:
         """Return the rows that are kept, to go on with them: ``forecaster.stream(history=state)``."""
@@ -68,17 +77,13 @@ class ForecastStream:
         return np.array(rows)[-size:].copy()
 
     def _joined(self, before: Any, after: Any) -> Any:
-        if isinstance(before, pd.Series | pd.DataFrame) != isinstance(after, pd.Series | pd.DataFrame):
+        if type(before) is not type(after):
             raise TypeError(
-                f"rows: found {type(after).__name__}, after rows in a {type(before).__name__}. Give the same container."
+                f"rows: found a {type(after).__name__}, but the rows before came in a {type(before).__name__}. Give "
+                "all in the same container, as the y of fit."
             )
         if isinstance(before, np.ndarray):
-            after = np.asarray(after)
-            if after.shape[1:] != before.shape[1:]:
-                raise ValueError(f"rows: found shape {after.shape}. Give {('n_steps', *before.shape[1:])}.")
             return np.concatenate([before, after])
-        if isinstance(before, pd.DataFrame) and set(before.columns) != set(after.columns):
-            raise ValueError(columns_message(after.columns, before.columns, "rows", "the rows before"))
         if not self._numbered:
             return pd.concat([before, after])
         following = before.index[-1] + 1

@@ -16,12 +16,20 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from tsrec.estimators import _quantiles
-from tsrec.estimators._blocks import forecast_rows
+from tsrec.estimators._blocks import checked_cutoffs, forecast_rows
 from tsrec.estimators._parameters import check_whole
 from tsrec.estimators._paths import drawn_ranks, error_ranks
-from tsrec.estimators._read import checked_covariates, common_index, like_fitted, read_fit, read_history, read_predict
+from tsrec.estimators._read import (
+    check_observed,
+    checked_covariates,
+    common_index,
+    like_fitted,
+    read_fit,
+    read_history,
+    read_predict,
+)
 from tsrec.estimators._request import Request, plain_request, read_request
-from tsrec.estimators._update import appended
+from tsrec.estimators._update import appended, past_block
 from tsrec.frames import Form, Panel, to_numbers
 from tsrec.frames.season import choose_season, seasonal_scale
 from tsrec.frames.warn import warn_user
@@ -96,9 +104,10 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         self._check_parameters()
         levels = _quantiles.check_levels(self.quantiles, "quantiles", least=2)
         panel, form = read_fit(self, X, y, past, static)
+        hints = {"past": "Columns whose future is known belong in X.", "static": "TEMPOForecaster uses it."}
         for name, given in (("past", past), ("static", static)):
             if given is not None and name not in self.USES:
-                warn_user(f"{name}: checked and kept, but {type(self).__name__} does not use it yet.")
+                warn_user(f"{name}: checked and kept, but {type(self).__name__} does not use it yet. {hints[name]}")
         self._learn(panel, form, levels, targets_itself=y is None)
         return self
 
@@ -267,17 +276,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             The point forecast, then the quantiles at ``levels_``.
         """
         check_is_fitted(self)
-        panel, cutoffs = self._known(y, X), np.asarray(cutoffs)
-        if cutoffs.ndim != 2 or cutoffs.shape[1] != 2 or not np.issubdtype(cutoffs.dtype, np.integer):
-            raise ValueError(
-                f"cutoffs: found shape {cutoffs.shape}, {cutoffs.dtype}. Give whole numbers (series, step)."
-            )
-        known = (cutoffs[:, 0] >= 0) & (cutoffs[:, 0] < panel.n_series)
-        if not known.all() or (cutoffs[:, 1] > panel.lengths[cutoffs[:, 0]]).any():
-            raise ValueError(
-                f"cutoffs: some lie outside the {panel.n_series} series of y or after their ends. The last possible "
-                "step of a series is its length."
-            )
+        panel = self._read_rows(y, X, "y", "X")
+        cutoffs = checked_cutoffs(cutoffs, panel)
         none = np.empty((0, self.horizon_, panel.n_channels, 1 + len(self.levels_)))
         return self._forecast(panel, cutoffs) if len(cutoffs) else none
 
@@ -312,8 +312,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         blocks = {"values": to_numbers(target, where=where)}
         if self.panel_.n_covariates:
             blocks["covariates"] = to_numbers(covariates, where="X")
-        if self.panel_.past.shape[1] and past is not None:
-            blocks["past"] = to_numbers(past, where="past")
+        blocks |= past_block(self.panel_, past)
         self._remember(appended(self.panel_, request, blocks, where=where))
         return self
 
@@ -374,7 +373,11 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
 
     def _known(self, history: Any, history_X: Any) -> Panel:
         check_is_fitted(self)
-        return self.panel_ if history is None else read_history(self, history, history_X)
+        return self.panel_ if history is None else check_observed(self._read_rows(history, history_X), self.panel_)
+
+    def _read_rows(self, y: Any, X: Any, where: str = "history", where_X: str = "history_X") -> Panel:
+        """Rows of another history, whatever they hold; errors call the arguments as told."""
+        return read_history(self, y, X, where, where_X)
 
     def _form(self, history: Any) -> Form:  # noqa: ARG002 - for those that take histories of any form
         """The container of an answer."""

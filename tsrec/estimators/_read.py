@@ -11,7 +11,19 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from tsrec.estimators._request import check_level_names, has_time
-from tsrec.frames import Form, Panel, TimeGrid, check_names, check_rows, form_of, read_panel, to_numbers
+from tsrec.frames import (
+    Form,
+    Panel,
+    TimeGrid,
+    check_given,
+    check_names,
+    check_rows,
+    form_of,
+    label_at,
+    read_panel,
+    time_column,
+    to_numbers,
+)
 
 
 def read_fit(estimator: BaseEstimator, X: Any, y: Any, past: Any = None, static: Any = None) -> tuple[Panel, Form]:
@@ -60,6 +72,7 @@ def checked_target(estimator: BaseEstimator, X: Any) -> Any:
             )
         validate_data(estimator, X, skip_check_array=True)
         return X
+    check_given(X, "X")
     if np.asarray(X).ndim == 1:
         X = check_array(X, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan")
         validate_data(estimator, X[:, None], skip_check_array=True)
@@ -67,18 +80,20 @@ def checked_target(estimator: BaseEstimator, X: Any) -> Any:
     return validate_data(estimator, X, dtype=np.float64, ensure_all_finite="allow-nan")
 
 
-def checked_covariates(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
+def checked_covariates(estimator: BaseEstimator, X: Any, *, reset: bool, where: str = "X") -> Any:
     """X beside a y: a frame (also without columns) or a two-dimensional array; names and count of features checked."""
     if isinstance(X, pd.DataFrame):
-        check_names(X, "X")
+        check_names(X, where)
         validate_data(estimator, X, skip_check_array=True, reset=reset)
         return X
     if isinstance(X, pd.Series):
-        return checked_covariates(estimator, X.to_frame("x" if X.name is None else X.name), reset=reset)
+        return checked_covariates(estimator, X.to_frame("x" if X.name is None else X.name), reset=reset, where=where)
     if isinstance(X, pd.Index):
         raise TypeError(
-            "X: an index alone says which rows, but fit needs a frame. Use pd.DataFrame(index=X) for no covariates."
+            f"{where}: an index alone says which rows, but fit needs a frame. Use pd.DataFrame(index={where}) for no "
+            "covariates."
         )
+    check_given(X, where)
     return validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
 
 
@@ -88,10 +103,13 @@ def checked_y(y: Any, where: str = "y") -> Any:
         check_names(y, where)
     if isinstance(y, pd.Series | pd.DataFrame):
         return y
-    if isinstance(y, pd.Index) or np.asarray(y).ndim == 0:
+    if isinstance(y, pd.Index):
         raise TypeError(
             f"{where}: found a {type(y).__name__}. Give the rows themselves: a Series, a frame or an array."
         )
+    check_given(y, where)
+    if not len(y):
+        raise ValueError(f"{where}: it has 0 rows. Give at least one time step.")
     y = check_array(y, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan", input_name=where)
     if y.ndim > 2:
         raise ValueError(f"{where}: found an array of {y.ndim} dimensions. Give (n_steps,) or (n_steps, n_channels).")
@@ -128,12 +146,15 @@ def assemble(
     *,
     freq: Any = None,
     where: str = "y",
+    where_X: str = "X",
     like: TimeGrid | None = None,
 ) -> Panel:
     """One panel of a target, its covariates and its past covariates, whose indexes must agree."""
-    index = common_index(target, covariates, past, where=where)
+    index = common_index(target, covariates, past, where=where, where_X=where_X)
     blocks = [to_numbers(target, where=where)]
-    blocks += [to_numbers(part, where=name) for part, name in ((covariates, "X"), (past, "past")) if part is not None]
+    blocks += [
+        to_numbers(part, where=name) for part, name in ((covariates, where_X), (past, "past")) if part is not None
+    ]
     panel = read_panel(np.hstack(blocks), freq=freq, where=where, index=index, like=like)
     edges = np.cumsum([block.shape[1] for block in blocks])
     pieces = np.split(panel.values, edges[:-1], axis=1)
@@ -146,7 +167,9 @@ def assemble(
     )
 
 
-def common_index(target: Any, covariates: Any, past: Any = None, *, where: str = "y") -> pd.Index | None:
+def common_index(
+    target: Any, covariates: Any, past: Any = None, *, where: str = "y", where_X: str = "X"
+) -> pd.Index | None:
     """The index that says when each row is: y's own, or that of X where y has none.
 
     Raises
@@ -154,17 +177,18 @@ def common_index(target: Any, covariates: Any, past: Any = None, *, where: str =
     ValueError
         If y has a time index and X has none or another one.
     """
-    found = [(part, name) for part, name in ((target, where), (covariates, "X"), (past, "past")) if part is not None]
+    given = ((target, where), (covariates, where_X), (past, "past"))
+    found = [(part, name) for part, name in given if part is not None]
     for part, name in found[1:]:
         check_rows(target, part, name, where)
     timed = [(part.index, name) for part, name in found if has_time(part)]
     for part, name in found[1:]:
         if has_time(target) and not has_time(part):
+            what = "a frame with a default index" if hasattr(part, "index") and hasattr(part, "iloc") else "an array"
+            scaler = " A scaler drops the index unless told otherwise: use scaler.set_output(transform='pandas')."
             raise ValueError(
-                f"{name}: it is "
-                f"{'an array' if not isinstance(part, pd.DataFrame) else 'a frame with a default index'}, but "
-                f"{where} has a time index. A scaler drops the index unless told otherwise: use "
-                "scaler.set_output(transform='pandas'), or give a frame with the index of y."
+                f"{name}: it is {what}, but {where} has a time index. Give a frame with the index of {where}."
+                f"{'' if name == 'past' else scaler}"
             )
     for index, name in timed[1:]:
         if not index.equals(timed[0][0]):
@@ -200,46 +224,80 @@ def _static_rows(static: Any, panel: Panel) -> np.ndarray:
     return rows
 
 
-def read_history(estimator: Any, history: Any, history_X: Any) -> Panel:
+def read_history(estimator: Any, history: Any, history_X: Any, where: str, where_X: str) -> Panel:
     """Another history for fitted weights: the same columns, the same frequency, any series and any length."""
     fitted: Panel = estimator.panel_
-    history = like_fitted(estimator, history, where="history")
+    times = time_column(history)
+    history = like_fitted(estimator, history, where=where)
     if fitted.n_covariates and history_X is None:
         raise ValueError(
-            "history_X: missing. The forecaster was fitted with covariates; give those of the history's rows too."
+            f"{where_X}: missing. The forecaster was fitted with covariates; give those of the rows of {where} too."
         )
     covariates = None
     if history_X is not None and not estimator.targets_itself_:
-        covariates = checked_covariates(estimator, history_X, reset=False)
+        covariates = checked_covariates(estimator, history_X, reset=False, where=where_X)
     elif history_X is not None:
-        raise ValueError("history_X: the forecaster was fitted without covariates. Leave it out, or fit with X.")
-    panel = assemble(history, covariates, where="history", like=fitted.grid)
-    _check_alike(panel, fitted)
+        raise ValueError(f"{where_X}: the forecaster was fitted without covariates. Leave it out, or fit with X.")
+    panel = assemble(history, covariates, where=where, where_X=where_X, like=fitted.grid)
+    _check_alike(panel, fitted, where, times)
     if not fitted.past.shape[1]:
         return panel
     return replace(panel, past=np.full((len(panel.values), fitted.past.shape[1]), np.nan))
 
 
-def _check_alike(panel: Panel, fitted: Panel) -> None:
-    """Refuse a history on another kind of time axis than the fitted y."""
-    ours, theirs = fitted.grid, panel.grid
-    if ours.has_time != theirs.has_time:
-        has, lacks = ("y", "history") if ours.has_time else ("history", "y")
+def check_observed(panel: Panel, fitted: Panel, where: str = "history") -> Panel:
+    """A history, if there is something to forecast each series from: a value, or what fit knows of it by its name.
+
+    Raises
+    ------
+    ValueError
+        If series that fit has not seen hold no value.
+    """
+    empty = unobserved(panel).all(axis=1)
+    if empty.any() and panel.ids is not None and fitted.ids is not None and panel.ids.nlevels == fitted.ids.nlevels:
+        empty &= fitted.ids.get_indexer(panel.ids) < 0
+    if empty.any() and panel.ids is None:
+        raise ValueError(f"{where}: it holds no observed value (all are NaN). Give at least one number.")
+    if empty.any():
         raise ValueError(
-            f"history: {lacks} has no time index, but {has} had one when fitted. Give both one, or neither."
+            f"{where}: {int(empty.sum())} series that fit has not seen hold no observed value (all are NaN), the first "
+            f"is {label_at(panel.ids, int(empty.argmax()))!r}. Give each at least one number, or leave them out."
+        )
+    return panel
+
+
+def unobserved(panel: Panel) -> np.ndarray:
+    """Whether a variable of a series holds nothing but NaN, bool (n_series, n_channels)."""
+    owner = np.repeat(np.arange(panel.n_series), panel.lengths)
+    counts = [np.bincount(owner, ~np.isnan(column), panel.n_series) for column in panel.values.T]
+    return np.stack(counts, axis=1) == 0
+
+
+def _check_alike(panel: Panel, fitted: Panel, where: str, times: Any) -> None:
+    """Refuse a history on another kind of time axis than the fitted y; `times` is a column that seems to hold it."""
+    ours, theirs = fitted.grid, panel.grid
+    if ours.has_time and not theirs.has_time:
+        mend = f"Use {where}.set_index(pd.to_datetime({where}[{times!r}]))"
+        if times is None:
+            mend = "Give a Series or a frame whose index is the time of each row"
+        raise ValueError(f"{where}: it has no time index, but the fitted y had one. {mend}.")
+    if theirs.has_time and not ours.has_time:
+        raise ValueError(
+            f"{where}: it has a time index, but the fitted y had none. Fit on y with its time index, or give "
+            f"{where}.reset_index(drop=True)."
         )
     if (ours.tz is None) != (theirs.tz is None):
         raise ValueError(
-            f"history: its time zone is {theirs.tz}, that of the fitted y {ours.tz}. Use tz_localize or "
+            f"{where}: its time zone is {theirs.tz}, that of the fitted y {ours.tz}. Use tz_localize or "
             "tz_convert on one."
         )
     if not ours.same_spacing(theirs):
         raise ValueError(
-            f"history: its steps are {theirs.freq or theirs.step!r} ({theirs.kind}), those of the fitted y "
+            f"{where}: its steps are {theirs.freq or theirs.step!r} ({theirs.kind}), those of the fitted y "
             f"{ours.freq or ours.step!r} ({ours.kind}). Resample one to the other."
         )
     if panel.ids is not None:
-        check_level_names([*panel.ids.names, theirs.name], fitted, where="history")
+        check_level_names([*panel.ids.names, theirs.name], fitted, where=where)
 
 
 def read_predict(estimator: Any, X: Any) -> np.ndarray | None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsrec.frames import Panel, panel_index, read_index
+from tsrec.frames import Panel, check_given, panel_index, read_index
 from tsrec.frames.inference import is_default
 
 
@@ -55,10 +55,13 @@ def plain_request(X: Any) -> Any:
         return pd.Index([X])
     if isinstance(X, list | tuple) and X and isinstance(X[0], pd.Timestamp | pd.Period | pd.Timedelta):
         return pd.Index(X)
+    if isinstance(X, list | tuple):
+        check_given(X, "X")
     # A sparse matrix is refused by scikit-learn's own check, which names it.
     if not hasattr(X, "tocsr") and (isinstance(X, str | bytes | dict | set) or np.asarray(X).ndim == 0):
+        found = f"a {type(X).__name__}" if isinstance(X, dict | set) else repr(X)
         raise TypeError(
-            f"X: found {X!r}. Give a whole number of steps, a time index (pd.date_range, pd.DatetimeIndex), or a "
+            f"X: found {found}. Give a whole number of steps, a time index (pd.date_range, pd.DatetimeIndex), or a "
             "frame with one row per step to forecast."
         )
     return X if hasattr(X, "__len__") else np.asarray(X)

@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tsrec.estimators._read import assemble, checked_y
-from tsrec.frames import Panel, offsets_of, read_panel, variable_names
+from tsrec.estimators._read import assemble, checked_y, unobserved
+from tsrec.frames import Panel, label_at, offsets_of, read_panel, variable_names
 from tsrec.frames.clock import to_season_steps
+from tsrec.frames.warn import warn_user
 
 # Steps per season where sets differ: hours of a day.
 _USUAL = 24
+# The kind of frequency of rows without dates.
+_NO_PACE = "none"
 
 
 class Sets(NamedTuple):
@@ -88,8 +91,51 @@ def checked_history(rows: Any, where: str = "history") -> Any:
     return checked_y(rows, where)
 
 
+def read_unseen(rows: Any, freq: Any, paces: tuple[str, ...], steps: int, where: str) -> Panel:
+    """Rows of series that were not learned from; those without dates count as steps of the module, with a warning."""
+    panel = assemble(checked_history(rows, where), None, freq=freq, where=where)
+    warn_of_steps(panel, paces, steps, where)
+    return panel
+
+
+def check_variables(panel: Panel) -> Panel:
+    """An unseen history, if each of its variables, which are series of their own here, holds a value."""
+    empty = np.argwhere(unobserved(panel))
+    if len(empty):
+        series, channel = empty[0]
+        parts = [] if panel.ids is None else [f"series {label_at(panel.ids, int(series))!r}"]
+        parts += [f"column {label_at(panel.columns, int(channel))!r}"] * (panel.n_channels > 1)
+        raise ValueError(
+            f"history: {', '.join(parts) or 'it'} holds no observed value (all are NaN). Give at least one number"
+            f"{', or leave it out' if parts else ''}."
+        )
+    return panel
+
+
+def warn_of_steps(panel: Panel, paces: tuple[str, ...], steps: int, where: str) -> None:
+    """Say how rows without dates are counted, after learning from sets that had them.
+
+    Parameters
+    ----------
+    panel : Panel
+        Rows to go on from.
+    paces : tuple of str
+        Kinds of frequency that were learned from.
+    steps : int
+        Steps per season of the module.
+    where : str
+        How the warning calls the rows.
+    """
+    if pace_of(panel) == _NO_PACE and paces and _NO_PACE not in paces:
+        warn_user(
+            f"{where}: its rows have no dates, so each counts as one of the model's own steps, {steps} to a season. If "
+            f"they are hours, days or months, give {where} a DatetimeIndex, for example "
+            "pd.date_range(start, periods=len(rows), freq='D')."
+        )
+
+
 def pace_of(panel: Panel) -> str:
-    return panel.grid.pace or "none"
+    return panel.grid.pace or _NO_PACE
 
 
 def _season(panel: Panel) -> int:

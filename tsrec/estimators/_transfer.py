@@ -7,7 +7,7 @@ is each window before it is forecast. Sets have equal shares in what is learned 
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -18,79 +18,26 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from tsrec.estimators import _quantiles
+from tsrec.estimators._before import DAYS, Before
 from tsrec.estimators._blocks import widened
 from tsrec.estimators._direct import SOLVED, DirectFamily
-from tsrec.estimators._read import assemble
-from tsrec.estimators._sets import Sets, checked_history, factor_of, in_seasons, joined, pace_of, read_sets
+from tsrec.estimators._sets import (
+    Sets,
+    check_variables,
+    factor_of,
+    in_seasons,
+    joined,
+    pace_of,
+    read_sets,
+    read_unseen,
+    warn_of_steps,
+)
 from tsrec.estimators._training_windows import WindowTable, window_table
 from tsrec.frames import Form, Panel, contexts, form_of, origins
 from tsrec.frames.clock import filled_front, from_season_steps, season_detail, to_season_steps
 
-# The kind of frequency that has days, of which a structural model expects something.
-DAYS = "sub-daily"
 # Windows of each set at most, and numbers of contexts brought to seasons at a time.
 _WINDOWS, _VALUES = 1 << 14, 2_000_000
-
-
-class Before(NamedTuple):
-    """What fine-tuning goes on from.
-
-    Attributes
-    ----------
-    weights : dict of Tensor
-        Of the module.
-    settled : dict
-        Fitted attributes that shape it.
-    shape : dict
-        Parameters that do.
-    season_steps : int or None
-        Steps per season of the module, where it counts in seasons.
-    paces : tuple of str
-        Kinds of frequency that have maps of their own, and all others one.
-    """
-
-    weights: dict[str, Tensor]
-    settled: dict[str, Any]
-    shape: dict[str, Any]
-    season_steps: int | None
-    paces: tuple[str, ...]
-
-    @classmethod
-    def of(cls, forecaster: Any) -> "Before | None":
-        """Of a fitted forecaster; None if it is not fitted."""
-        if not hasattr(forecaster, "module_"):
-            return None
-        module = forecaster.module_
-        # Members of an ensemble begin alike and part by what they draw.
-        module = module.members[0] if hasattr(module, "members") else module
-        weights = {name: tensor.detach().clone().cpu() for name, tensor in module.state_dict().items()}
-        settled = {name: getattr(forecaster, name) for name in forecaster.SETTLED}
-        if module.branch is None:
-            # There is nothing that looks at components yet.
-            settled.pop("period_", None)
-        return cls(weights, settled, forecaster.shape_, forecaster.season_steps_, getattr(forecaster, "paces_", ()))
-
-    def check(self, shape: dict[str, Any]) -> None:
-        """Refuse parameters that would make another module."""
-        for name, value in shape.items():
-            if value != self.shape[name]:
-                raise ValueError(
-                    f"warm_start: {name} was {self.shape[name]!r} when the weights were learned, and is {value!r} now. "
-                    "Set it back, or fit without warm_start."
-                )
-
-    def expects(self, pace: str) -> bool:
-        """Whether a structural model stands beside the map of a kind of frequency."""
-        return pace == DAYS and (not self.paces or pace in self.paces)
-
-    def map_of(self, pace: str) -> Tensor | None:
-        """The linear map (L, H) of a kind of frequency, else that of all; of variables the mean."""
-        found = self.weights.get("linear")
-        if found is None or found.ndim == 2:
-            return found
-        if self.paces:
-            return found[self.paces.index(pace) if pace in self.paces else -1]
-        return found.mean(0)
 
 
 class TransferMixin(DirectFamily):
@@ -185,6 +132,8 @@ class TransferMixin(DirectFamily):
 
     def _counted(self, panel: Panel) -> Panel:
         """A history in the module's steps."""
+        if self._before is not None:
+            warn_of_steps(panel, self._before.paces, self.season_steps_ or 1, "X")
         factor = self._factor(panel)
         if factor != 1 and panel.n_covariates:
             raise ValueError(
@@ -267,9 +216,14 @@ class TransferMixin(DirectFamily):
                 "history: missing. This forecaster learned from several sets and has no history of its own: give the "
                 "rows to go on from, predict(history=rows)."
             )
-        if history_X is not None:
-            raise ValueError("history_X: not expected, the sets had no covariates. Leave it out.")
-        return assemble(checked_history(history), None, freq=self.freq, where="history")
+        return check_variables(self._read_rows(history, history_X))
+
+    def _read_rows(self, y: Any, X: Any, where: str = "history", where_X: str = "history_X") -> Panel:
+        if not hasattr(self, "set_seasons_"):
+            return super()._read_rows(y, X, where, where_X)
+        if X is not None:
+            raise ValueError(f"{where_X}: not expected, the sets had no covariates. Leave it out.")
+        return read_unseen(y, self.freq, self.paces_, self.season_steps_ or 1, where)
 
     def update(self, X: Any, y: Any = None, *, past: Any = None) -> Self:
         """Append observed rows to the history; see `BaseForecaster.update`."""

@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from tsrec.estimators._parameters import check_choice, check_flag, check_not_negative, check_whole
@@ -279,7 +280,10 @@ class TEMPOForecaster(TransferMixin):
         DataFrame of shape (n_components, n_channels)
             Negative where a component lowers the error; ``attrs["errors"]`` has those of all subsets.
         """
-        return component_values(self, self._known(y, None))
+        check_is_fitted(self)
+        if y is None and hasattr(self, "set_seasons_"):
+            raise ValueError("y: missing. This forecaster learned from several sets and has no history of its own.")
+        return component_values(self, self.panel_ if y is None else self._read_rows(y, None, "y"))
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

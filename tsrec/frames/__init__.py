@@ -1,10 +1,9 @@
 """pandas to arrays and back: time grids, panels, windows. No torch modules live here."""
 
+from tsrec.frames.checks import check_given, check_names, check_rows, time_column
 from tsrec.frames.collection import Collection, from_rows, is_rows, read_collection
 from tsrec.frames.container import (
     Form,
-    check_names,
-    check_rows,
     columns_message,
     form_of,
     panel_index,
@@ -30,6 +29,7 @@ __all__ = [
     "Panel",
     "TimeGrid",
     "align_target",
+    "check_given",
     "check_names",
     "check_order",
     "check_rows",
@@ -49,6 +49,7 @@ __all__ = [
     "read_index",
     "read_panel",
     "stacked_index",
+    "time_column",
     "to_long",
     "to_numbers",
     "to_offset",

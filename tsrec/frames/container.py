@@ -7,9 +7,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from tsrec.frames.checks import check_given, check_numeric
 from tsrec.frames.frequency import Offset
 from tsrec.frames.grid import TimeGrid
-from tsrec.frames.inference import check_regular, infer_grid, is_default, plain_index
+from tsrec.frames.inference import CROSS_VALIDATION_HINT, check_regular, infer_grid, is_default, plain_index
 from tsrec.frames.panel import Panel
 
 
@@ -77,16 +78,17 @@ def to_numbers(y: Any, *, where: str) -> np.ndarray:
     Raises
     ------
     TypeError
-        If a column does not hold numbers.
+        If a column does not hold numbers, or there are several frames, or none.
     ValueError
         If a value is infinite.
     """
     if isinstance(y, pd.Series):
         y = y.to_frame("values" if y.name is None else y.name)
     if isinstance(y, pd.DataFrame):
-        _check_numeric(y, where)
+        check_numeric(y, where)
         values = y.to_numpy(dtype=np.float64, na_value=np.nan)
     else:
+        check_given(y, where)
         values = np.asarray(y, dtype=np.float64)
         values = values[:, None] if values.ndim == 1 else values
     if np.isinf(values).any():
@@ -122,42 +124,6 @@ def columns_message(found: pd.Index, expected: pd.Index, place: str, first: str)
         f"{place}: its columns differ from those of {first}, {list(expected)}: it {what}. Give every frame the same "
         f"columns, for example with frame[{list(expected)}]."
     )
-
-
-def check_names(frame: pd.DataFrame, where: str) -> None:
-    """Refuse a frame with two columns of one name.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        What the user gave.
-    where : str
-        How errors call the argument.
-
-    Raises
-    ------
-    ValueError
-        If a name occurs twice.
-    """
-    if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise ValueError(f"{where}: it has two columns {twice!r}. Give every column a name of its own.")
-
-
-def _check_numeric(frame: pd.DataFrame, where: str) -> None:
-    for position, dtype in enumerate(frame.dtypes):
-        if not (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)):
-            name = frame.columns[position]
-            mend = "Drop it, or encode it first (for example pd.get_dummies or astype(float))."
-            if pd.api.types.is_datetime64_any_dtype(dtype):
-                mend = f"If it is the time of the rows, make it the index: frame.set_index({name!r})."
-            elif pd.api.types.is_object_dtype(dtype) or pd.api.types.is_string_dtype(dtype):
-                mend += " Numbers written as text: pd.to_numeric(column, errors='coerce')."
-            raise TypeError(f"{where}: column {name!r} holds {dtype}, not numbers. {mend}")
-        if pd.api.types.is_complex_dtype(dtype):
-            raise ValueError(
-                f"{where}: Complex data not supported (column {frame.columns[position]!r}). Give real columns."
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,7 +264,9 @@ def read_panel(
     bounds = rows.offsets if rows.codes is None or not known else np.array([0, len(rows.times)])
     grid = infer_grid(stamps, bounds, freq, where=where, like=like)
     ordinals = rows.ordinals(grid, where=where)
-    check_regular(grid, ordinals, rows.offsets, where=where, ids=rows.ids)
+    # A history is not what cross-validation splits.
+    hint = CROSS_VALIDATION_HINT if like is None else ""
+    check_regular(grid, ordinals, rows.offsets, where=where, ids=rows.ids, hint=hint)
     if rows.order is not None:
         values = values[rows.order]
     return Panel(values, rows.offsets, ordinals[rows.offsets[:-1]], grid, columns, rows.ids)
@@ -368,25 +336,3 @@ def variable_names(columns: pd.Index) -> list[Hashable]:
     list
     """
     return [0 if len(columns) == 1 and name is None else name for name in columns]
-
-
-def check_rows(target: Any, part: Any, name: str, where: str = "y") -> None:
-    """Refuse covariates that do not have a row for each row of the target.
-
-    Parameters
-    ----------
-    target, part : Series, DataFrame or array
-        The target, and what lies beside it.
-    name, where : str
-        What messages call the part and the target.
-
-    Raises
-    ------
-    ValueError
-        If they are not equally long.
-    """
-    if len(target) != len(part):
-        raise ValueError(
-            f"{name}: it has {len(part)} rows, {where} has {len(target)}. Give the same rows of both; rows of {name} "
-            "that are still to come belong to predict."
-        )

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from datetime import tzinfo
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -58,6 +60,7 @@ _ENCODERS: tuple[tuple[Callable[[Any], bool], Encoder], ...] = (
     (_just(pd.DataFrame), _pandas.encode_frame),
     (_any(pd.offsets.BaseOffset), _pandas.encode_offset),
     (_any(tzinfo), _pandas.encode_zone),
+    (_any(FunctionType, BuiltinFunctionType, MethodType, partial), _estimators.encode_function),
     (_estimators.is_record, _estimators.encode_record),
     (_estimators.is_estimator, _estimators.encode_estimator),
 )

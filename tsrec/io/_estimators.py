@@ -58,6 +58,21 @@ def _may_hold(parameters: Any, kind: type, name: str) -> bool:
     return name in parameters or learned
 
 
+def encode_function(value: Any, writer: Writer, at: str) -> Any:  # noqa: ARG001 - all encoders share one signature
+    """No function can be saved: loading would have to run code."""
+    name = at.rpartition(".")[2]
+    vectors = (
+        " Or turn the texts into vectors before fit, and give those as static=; no encoder is needed then."
+        if name == "text_encoder"
+        else ""
+    )
+    raise TypeError(
+        f"{at}: a function cannot be saved, since a file of tsrec holds no code. Set it aside, "
+        f"{at.rpartition('.')[0]}.set_params({name}=None), and set it again after load.{vectors} Or use joblib.dump, "
+        "with a function that is defined in a module (no lambda, none inside another function)."
+    )
+
+
 def encode_estimator(value: Any, writer: Writer, at: str) -> dict:
     """An estimator; a network is its weights, since the estimator can build it anew."""
     state = {name: part for name, part in vars(value).items() if not name.startswith("_")}

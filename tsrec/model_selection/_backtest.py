@@ -1,6 +1,7 @@
 """Backtests: forecasts from many cut-offs of a known history, laid beside what then happened."""
 
 import warnings
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -55,9 +56,11 @@ def backtest(
 
     Raises
     ------
+    TypeError
+        If the forecaster is none of tsrec's, or y or X are no rows.
     ValueError
-        If no series is long enough for the cut-offs and one row before them, or the covariates that the forecaster was
-        fitted with are not given.
+        If a number is not whole or out of its range, `refit` is neither True nor False, no series is long enough for
+        the cut-offs and one row before them, or the covariates that the forecaster was fitted with are not given.
 
     Examples
     --------
@@ -71,11 +74,16 @@ def backtest(
             f"forecaster: found {_named(forecaster)}. Give a forecaster of tsrec itself; of a search, its "
             "best_estimator_; of a Pipeline, its last step with X transformed."
         )
-    horizon = int(forecaster.horizon if horizon is None else horizon)
-    if not 1 <= horizon <= forecaster.horizon:
+    _check_whole(**{"horizon of the forecaster": forecaster.horizon})
+    horizon = forecaster.horizon if horizon is None else horizon
+    step = horizon if step is None else step
+    _check_whole(horizon=horizon, step=step, n_windows=1 if n_windows is None else n_windows)
+    if not isinstance(refit, bool | np.bool_):
+        raise ValueError(f"refit: found {refit!r}. Give True, to fit before each cut-off, or False.")
+    if horizon > forecaster.horizon:
         raise ValueError(f"horizon: found {horizon}. Give 1 to {forecaster.horizon}, the horizon of the forecaster.")
     panel = read_panel(y, freq=getattr(forecaster, "freq", None))
-    cutoffs = _cutoffs(panel, horizon, horizon if step is None else int(step), n_windows)
+    cutoffs = _cutoffs(panel, int(horizon), int(step), n_windows)
     if X is not None:
         check_rows(y, X, "X")
     learned = getattr(forecaster, "panel_", None)
@@ -104,10 +112,14 @@ def _named(found: Any) -> str:
     return f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
 
 
+def _check_whole(**numbers: Any) -> None:
+    for name, value in numbers.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name}: found {value!r}. Give a whole number of at least 1.")
+
+
 def _cutoffs(panel: Panel, horizon: int, step: int, n_windows: int | None) -> np.ndarray:
     """Cut-offs (series, step of the first value to forecast), ascending in each series; int array of shape (n, 2)."""
-    if step < 1 or (n_windows is not None and n_windows < 1):
-        raise ValueError(f"step, n_windows: found {step} and {n_windows}. Both must be at least 1.")
     last = panel.lengths - horizon
     fitting = np.maximum((last - 1) // step + 1, 0)
     if n_windows is None:
