@@ -66,6 +66,20 @@ def test_a_branch_beside_it_is_trained_saved_and_taken_apart(family, tmp_path):
     np.testing.assert_allclose(total[["p", "q"]], answer, rtol=1e-4, atol=1e-4)
 
 
+def test_folds_may_speak_against_it():
+    rows = days(14)
+    trend = rows + 0.1 * np.arange(len(rows))[:, None]
+    assert LSSLForecaster(horizon=24, max_epochs=0).fit(rows).linear_ == "structural"
+    model = LSSLForecaster(horizon=24, max_epochs=0).fit(trend)
+    assert (model.linear_, model.module_.structural) == ("ridge", None)
+    told = LSSLForecaster(horizon=24, max_epochs=0, linear="ridge").fit(trend)
+    pd.testing.assert_frame_equal(model.predict(), told.predict())
+    assert (model.penalty_, model.maps_) == (told.penalty_, told.maps_)
+    # Who asks for it has it.
+    asked = LSSLForecaster(horizon=24, max_epochs=0, linear="structural").fit(trend)
+    assert asked.module_.structural is not None
+
+
 def test_days_are_those_of_the_index():
     model = LSSLForecaster(horizon=4, max_epochs=0).fit(days(40, steps=8))
     assert (model.linear_, model.day_, model.module_.structural.season) == ("structural", 8, 8)

@@ -53,6 +53,10 @@ class DirectFamily(TorchForecaster):
         """Whether there is a season that a structural model can be of."""
         return 1 < self.day_ <= self.context_ // 2
 
+    def _undecided(self) -> bool:
+        """Whether folds may still speak against a structural model."""
+        return self.linear == "auto" and self.linear_ == "structural"
+
     def _structural(self) -> StructuralMaps | None:
         """What is expected of windows before anything is learned."""
         if self.linear_ != "structural":

@@ -26,6 +26,8 @@ _BATCH = 512
 # An epoch is at most so many steps, each on windows drawn anew: beyond 450 steps little is gained.
 _MAX_BATCHES = 150
 _LEAST_BATCHES = 8
+# How much lower the error of a map alone must be on folds, which are few: trends are what it sees and days do not.
+_CLEARLY = 0.9
 # What the closed form gives a module, and further members take over from the first.
 _SOLVED = ("linear", "offsets")
 
@@ -68,8 +70,7 @@ class Learner:
         """Learn; the forecaster has a usable module at every moment from the first closed form on."""
         forecaster = self.forecaster
         forecaster.n_epochs_ = 0
-        module = self._module()
-        solution = self._solve(module)
+        module, solution = self._start()
         self._keep([module])
         front = (self.segments <= _FRONT).nonzero()[:, 0]
         tail = (self.segments == _TAIL).nonzero()[:, 0]
@@ -105,6 +106,22 @@ class Learner:
 
     def _module(self) -> nn.Module:
         return self.forecaster._build(self.forecaster.n_features_, self.generator).to(self.device)
+
+    def _start(self) -> tuple[nn.Module, RidgeMap | None]:
+        """A module with what is solved for; a structural model that "auto" chose stays unless folds are against it."""
+        module = self._module()
+        solution = self._solve(module)
+        forecaster = self.forecaster
+        if solution is None or not forecaster._undecided():
+            return module, solution
+        forecaster.linear_ = "ridge"
+        other = self._module()
+        alone = self._solve(other)
+        if alone is not None and alone.held_out < _CLEARLY * solution.held_out:
+            return other, alone
+        forecaster.linear_ = "structural"
+        forecaster.penalty_, forecaster.maps_ = solution.penalty, module.maps
+        return module, solution
 
     def _solve(self, module: nn.Module) -> RidgeMap | None:
         if not isinstance(module, DirectForecaster) or module.linear is None or isinstance(module.linear, nn.Parameter):

@@ -165,6 +165,9 @@ class TransferMixin(DirectFamily):
         several = len(self.paces_) > 1 and self.linear_ in SOLVED
         self.maps_ = len(self.paces_) + 1 if several else 1
 
+    def _undecided(self) -> bool:
+        return super()._undecided() and self._before is None and self._sets is None
+
     def _expecting(self) -> tuple[bool, ...] | None:
         if not hasattr(self, "set_seasons_") or self.maps_ == 1:
             return None

@@ -11,7 +11,7 @@ from torch import Tensor
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.forecast_parts import Window
 from tsrec.layers.ridge import PENALTIES, RidgeMap, RidgeStatistics, Root, mapped, solve_apart, solve_own, solve_ridge
-from tsrec.layers.spread import Residuals, residuals_of, set_spread
+from tsrec.layers.spread import Residuals, mean_square, residuals_of, set_spread
 from tsrec.training.batch import Batch
 from tsrec.training.windows import WindowBatches
 
@@ -127,8 +127,9 @@ def fit_closed_form(
         else:
             solution = solve_own(own, solution, root=root)
     module.linear = solution.weight.to(module.linear)
-    set_spread(module, _unseen_residuals(module, chunks, solution))
-    return solution
+    found = _unseen_residuals(module, chunks, solution)
+    set_spread(module, found)
+    return solution._replace(held_out=mean_square(found)) if solution.fold_weights else solution
 
 
 @torch.no_grad()
@@ -309,5 +310,5 @@ def _unseen_residuals(module: DirectForecaster, chunks: Chunks, solution: RidgeM
             continue
         window, target = _normalised(module, batch)
         point = mapped(window.z, weights.get(segment, solution.weight).to(window.z), batch.variable)
-        found.append(residuals_of(module, batch, target - point))
+        found.append(residuals_of(module, batch, target - point, window))
     return found

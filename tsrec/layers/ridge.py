@@ -56,10 +56,10 @@ class RidgeMap(NamedTuple):
         Each usable fold's map at the chosen penalty, from its training segments only.
     fold_segments : list of tuple of int
         The segments each of them has not seen.
-    scarcity : float
-        Coefficients per independent window, L H / n.
+    scarcity, held_out : float
+        Coefficients per independent window, L H / n. Mean square error on the folds, in units of the windows, or NaN.
     departure : float or None
-        How dear it was for variables to depart from the map of all, relative to the usual penalty; None: they share it.
+        How dear departing from the map of all was, relative to the usual penalty; None: variables share it.
     """
 
     weight: Tensor
@@ -70,6 +70,7 @@ class RidgeMap(NamedTuple):
     fold_segments: list[tuple[int, ...]]
     scarcity: float
     departure: float | None = None
+    held_out: float = math.nan
 
 
 class RidgeStatistics:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tsrec.layers.forecast import DirectForecaster
+from tsrec.layers.forecast_parts import Window
 from tsrec.training.batch import Batch
 
 _ENOUGH_RESIDUALS = 200
@@ -16,23 +17,32 @@ _ENOUGH_WINDOWS, _MOST_UNSURE = 20, 4.0
 
 
 class Residuals(NamedTuple):
-    """Errors (n, H) in units of the steps ahead, whether their windows saw enough, and their kinds, both (n,)."""
+    """Errors (n, H) in units of the steps ahead; of their windows, whether they saw enough, and their kinds, (n,).
+
+    Squares (n, H) of the errors are in units of the windows.
+    """
 
     values: Tensor
     enough: Tensor
     kind: Tensor
+    square: Tensor
 
     def where(self, rows: Tensor) -> "Residuals":
         """Those of some windows."""
         return Residuals._make(part[rows] for part in self)
 
 
-def residuals_of(module: DirectForecaster, batch: Batch, values: Tensor) -> Residuals:
+def residuals_of(module: DirectForecaster, batch: Batch, values: Tensor, window: Window) -> Residuals:
     """Errors (B, H) of a batch, with what is to be known of its windows."""
     enough = module.sees_enough(batch.context, batch.mask)
-    return Residuals(
-        values, enough, torch.zeros_like(enough, dtype=torch.int64) if batch.variable is None else batch.variable
-    )
+    kind = torch.zeros_like(enough, dtype=torch.int64) if batch.variable is None else batch.variable
+    return Residuals(values, enough, kind, (values * window.ratio).square())
+
+
+def mean_square(found: list[Residuals]) -> float:
+    """Mean square of errors, in units of the windows."""
+    squares = torch.cat([one.square for one in found])
+    return float(squares[~squares.isnan()].double().mean())
 
 
 @torch.no_grad()
@@ -54,7 +64,7 @@ def fit_spread(module: DirectForecaster, batches: Iterable[Batch]) -> None:
         assert batch.target is not None
         parts = module.parts(batch.context, batch.mask, batch.future, batch.variable, batch.static)
         target = (batch.target - parts.window.base) / parts.window.unit
-        found.append(residuals_of(module, batch, target - module.point(parts)))
+        found.append(residuals_of(module, batch, target - module.point(parts), parts.window))
     set_spread(module, found)
     module.spread_share.zero_()
 
