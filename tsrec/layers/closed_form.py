@@ -77,7 +77,10 @@ def fit_closed_form(
     Missing target steps are filled with the prior's forecast, then once with that of the map of all, which leaves them
     no say in it; windows count by the share of steps that were observed. With ``module.maps`` above 1, each variable
     then gets a map of its own, shrunk to that of all, if that is better on the folds; else the module has one map from
-    then on. Beside a structural model maps are of what it leaves over, and so are priors; where it expects something of
+    then on.
+
+    Beside a structural model maps and priors are of what it leaves over, in its units, so that errors count by how far
+    off it expects to be (in units of the windows errors on folds were 1 to 3 % higher); where it expects something of
     some kinds only, priors are those of the others, and the map of all is for kinds that are not known.
 
     Parameters
@@ -269,7 +272,7 @@ def _statistics(
         missing = not bool(observed.all())
         if missing:
             target = torch.where(observed, target, window.z @ guess)
-        statistics.add(window.z, target, segment, _weight(batch, window, share if missing else None))
+        statistics.add(window.z, target, segment, _weight(batch, share if missing else None))
         any_missing |= missing
     return statistics, any_missing
 
@@ -278,13 +281,9 @@ def _sums(module: DirectForecaster, chunks: Chunks, guess: Tensor) -> RidgeStati
     return _statistics(module, chunks, guess)[0]
 
 
-def _weight(batch: Batch, window: Window, share: Tensor | None) -> Tensor | None:
+def _weight(batch: Batch, share: Tensor | None) -> Tensor | None:
     """Weight of each window: its own, by the share of observed targets; none where the context is all missing."""
     weight = batch.weight
-    if window.blend is not None:
-        # Squares count in units of the window: in those of what is expected, a shock after rest would outweigh all.
-        square = window.ratio.square().mean(1)
-        weight = square if weight is None else weight * square
     if share is not None:
         weight = share if weight is None else weight * share
     if batch.mask is not None:
