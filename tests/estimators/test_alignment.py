@@ -91,7 +91,7 @@ def test_history_with_another_clock_is_refused(naive):
     naive.fit(A)
     with pytest.raises(ValueError, match="history: its time zone is UTC, that of the fitted y None"):
         naive.predict(1, history=A.tz_localize("UTC"))
-    with pytest.raises(ValueError, match="history: history has no time index, but y had one"):
+    with pytest.raises(ValueError, match="history: it has no time index, but the fitted y had one"):
         naive.predict(1, history=A.to_numpy())
     with pytest.raises(ValueError, match="fitted without covariates"):
         naive.predict(1, history=A, history_X=X)
@@ -218,7 +218,7 @@ def test_a_gap_in_the_covariates_to_come_is_said():
 @pytest.mark.parametrize(
     ("column", "mend"),
     [
-        (pd.date_range("2024-01-01", periods=8), r"make it the index: frame\.set_index\('day'\)"),
+        (pd.date_range("2024-01-01", periods=8), r"make it the index: y\.set_index\('day'\)"),
         (list("abcdefgh"), "pd.to_numeric"),
     ],
 )

@@ -62,7 +62,7 @@ def test_a_history_says_which_column_holds_its_times():
     raw = pd.DataFrame({"when": HOURS.index.astype(str), "load": HOURS.to_numpy()})
     assert time_column(raw) == "when"
     assert time_column(raw[["load"]]) is None
-    with pytest.raises(ValueError, match=r"history.set_index\(pd.to_datetime\(history\['when'\]\)\)"):
+    with pytest.raises(ValueError, match=r"history.set_index\(pd.to_datetime\(history.pop\('when'\)\)\)"):
         LSSLForecaster(horizon=3, context=12, max_epochs=0).fit(HOURS.to_frame()).predict(history=raw)
     with pytest.raises(ValueError, match="history: it has no time index, but the fitted y had one"):
         fitted.predict(history=HOURS.reset_index(drop=True))

@@ -135,7 +135,11 @@ def like_fitted(estimator: Any, y: Any, *, where: str) -> Any:
         return y[form.columns]
     found = y.shape[1] if np.asarray(y).ndim == 2 else 1
     if found != len(form.columns):
-        raise ValueError(f"{where}: it has {found} columns, the fitted y {len(form.columns)}. Give the same columns.")
+        times = time_column(y)
+        mend = "" if times is None else f"; {times!r} looks like times, {_as_index(where, times)} makes them the index"
+        raise ValueError(
+            f"{where}: it has {found} columns, the fitted y {len(form.columns)}. Give the same columns{mend}."
+        )
     return y
 
 
@@ -245,6 +249,11 @@ def read_history(estimator: Any, history: Any, history_X: Any, where: str, where
     return replace(panel, past=np.full((len(panel.values), fitted.past.shape[1]), np.nan))
 
 
+def _as_index(where: str, times: Any) -> str:
+    """How a column of a frame becomes its index."""
+    return f"{where}.set_index(pd.to_datetime({where}.pop({times!r})))"
+
+
 def check_observed(panel: Panel, fitted: Panel, where: str = "history") -> Panel:
     """A history, if there is something to forecast each series from: a value, or what fit knows of it by its name.
 
@@ -277,7 +286,7 @@ def _check_alike(panel: Panel, fitted: Panel, where: str, times: Any) -> None:
     """Refuse a history on another kind of time axis than the fitted y; `times` is a column that seems to hold it."""
     ours, theirs = fitted.grid, panel.grid
     if ours.has_time and not theirs.has_time:
-        mend = f"Use {where}.set_index(pd.to_datetime({where}[{times!r}]))"
+        mend = f"Use {_as_index(where, times)}"
         if times is None:
             mend = "Give a Series or a frame whose index is the time of each row"
         raise ValueError(f"{where}: it has no time index, but the fitted y had one. {mend}.")

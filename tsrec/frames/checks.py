@@ -122,6 +122,7 @@ def _mend(column: pd.Series, where: str) -> str:
         return "Numbers written as text: pd.to_numeric(column, errors='coerce')."
     mend = "Drop it, or encode it first (for example pd.get_dummies or astype(float))."
     if text is not None:
+        mend += " Numbers written as text: pd.to_numeric(column, errors='coerce')."
         mend += f" Names of series: tsrec.frames.from_long(frame, id={name!r}, time=..., target=...)."
     return mend
 
