@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import tsrec
 from tsrec import LSSLForecaster, MLPForecaster, TCNCAForecaster, TEMPOForecaster
@@ -110,3 +111,75 @@ def test_fine_tuning_keeps_what_is_expected_where_there_are_days():
     again = TEMPOForecaster(horizon=6, context=96, season=24, max_epochs=0).fit(known)
     again.fit(days(90, steps=1, seed=4), warm_start=True)
     assert (again.linear_, again.module_.structural) == ("ridge", None)
+
+
+SETS = {"hours": days(40, seed=1), "days": days(200, steps=1, seed=2)}
+
+
+def learned(**more):
+    given = {"horizon": 6, "context": 96, "season": 24, "max_epochs": 0, "random_state": 0}
+    return TEMPOForecaster(**{**given, **more}).fit(SETS)
+
+
+def test_only_days_are_expected_of_and_all_else_is_as_without():
+    ours, plain = learned(), learned(linear="ridge")
+    assert ours.paces_ == ("sub-daily", "daily")
+    for own, other in zip(ours.module_.linear[1:], plain.module_.linear[1:], strict=True):
+        torch.testing.assert_close(own, other)
+    assert not torch.allclose(ours.module_.linear[0], plain.module_.linear[0], atol=0.1)
+    assert ours.module_.offsets.shape == (3, 6, 3)
+    torch.testing.assert_close(ours.module_.offsets[1], plain.module_.offsets[1])
+    assert not torch.allclose(ours.module_.offsets[0], ours.module_.offsets[1])
+
+
+def test_sets_are_learned_from_again():
+    model = learned()
+    unseen = days(8, seed=5)
+    before = model.predict(history=unseen)
+    model.fit(SETS, warm_start=True)
+    assert (model.linear_, model.module_.structural.kinds) == ("structural", (True, False, False))
+    pd.testing.assert_frame_equal(model.predict(history=unseen), before, atol=0.05)
+
+
+def test_fine_tuning_goes_from_days_to_others_and_back():
+    model = TEMPOForecaster(horizon=6, context=60, max_epochs=0).fit(days(20, seed=1))
+    hours = model.module_.linear
+    model.fit(days(150, steps=1, seed=2), warm_start=True)
+    assert (model.linear_, model.module_.structural) == ("ridge", None)
+    alone = TEMPOForecaster(horizon=6, context=60, max_epochs=0).fit(days(150, steps=1, seed=2))
+    # What was learned of days' remains says nothing of others.
+    torch.testing.assert_close(model.module_.linear, alone.module_.linear)
+    assert not torch.equal(model.module_.linear, hours)
+    model = TEMPOForecaster(horizon=6, context=96, max_epochs=0).fit(days(20, noise=0.02))
+    model.fit(half_hours(), warm_start=True)
+    assert (model.linear_, model.day_) == ("structural", 48)
+
+
+def half_hours():
+    index = pd.date_range("2024-01-01", periods=20 * 48, freq="30min")
+    noise = 0.02 * np.random.default_rng(0).standard_normal(len(index))
+    return pd.DataFrame({"y": 5 + np.sin(2 * np.pi * np.arange(len(index)) / 48) + noise}, index)
+
+
+def test_short_histories_are_taken_to_have_begun_as_they_went_on():
+    rows = days(60, noise=0.1)
+    model = LSSLForecaster(horizon=12, context=168, max_epochs=0).fit(rows)
+    assert model.linear_ == "structural"
+    shape = 5 + np.sin(2 * np.pi * np.arange(12) / 24)
+    answer = model.predict(history=rows.iloc[-48:])["y"]
+    assert np.sqrt(np.mean((answer - shape) ** 2)) < 0.15
+    # Of a single row nothing tells how far the forecast may be off.
+    bounds = model.predict_interval(history=rows.iloc[-1:], coverage=0.9)["y"]
+    assert (bounds.iloc[:, 1] - bounds.iloc[:, 0]).min() > 0.05
+
+
+def test_seasons_that_users_give_do_not_make_days():
+    rows = days(30)
+    assert LSSLForecaster(horizon=6, max_epochs=0, season=1).fit(rows).linear_ == "ridge"
+    assert LSSLForecaster(horizon=6, max_epochs=0, season=12).fit(rows).day_ == 24
+
+
+def test_beside_it_the_branch_has_no_say_on_the_spread():
+    model = LSSLForecaster(horizon=6, context=72, max_epochs=2, random_state=0).fit(days(40))
+    assert model.linear_ == "structural"
+    assert model.module_.spread_share.item() == 0

@@ -56,12 +56,20 @@ class Before(NamedTuple):
                 )
 
     def expects(self, pace: str) -> bool:
-        """Whether a structural model stands beside the map of a kind of frequency."""
-        return pace == DAYS and (not self.paces or pace in self.paces)
+        """Whether the map of a kind of frequency is of what a structural model leaves over."""
+        if self.settled["linear_"] != "structural":
+            return False
+        several = self.paces and self.weights["linear"].ndim == 3
+        return pace == DAYS and pace in self.paces if several else True
 
-    def map_of(self, pace: str) -> Tensor | None:
-        """The linear map (L, H) of a kind of frequency, else that of all; of variables the mean."""
+    def map_of(self, pace: str, linear: str | None) -> Tensor | None:
+        """The linear map (L, H) of a kind of frequency, else that of all; of variables the mean.
+
+        None where it was of what a structural model leaves over and now is not, or the other way round.
+        """
         found = self.weights.get("linear")
+        if found is not None and self.expects(pace) != (linear == "structural"):
+            return None
         if found is None or found.ndim == 2:
             return found
         if self.paces:

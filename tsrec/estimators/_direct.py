@@ -2,6 +2,7 @@
 
 from numbers import Real
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -10,6 +11,7 @@ from tsrec.estimators._recipe import kind_of, recipe_for
 from tsrec.estimators._torch_forecaster import TorchForecaster
 from tsrec.estimators._window_weights import MEASURES
 from tsrec.frames import Panel
+from tsrec.frames.clock import filled_front
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.normalise import MODES
 from tsrec.layers.patch import PatchBranch
@@ -52,6 +54,10 @@ class DirectFamily(TorchForecaster):
     def _has_days(self) -> bool:
         """Whether there is a season that a structural model can be of."""
         return 1 < self.day_ <= self.context_ // 2
+
+    def _filled(self, window: np.ndarray) -> np.ndarray:
+        """A structural model takes a window as it is: short histories are taken to have begun as they went on."""
+        return filled_front(window, self.day_) if self.linear_ == "structural" else window
 
     def _undecided(self) -> bool:
         """Whether folds may still speak against a structural model."""
@@ -101,7 +107,7 @@ class DirectFamily(TorchForecaster):
         # A longer context would only be padded.
         self.context_ = min(int(self.context_), int(panel.lengths.max()))
         self.patch_ = self._patch()
-        self.day_ = min((one for one in (panel.grid.season, self.season_) if one and one > 1), default=1)
+        self.day_ = int(panel.grid.season or self.season_)
         self._check_days()
         self.maps_ = panel.n_channels if self.linear_ in SOLVED and panel.n_channels <= _MOST_MAPS else 1
 

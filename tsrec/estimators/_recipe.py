@@ -77,7 +77,7 @@ def recipe_for(kind: Kind, panel: Panel, season: int, horizon: int) -> Recipe:
     room = max((typical_length(panel) - horizon) // 2, 1)
     if kind.pace == "weekly" and not kind.many:
         context = min(2 * max(season, horizon), room)
-    if _short_days(kind, panel, context):
+    if season > 1 and _short_days(kind, panel, context):
         return Recipe(context, "structural", "last", "mse", 0.0, 3, 1, None)
     if kind.pace == "sub-daily" or not kind.many or (kind.pace == "daily" and not kind.long):
         return Recipe(context, "ridge", "last", "mae" if kind.many else "mse", 0.0, 3, 1, None)

@@ -47,7 +47,7 @@ class TransferMixin(DirectFamily):
     the parameters that do not, which may change before it.
     """
 
-    SETTLED: tuple[str, ...] = ("context_", "patch_", "day_", "linear_")
+    SETTLED: tuple[str, ...] = ("context_", "patch_", "linear_")
     FREE: tuple[str, ...] = ()
     shape_: dict[str, Any]
     set_seasons_: dict[str, int]
@@ -144,13 +144,15 @@ class TransferMixin(DirectFamily):
 
     def _choose(self, panel: Panel) -> None:
         super()._choose(panel)
-        if self._sets is not None:
-            self._choose_maps()
         if self._before is not None:
             for name, value in self._before.settled.items():
                 setattr(self, name, value)
-            if self.linear_ == "structural" and not self._before.expects(self._own_pace):
-                self.linear_ = "ridge"
+            if self.linear_ == "structural":
+                # Others than days have maps alone; the next fit may be of days again.
+                expected = self._sets is not None or (self._own_pace == DAYS and self._before.expects(DAYS))
+                self.linear_ = "structural" if expected and self._has_days() else "ridge"
+        if self._sets is not None:
+            self._choose_maps()
 
     def _choose_maps(self) -> None:
         """A linear map for each kind of frequency, and that of all for kinds to come; days have a structural model."""
@@ -160,8 +162,8 @@ class TransferMixin(DirectFamily):
                 f"linear='structural' expects a set with days, found {list(self.paces_)} with a season of "
                 f"{self.day_} steps and a context of {self.context_}. Use 'ridge', or give such a set and more context."
             )
-        if days and self.linear == "auto" and self.linear_ == "ridge":
-            self.linear_ = "structural"
+        if self.linear == "auto" and self.linear_ in SOLVED:
+            self.linear_ = "structural" if days else "ridge"
         several = len(self.paces_) > 1 and self.linear_ in SOLVED
         self.maps_ = len(self.paces_) + 1 if several else 1
 
@@ -184,7 +186,7 @@ class TransferMixin(DirectFamily):
         return module
 
     def _prior_maps(self) -> list[Tensor]:
-        found = None if self._before is None else self._before.map_of(self._own_pace)
+        found = None if self._before is None else self._before.map_of(self._own_pace, self.linear_)
         return [] if found is None else [found.double()]
 
     def _table(self, panel: Panel, values: np.ndarray, features: Any, weights: Any, generator: Any) -> WindowTable:
@@ -283,7 +285,7 @@ class TransferMixin(DirectFamily):
 
     def _filled(self, window: np.ndarray) -> np.ndarray:
         """Short histories are taken to have begun as they went on: the map learned from windows that saw enough."""
-        return window if self.season_steps_ is None else filled_front(window, self.season_steps_)
+        return super()._filled(window) if self.season_steps_ is None else filled_front(window, self.season_steps_)
 
     def _forecast(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
         if self._factor(panel) == 1:

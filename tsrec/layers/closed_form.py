@@ -171,10 +171,12 @@ def fit_shrink(module: DirectForecaster, batches: Iterable[Batch]) -> float:
         module.shrink.fill_(best[0])
         if seen and module.levels:
             module.offsets.mul_(_narrowed(seen, *best))
-    if module.levels and seen:
+    if module.structural is not None:
+        module.spread_share.zero_()
+    elif module.levels and seen:
         chosen = module.shrink if module.shrink.ndim else best[0]
         pinballs = [sum(window.pinball(module, chosen, best[1], share) for window in seen) for share in _SPREAD_SHARES]
-        module.spread_share.fill_(0.0 if module.structural is not None else _SPREAD_SHARES[_lowest(pinballs)])
+        module.spread_share.fill_(_SPREAD_SHARES[_lowest(pinballs)])
     return float(module.shrink.mean())
 
 

@@ -262,7 +262,8 @@ class DirectForecaster(nn.Module):
         Returns
         -------
         dict of Tensor of shape (B, H)
-            "linear" (with the level of the window), and the branch and "covariates" where the module has them.
+            "linear" (with the level of the window, or what is expected), and the branch and "covariates" where the
+            module has them.
         """
         parts = self.parts(context, mask, future, variable, static)
         found = self.named(parts, variable)

@@ -19,13 +19,13 @@ _ENOUGH_WINDOWS, _MOST_UNSURE = 20, 4.0
 class Residuals(NamedTuple):
     """Errors (n, H) in units of the steps ahead; of their windows, whether they saw enough, and their kinds, (n,).
 
-    Squares (n, H) of the errors are in units of the windows.
+    Beside them the errors in units of the windows, (n, H).
     """
 
     values: Tensor
     enough: Tensor
     kind: Tensor
-    square: Tensor
+    plain: Tensor
 
     def where(self, rows: Tensor) -> "Residuals":
         """Those of some windows."""
@@ -36,13 +36,13 @@ def residuals_of(module: DirectForecaster, batch: Batch, values: Tensor, window:
     """Errors (B, H) of a batch, with what is to be known of its windows."""
     enough = module.sees_enough(batch.context, batch.mask)
     kind = torch.zeros_like(enough, dtype=torch.int64) if batch.variable is None else batch.variable
-    return Residuals(values, enough, kind, (values * window.ratio).square())
+    return Residuals(values, enough, kind, values * window.ratio)
 
 
 def mean_square(found: list[Residuals]) -> float:
     """Mean square of errors, in units of the windows."""
-    squares = torch.cat([one.square for one in found])
-    return float(squares[~squares.isnan()].double().mean())
+    errors = torch.cat([one.plain for one in found])
+    return float(errors[~errors.isnan()].double().square().mean())
 
 
 @torch.no_grad()
@@ -90,10 +90,11 @@ def set_spread(module: DirectForecaster, found: list[Residuals]) -> None:
         residuals = whole
     if not module.levels or not len(residuals.values):
         return
-    everything = _offsets(module, residuals.values)
     if module.offsets.ndim == 2:
-        module.offsets.copy_(everything)
+        module.offsets.copy_(_offsets(module, residuals.values))
         return
+    # Of kinds that are not known nothing is expected: their units are those of the windows.
+    everything = _offsets(module, residuals.plain)
     for kind in range(len(module.offsets)):
         own = residuals.values[residuals.kind == kind]
         module.offsets[kind] = _offsets(module, own) if len(own) else everything

@@ -119,7 +119,9 @@ class StructuralMaps(nn.Module):
             point += share * forecast
             square += share * (forecast.square() + size[:, k, None] * tables.variance[k])
         spread = (square - point.square()).clamp_min(_LEAST_SPREAD**2).sqrt()
-        return Expected(level + point, spread, blend)
+        # Where nothing moved, or nothing was seen, nothing tells how far the forecast may be off.
+        still = (z == z[:, :1]).all(1, keepdim=True)
+        return Expected(level + point, torch.where(still, 1.0, spread), blend)
 
     def _tables(self, like: Tensor) -> _Tables:
         return _moved(self.context, self.horizon, self.season, like.device, like.dtype)
@@ -146,12 +148,13 @@ def _mixtures() -> list[tuple[float, float, float, float]]:
 _COUNT = len(_mixtures())
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _moved(context: int, horizon: int, season: int, device: torch.device, dtype: torch.dtype) -> _Tables:
-    return _Tables(*(table.to(device, dtype) for table in _built(context, horizon, season)))
+    # What is made in inference mode can never be part of a graph, and these are shared.
+    with torch.inference_mode(False):
+        return _Tables(*(table.to(device, dtype) for table in _built(context, horizon, season)))
 
 
-@lru_cache(maxsize=2)
 def _built(context: int, horizon: int, season: int) -> _Tables:
     """Maps, variances and expected periodograms of all processes, float64."""
     steps = torch.arange(context + horizon, dtype=torch.float64)
