@@ -108,7 +108,7 @@ def checked_y(y: Any, where: str = "y") -> Any:
             f"{where}: found a {type(y).__name__}. Give the rows themselves: a Series, a frame or an array."
         )
     check_given(y, where)
-    if not len(y):
+    if not np.asarray(y).shape[0]:
         raise ValueError(f"{where}: it has 0 rows. Give at least one time step.")
     y = check_array(y, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan", input_name=where)
     if y.ndim > 2:

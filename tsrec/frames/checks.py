@@ -44,7 +44,7 @@ def check_given(rows: Any, where: str) -> None:
             mend += " Only TEMPOForecaster learns from sets of any frequencies: fit({'name': rows, ...}), without y."
         raise TypeError(f"{where}: found a {type(rows).__name__} of {len(parts)} {' and '.join(sorted(kinds))}. {mend}")
     try:
-        single = isinstance(rows, str | bytes | set) or np.ndim(rows) == 0
+        single = isinstance(rows, str | bytes | set) or np.asarray(rows).ndim == 0
     except ValueError as error:
         raise ValueError(
             f"{where}: found a {type(rows).__name__} whose elements differ in length. Give one Series, frame or array, "
