@@ -95,7 +95,11 @@ def test_prompts_are_reported():
     assert report.shape == (10, 3)
     np.testing.assert_allclose(report.sum(), 1.0, atol=1e-6)
     assert set(report.attrs["spread"]) == {"trend", "seasonal", "residual"}
-    assert all(0 <= spread <= 1 for spread in report.attrs["spread"].values())
+    # Every component has its own shares, and what they tell of a collapse.
+    assert not report["trend"].equals(report["residual"])
+    for name, shares in report.items():
+        entropy = -sum(share * np.log(share) for share in shares if share > 0) / np.log(10)
+        assert report.attrs["spread"][name] == pytest.approx(entropy, abs=1e-5)
     assert model.prompt_report(HOURS.iloc[:300]).shape == (10, 3)
     with pytest.raises(ValueError, match="there is no pool"):
         fitted(prompt="soft").prompt_report()

@@ -136,6 +136,10 @@ def test_it_is_saved_and_learns_anew(model, tmp_path):
     assert len(again.predict()) == 24
 
 
+def test_rows_that_make_no_whole_stretch_are_left_out():
+    assert read_sets({"quarters": waves(1003, "15min", 96)}, 24, None, None).panel.lengths.tolist() == [250]
+
+
 def test_sets_have_equal_shares():
     read = read_sets(sets(), "auto", None, None)
     assert np.bincount(read.groups).tolist() == [1, 2, 1, 1, 1, 1]
@@ -211,6 +215,8 @@ def test_covariates_and_words_are_not_dropped_silently():
     told = pd.DataFrame({"a": [1.0, 2.0]}, index=["p", "q"])
     model = learned(max_epochs=1, d_model=8).fit(panel, static=told, warm_start=True)
     assert model.n_static_ == 1
+    own, _ = model._prepared(model.panel_, np.array([[1, 1500], [0, 1400], [1, 1300]]))
+    assert own.static.ravel().tolist() == [2.0, 1.0, 2.0]
     # What is said of a series counts also where its history is given anew.
     np.testing.assert_allclose(model.predict(history=panel), model.predict(), atol=1e-5)
 
@@ -277,6 +283,14 @@ def test_one_season_of_all_is_kept():
     weekly = {"a": waves(300, "D", 7), "b": waves(200, "D", 7, seed=2)}
     assert TEMPOForecaster(horizon=7, max_epochs=0).fit(weekly).season_steps_ == 7
     assert TEMPOForecaster(horizon=7, season=14, max_epochs=0).fit(weekly).season_steps_ == 14
+    noise = {"a": weekly["a"] * 0 + np.random.default_rng(0).normal(size=(300, 1))}
+    model = TEMPOForecaster(horizon=7, max_epochs=0).fit(noise)
+    assert model.season_ == model.season_steps_ == 7
+    # Rows without times have no say in it, nor has what comes later.
+    model.fit({**weekly, "no times": np.arange(100.0)})
+    assert model.season_steps_ == 7
+    model.fit({"hours": waves(900, "h", 24)}, warm_start=True)
+    assert (model.season_steps_, model.set_seasons_) == (7, {"hours": 24})
 
 
 def test_what_is_refused(model):

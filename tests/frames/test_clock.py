@@ -54,6 +54,14 @@ def test_a_straight_line_comes_back_between_the_middles(factor):
     np.testing.assert_allclose(held[half:50], back[half:50], atol=1e-9)
 
 
+def test_the_first_line_begins_at_the_stretch_before_or_goes_on_where_that_is_unknown():
+    answers = np.array([[[10.0], [20.0], [40.0]]] * 2)
+    found = from_season_steps(answers, 5, 2.0, before=np.array([[2.0], [np.nan]]))[..., 0]
+    np.testing.assert_allclose(found, [[8.0, 12.5, 17.5, 25.0, 35.0], [7.5, 12.5, 17.5, 25.0, 35.0]])
+    alone = from_season_steps(answers[:, :1], 2, 2.0, before=np.array([[2.0], [np.nan]]))[..., 0]
+    np.testing.assert_allclose(alone, [[8.0, 12.0], [10.0, 10.0]])
+
+
 def test_short_steps_are_means_of_the_stretches_they_are_made_of():
     answers = rng.normal(size=(2, 24, 3, 4))
     np.testing.assert_allclose(from_season_steps(answers, 6, 0.25), answers.reshape(2, 6, 4, 3, 4).mean(2), rtol=1e-9)
@@ -104,7 +112,7 @@ def test_an_unseen_front_repeats_what_follows():
     x = rng.normal(size=(2, 50, 2))
     assert filled_front(x, 12) is x
     x[0, :30, 0] = np.nan
-    x[1, 40] = np.nan
+    x[1, [20, 40]] = np.nan
     filled = filled_front(x, 12)
     for step in range(29, -1, -1):
         assert filled[0, step, 0] == filled[0, step + 12, 0]

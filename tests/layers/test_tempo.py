@@ -210,6 +210,64 @@ def test_own_scale_makes_each_component_alike():
         torch.testing.assert_close(one, embedding(made._patches(part)))
 
 
+@torch.no_grad()
+def test_own_scale_comes_back_into_the_features():
+    made, x = branch(own_scale=True, prompt=None, backbone=None), windows()
+    parts = made.apart(x)
+    scale = (parts.var(-1, correction=0) + 1e-5).sqrt()
+    tokens = torch.stack(made._tokens(parts), 1)
+    torch.testing.assert_close(made(x)[0], (tokens * scale.T[:, :, None, None]).flatten(1))
+
+
+@torch.no_grad()
+def test_components_have_the_map_of_their_variable_and_the_share_of_the_branch():
+    made = branch()
+    net = TEMPO(made, context=L, horizon=H, maps=2, apart=True, dropout=0.0, generator=seeded()).eval()
+    for tensor in (net.head.weight, net.head.bias, net.linear):
+        tensor += 0.3 * torch.randn(tensor.shape, generator=seeded(1))
+    net.shrink.copy_(torch.tensor([0.25, 0.75]))
+    x, variable = windows(), torch.tensor([0, 1, 1, 0, 1])
+    before = net.components(x, variable=variable)
+    torch.testing.assert_close(sum(before.values()), net(x, variable=variable)[0], atol=1e-4, rtol=1e-4)
+    # The level, and what the head says of any window, go with the trend.
+    net.head.bias += 1
+    scale = net.window(x, None, None).scale
+    after = net.components(x + 30, variable=variable)
+    expected = {**before, "trend": before["trend"] + 30 + scale * net.shrink[variable][:, None]}
+    for name, part in after.items():
+        torch.testing.assert_close(part, expected[name], atol=1e-3, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_the_pull_is_the_mean_over_components_times_its_weight():
+    made, x = branch(pull_weight=0.5), windows()
+    pulls = [made.prompts[0](tokens).pull for tokens in made._tokens(made.apart(x))]
+    torch.testing.assert_close(made(x)[1]["pull"], 0.5 * torch.stack(pulls).mean())
+
+
+class _Watched(nn.Module):
+    """Keeps what it is given."""
+
+    def forward(self, x, state=None, mask=None, *, return_state=True):
+        self.given = x, mask
+        return x, state
+
+
+@torch.no_grad()
+def test_each_prompt_stands_before_its_component_and_is_always_seen():
+    made, x = branch(None, prompt="soft"), windows()
+    made.backbone = _Watched()
+    mask = torch.ones(5, L, dtype=torch.bool)
+    mask[:, 24:48] = False
+    made(x, mask)
+    found, seen = made.backbone.given
+    tokens = made._tokens(made.apart(x))
+    pieces = [(prompt(one).vectors, one) for prompt, one in zip(made.prompts, tokens, strict=True)]
+    torch.testing.assert_close(found, torch.cat([one for pair in pieces for one in pair], 1))
+    of_one = [True] * 9 + [number not in (3, 4) for number in range(made.n_patches)]
+    assert seen.tolist() == [of_one * 3] * 5
+
+
 def test_what_is_refused():
     with pytest.raises(ValueError, match="found 1, there are 3 components"):
         TEMPOBranch(None, context=L, d_model=E, decomposition=FixedDecomposition(MATRICES), prompts=[PromptPool(E)])
