@@ -9,6 +9,7 @@ from torch.autograd import gradcheck
 
 from tsrec.layers.filter_bank import ConvolutionBank, FilterBank
 from tsrec.layers.lssl import LSSL, LSSLBlock, LSSLStack
+from tsrec.layers.mamba import Mamba, MambaStack
 from tsrec.layers.mlp import PointwiseMLP
 from tsrec.layers.parameter_groups import parameter_groups
 from tsrec.layers.random import Dropout
@@ -54,6 +55,9 @@ MIXERS = {
         generator=seeded(),
     ),
     "MEGA": lambda: TCNCA(D, chunk=8, ema=True, generator=seeded()),
+    "Mamba": lambda: Mamba(D, d_state=5, generator=seeded()),
+    "Mamba, two taps": lambda: Mamba(D, d_state=1, d_conv=2, expand=3, generator=seeded()),
+    "Mamba stack": lambda: MambaStack(D, 2, d_state=3, generator=seeded()),
 }
 # What stands at their masked steps must be finite.
 WANT_FINITE_INPUT = (LSSLBlock, PointwiseMLP, TCNCA)
@@ -64,7 +68,9 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 every_mixer = pytest.mark.parametrize("make", MIXERS.values(), ids=MIXERS)
 REMEMBERING = {name: make for name, make in MIXERS.items() if "pointwise" not in name}
 every_mixer_with_a_state = pytest.mark.parametrize("make", REMEMBERING.values(), ids=REMEMBERING)
-COUNTING = {name: make for name, make in MIXERS.items() if any(s in name for s in ("TCNCA", "MEGA", "convolution"))}
+COUNTING = {
+    name: make for name, make in MIXERS.items() if any(s in name for s in ("TCNCA", "MEGA", "convolution", "Mamba"))
+}
 SCALING = {name: make for name, make in REMEMBERING.items() if name not in COUNTING}
 
 
@@ -315,7 +321,7 @@ def test_a_pointwise_mixer_drops_out_after_every_gelu():
     assert {layer.p for layer in mixer.layers if isinstance(layer, Dropout)} == {0.4}
 
 
-@pytest.mark.parametrize("name", ["LSSL legs", "S4D", "stack", "TCNCA", "MEGA", "simplified TCNCA stack"])
+@pytest.mark.parametrize("name", ["LSSL legs", "S4D", "stack", "TCNCA", "MEGA", "simplified TCNCA stack", "Mamba"])
 def test_what_is_no_sequence_of_its_width_is_refused(name):
     mixer = MIXERS[name]()
     for shape in ((2, 5, D + 1), (5, D), (2, 0, D)):
