@@ -1,0 +1,308 @@
+"""LuMamba: LUNA's channel unification and a stack of Mamba layers over time (Broustail et al., arXiv 2603.19100).
+
+B windows of C channels and T samples become S = T / P tokens of d = Q E features. Written from the published
+description; where the released code leaks, or mixes up rows, this does not follow: see `norm`, `position_norm` and
+:func:`tsrec.layers.lumamba_tasks.hidden_cells`.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tsrec.layers.attention import AttentionLayer
+from tsrec.layers.luna import ChannelUnification, ElectrodePositions, PatchEmbedding, xavier_
+from tsrec.layers.mamba import MambaStack
+from tsrec.layers.random import Linear, default_generator
+
+NORMALISATIONS = ("zscore", "iqr", "running", None)
+_EPS = 1e-8
+# Initial spread of the vector that stands for what is hidden; cut at as much.
+_STD = 0.02
+
+
+class LuMambaState(NamedTuple):
+    """Where an encoder stands in its recordings; passed and returned, never kept.
+
+    Attributes
+    ----------
+    moments : float64 Tensor of shape (3, B, C)
+        Count, sum and sum of squares of the samples so far.
+    mixer
+        State of the Mamba layers.
+    """
+
+    moments: Tensor
+    mixer: Any
+
+
+class LuMamba(nn.Module):
+    """Encoder of recordings with any channels.
+
+    Parameters
+    ----------
+    patch : int, default 40
+        Samples P of a patch.
+    width : int, default 64
+        Features E of a query.
+    n_queries : int, default 6
+        Queries Q.
+    n_heads : int, default 2
+        Heads of every attention.
+    n_layers : int, default 2
+        Mamba blocks.
+    d_state, d_conv, expand : int
+        As in :class:`tsrec.layers.mamba.Mamba`.
+    bidirectional, merge
+        As in :class:`tsrec.layers.mamba.MambaStack`.
+    normalise : {"zscore", "iqr", "running", None}, default "zscore"
+        Units of each channel of each window: mean and standard deviation, quartiles, mean and standard deviation of the
+        samples up to the patch, or none.
+    norm : {"patch", "window"}, default "patch"
+        As in :class:`tsrec.layers.luna.PatchEmbedding`.
+    position_norm : {"head", "montage"}, default "head"
+        As in :class:`tsrec.layers.luna.ElectrodePositions`.
+    n_unplaced : int, default 0
+        Channels that are on no scalp; as there.
+    dropout : float, default 0.1
+        Rate in the unification.
+    generator : torch.Generator, optional
+        Source of the initial values; a fresh one with seed 0 when omitted.
+
+    Examples
+    --------
+    >>> encoder = LuMamba(width=16, n_queries=2, n_layers=1).eval()
+    >>> tokens, attention = encoder(torch.randn(3, 200, 8), torch.rand(3, 8, 3))
+    >>> tokens.shape, attention.shape
+    (torch.Size([3, 5, 32]), torch.Size([3, 5, 2, 8]))
+    """
+
+    def __init__(
+        self,
+        *,
+        patch: int = 40,
+        width: int = 64,
+        n_queries: int = 6,
+        n_heads: int = 2,
+        n_layers: int = 2,
+        d_state: int = 16,
+        d_conv: int = 4,
+        expand: int = 2,
+        bidirectional: bool = True,
+        merge: str = "add",
+        normalise: str | None = "zscore",
+        norm: str = "patch",
+        position_norm: str = "head",
+        n_unplaced: int = 0,
+        dropout: float = 0.1,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if normalise not in NORMALISATIONS:
+            raise ValueError(f"normalise={normalise!r} is not known; use one of {NORMALISATIONS}.")
+        generator = default_generator(generator)
+        self.patch, self.width, self.n_queries, self.n_heads = patch, width, n_queries, n_heads
+        self.normalise, self.n_features = normalise, n_queries * width
+        # Whether a token depends on nothing later than its patch.
+        self.causal = not bidirectional and norm == "patch" and normalise in ("running", None)
+        self.patches = PatchEmbedding(patch, width, norm=norm, generator=generator)
+        self.positions = ElectrodePositions(width, norm=position_norm, n_unplaced=n_unplaced, generator=generator)
+        self.unification = ChannelUnification(width, n_queries, n_heads, dropout=dropout, generator=generator)
+        drawn = _STD * torch.randn(width, generator=generator)
+        self.hidden = nn.Parameter(drawn.clamp(-_STD, _STD))
+        for part in (self.patches.inner, self.patches.outer, self.positions, self.unification):
+            xavier_(part, generator)
+        self.mixer = MambaStack(
+            self.n_features,
+            n_layers,
+            bidirectional=bidirectional,
+            merge=merge,
+            final_norm=False,
+            d_state=d_state,
+            d_conv=d_conv,
+            expand=expand,
+            generator=generator,
+        )
+
+    def forward(
+        self, context: Tensor, points: Tensor, names: Tensor | None = None, hidden: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Encode recordings.
+
+        Parameters
+        ----------
+        context : Tensor of shape (B, T, C)
+            NaN where missing. What exceeds whole patches is not read; less than one is filled up with zeros.
+        points : Tensor of shape (B, C, 3)
+            Where the electrodes are, NaN for channels on no scalp.
+        names : int64 Tensor of shape (B, C), optional
+            Numbers of channels on no scalp.
+        hidden : bool Tensor of shape (B, C, S), optional
+            Patches that must not be read.
+
+        Returns
+        -------
+        tokens : Tensor of shape (B, S, Q E)
+        attention : Tensor of shape (B, S, Q, C)
+            Of the queries over the channels, mean over the heads.
+        """
+        x, absent = self.cut(context)
+        return self.encode(x, self.positions(points, names), _either(absent, hidden))
+
+    def cut(self, context: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Bring recordings (B, T, C) to their units and cut them: (B, C, S, P), and where patches miss samples."""
+        missing = context.isnan() if context.isnan().any() else None
+        if self.normalise == "running":
+            patches, gaps = self._cut(context.transpose(1, 2), missing)
+            return self._running(patches, gaps, patches.new_zeros(3, *patches.shape[:2], dtype=torch.float64))[:2]
+        patches, gaps = self._cut(normalised(context, self.normalise).transpose(1, 2), missing)
+        return _without(patches, gaps)
+
+    def encode(self, x: Tensor, positions: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Encode patches in units (B, C, S, P), given the channels' features (B, C, E); else as :meth:`forward`."""
+        z, attention = self._unified(x, positions, hidden)
+        return self.mixer(z, return_state=False)[0], attention
+
+    def step(
+        self, context: Tensor, points: Tensor, names: Tensor | None, state: LuMambaState
+    ) -> tuple[Tensor, LuMambaState]:
+        """Encode the next patch (B, P, C) of recordings: (B, Q E); many of them equal the whole.
+
+        Raises
+        ------
+        RuntimeError
+            If tokens depend on later samples.
+        """
+        if not self.causal:
+            raise RuntimeError("Tokens depend on later samples: see `causal`.")
+        missing = context.isnan() if context.isnan().any() else None
+        patches, gaps = self._cut(context.transpose(1, 2), missing)
+        moments = state.moments
+        if self.normalise == "running":
+            x, absent, moments = self._running(patches, gaps, moments)
+        else:
+            x, absent = _without(patches, gaps)
+        z, _ = self._unified(x, self.positions(points, names), absent)
+        y, mixed = self.mixer.step(z[:, 0], state.mixer)
+        return y, LuMambaState(moments, mixed)
+
+    def init_state(self, batch: int, n_channels: int) -> LuMambaState:
+        """Return the state of recordings before their first sample."""
+        moments = torch.zeros(3, batch, n_channels, dtype=torch.float64, device=self.hidden.device)
+        return LuMambaState(moments, self.mixer.init_state(batch))
+
+    def _unified(self, x: Tensor, positions: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Tokens before the mixer, (B, S, Q E), and the attention."""
+        z = self.patches(x)
+        if hidden is not None:
+            z = torch.where(hidden[..., None], self.hidden.to(z.dtype), z)
+        z = (z + positions[:, :, None]).transpose(1, 2)
+        unified, attention = self.unification(z.flatten(0, 1))
+        return unified.unflatten(0, z.shape[:2]).flatten(2), attention.unflatten(0, z.shape[:2])
+
+    def _cut(self, x: Tensor, missing: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Whole patches (B, C, S, P) of (B, C, T), and what is missing in them."""
+        whole = max(x.shape[2] // self.patch, 1) * self.patch
+        gaps = None if missing is None else missing.transpose(1, 2)
+        if x.shape[2] < whole:
+            x = functional.pad(x, (0, whole - x.shape[2]))
+            gaps = None if gaps is None else functional.pad(gaps, (0, whole - gaps.shape[2]))
+        x = x[..., :whole].unflatten(2, (-1, self.patch))
+        return x, None if gaps is None else gaps[..., :whole].unflatten(2, (-1, self.patch))
+
+    def _running(self, x: Tensor, gaps: Tensor | None, before: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Units from the samples up to each patch, given the moments (3, B, C) before the first; and those after."""
+        wide = x.double() if gaps is None else x.double().masked_fill(gaps, 0.0)
+        seen = torch.ones_like(wide) if gaps is None else (~gaps).double()
+        moments = torch.stack([part.sum(-1) for part in (seen, wide, wide.square())]).cumsum(-1) + before[..., None]
+        count, total, square = moments
+        mean = total / count.clamp_min(1)
+        var = (square - mean * total) / (count - 1).clamp_min(1)
+        # Differences of large sums: what is below their rounding is nothing.
+        var = torch.where(var > 1e-12 * square / count.clamp_min(1), var, 0.0)
+        units = ((wide - mean[..., None]) / (var.sqrt()[..., None] + _EPS)).to(x.dtype)
+        units = units.masked_fill((var == 0)[..., None], 0.0)
+        return *_without(units, gaps), moments[..., -1]
+
+
+class Reconstruction(nn.Module):
+    """Samples from tokens: each channel asks them by its position and name.
+
+    Parameters
+    ----------
+    width, n_heads, patch : int
+        As in :class:`LuMamba`.
+    n_names : int
+        Names with a vector of their own, numbered from 1; 0 stands for any other.
+    generator : torch.Generator
+        Source of the initial values.
+    """
+
+    def __init__(self, width: int, n_heads: int, patch: int, n_names: int, *, generator: torch.Generator) -> None:
+        super().__init__()
+        names = 0.02 * torch.randn(n_names + 1, width, generator=generator)
+        names[0] = 0.0
+        self.names = nn.Parameter(names)
+        self.layer = AttentionLayer(width, n_heads, memory=True, dropout=0.0, generator=generator)
+        self.norm = nn.LayerNorm(width)
+        self.inner = Linear(width, 4 * width, generator=generator)
+        self.outer = Linear(4 * width, patch, generator=generator)
+        xavier_(self, generator)
+
+    def forward(self, tokens: Tensor, positions: Tensor, names: Tensor) -> Tensor:
+        """Reconstruct.
+
+        Parameters
+        ----------
+        tokens : Tensor of shape (B, S, Q E)
+            What the encoder gave.
+        positions : Tensor of shape (B, C, E)
+            Features of the channels.
+        names : int64 Tensor of shape (B, C)
+            Numbers of their names.
+
+        Returns
+        -------
+        Tensor of shape (B, C, S, P)
+        """
+        memory = tokens.unflatten(2, (-1, positions.shape[2]))
+        asked = (positions + self.names[names])[:, None].expand(-1, tokens.shape[1], -1, -1)
+        y = self.layer(asked.flatten(0, 1), memory.flatten(0, 1))
+        y = self.outer(functional.gelu(self.inner(self.norm(y))))
+        return y.unflatten(0, tokens.shape[:2]).transpose(1, 2)
+
+
+def normalised(context: Tensor, how: str | None) -> Tensor:
+    """Bring each channel of each window to units of its own.
+
+    Parameters
+    ----------
+    context : Tensor of shape (B, T, C)
+        NaN where missing; stays NaN.
+    how : {"zscore", "iqr", None}
+        (x - mean) / (std + 1e-8) with T - 1 in the denominator; (x - q25) / (q75 - q25 + 1e-8); or as it is.
+
+    Returns
+    -------
+    Tensor of shape (B, T, C)
+        Channels that never change become zeros.
+    """
+    if how is None:
+        return context
+    if how == "iqr":
+        low, high = torch.nanquantile(context, torch.tensor([0.25, 0.75], dtype=context.dtype), 1, keepdim=True)
+        return (context - low) / (high - low + _EPS)
+    count = (~context.isnan()).sum(1, keepdim=True)
+    centred = context - context.nanmean(1, keepdim=True)
+    var = centred.square().nansum(1, keepdim=True) / (count - 1).clamp_min(1)
+    return centred / (var.sqrt() + _EPS)
+
+
+def _without(x: Tensor, gaps: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Zeros where samples are missing, and which patches miss some."""
+    return (x, None) if gaps is None else (x.masked_fill(gaps, 0.0), gaps.any(-1))
+
+
+def _either(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    return b if a is None else a if b is None else a | b
