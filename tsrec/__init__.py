@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from tsrec.estimators.lssl_series import LSSLClassifier as LSSLClassifier
     from tsrec.estimators.lssl_series import LSSLEncoder as LSSLEncoder
     from tsrec.estimators.lssl_series import LSSLRegressor as LSSLRegressor
+    from tsrec.estimators.lumamba import LuMambaEncoder as LuMambaEncoder
+    from tsrec.estimators.lumamba_classifier import LuMambaClassifier as LuMambaClassifier
     from tsrec.estimators.mlp import MLPForecaster as MLPForecaster
     from tsrec.estimators.tcnca import TCNCAForecaster as TCNCAForecaster
     from tsrec.estimators.tcnca_series import TCNCAClassifier as TCNCAClassifier

@@ -10,6 +10,8 @@ _HOME = {
     "LSSLEncoder": "tsrec.estimators.lssl_series",
     "LSSLForecaster": "tsrec.estimators.lssl",
     "LSSLRegressor": "tsrec.estimators.lssl_series",
+    "LuMambaClassifier": "tsrec.estimators.lumamba_classifier",
+    "LuMambaEncoder": "tsrec.estimators.lumamba",
     "MLPForecaster": "tsrec.estimators.mlp",
     "SeasonalMeanForecaster": "tsrec.estimators.baseline",
     "SeasonalNaiveForecaster": "tsrec.estimators.baseline",
@@ -28,6 +30,8 @@ __all__ = [
     "LSSLEncoder",
     "LSSLForecaster",
     "LSSLRegressor",
+    "LuMambaClassifier",
+    "LuMambaEncoder",
     "MLPForecaster",
     "SeasonalMeanForecaster",
     "SeasonalNaiveForecaster",
@@ -45,6 +49,8 @@ if TYPE_CHECKING:
     from tsrec.estimators.combine import DecompositionForecaster
     from tsrec.estimators.lssl import LSSLForecaster
     from tsrec.estimators.lssl_series import LSSLClassifier, LSSLEncoder, LSSLRegressor
+    from tsrec.estimators.lumamba import LuMambaEncoder
+    from tsrec.estimators.lumamba_classifier import LuMambaClassifier
     from tsrec.estimators.mlp import MLPForecaster
     from tsrec.estimators.tcnca import TCNCAForecaster
     from tsrec.estimators.tcnca_series import TCNCAClassifier, TCNCAEncoder, TCNCARegressor

@@ -53,16 +53,13 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
         """
         with refusing(self):
             collection, y, kept, weight = self._read_labelled(X, y, sample_weight)
-            self.classes_, codes = _classes(y)
+            self.classes_, codes = read_classes(y)
             codes = codes if kept is None else codes[kept]
             if self.class_weight is not None:
-                of_class = compute_sample_weight(self.class_weight, self.classes_[codes])
-                weight = checked_weight(of_class, len(codes), where="class_weight") * (1 if weight is None else weight)
+                weight = times_class_weight(weight, self.class_weight, self.classes_[codes])
                 counted = np.flatnonzero(weight)
                 collection, codes, weight = self._only(collection, counted), codes[counted], weight[counted]
-            present = self.classes_[np.unique(codes)].tolist()
-            if len(present) < 2:
-                raise ValueError(f"y: it has one class, {present}. Give series with a weight of at least two classes.")
+            check_two_classes(self.classes_[codes])
         target = np.where(codes[:, None] == np.arange(len(self.classes_)), 1.0, -1.0)
         self.sharpness_ = 1.0
         head = self._learn(collection, target, torch.from_numpy(codes), weight)
@@ -124,7 +121,7 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
         return softmax(answers.astype(np.float64) * self.sharpness_, axis=1)
 
 
-def _classes(y: Any) -> tuple[np.ndarray, np.ndarray]:
+def read_classes(y: Any) -> tuple[np.ndarray, np.ndarray]:
     """The classes, and the number of the class of each series."""
     labels = column_or_1d(y, warn=True)
     if labels.dtype.kind == "f":
@@ -137,6 +134,19 @@ def _classes(y: Any) -> tuple[np.ndarray, np.ndarray]:
         )
     check_classification_targets(labels)
     return np.unique(labels, return_inverse=True)
+
+
+def times_class_weight(weight: np.ndarray | None, class_weight: Any, labels: np.ndarray) -> np.ndarray:
+    """Weights of series, (n,), times those of their classes."""
+    of_class = compute_sample_weight(class_weight, labels)
+    return checked_weight(of_class, len(labels), where="class_weight") * (1 if weight is None else weight)
+
+
+def check_two_classes(labels: np.ndarray) -> None:
+    """Refuse what leaves nothing to tell apart."""
+    present = np.unique(labels).tolist()
+    if len(present) < 2:
+        raise ValueError(f"y: it has one class, {present}. Give series with a weight of at least two classes.")
 
 
 def _sharpness(scores: np.ndarray, codes: np.ndarray, weight: np.ndarray | None) -> float:

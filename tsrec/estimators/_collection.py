@@ -18,8 +18,8 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from tsrec.estimators._callbacks import CallbackSupportMixin, EpochHook, with_callbacks
-from tsrec.estimators._epochs import history_frame, train_epochs
+from tsrec.estimators._callbacks import CallbackSupportMixin, with_callbacks
+from tsrec.estimators._epochs import fit_module, history_frame
 from tsrec.estimators._parameters import (
     check_choice,
     check_positive,
@@ -142,9 +142,9 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
             delattr(self, name)
         self.reads_rows_ = is_rows(X)
         if self.reads_rows_:
-            _check_table(X)
+            check_table(X)
             values = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
-            collection = from_rows(values, _labels(X))
+            collection = from_rows(values, row_labels(X))
         else:
             collection = read_collection(X)
             if getattr(X, "ndim", 0) == 3 and X.shape[1] > X.shape[2]:
@@ -170,7 +170,7 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
                 values = self._validated(X)
             else:
                 values = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan")
-            collection = from_rows(values, _labels(X))
+            collection = from_rows(values, row_labels(X))
         else:
             collection = read_collection(X)
         self._check_columns(collection.columns, "X")
@@ -200,7 +200,7 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _validated(self, X: Any) -> np.ndarray:
         """A table with the columns of fit."""
-        _check_table(X)
+        check_table(X)
         try:
             return validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
         except ValueError as err:
@@ -304,29 +304,21 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
         epochs = self.max_epochs
         if epochs == "auto":
             epochs = int(np.clip(-(-_STEPS // len(batches)), _LEAST_EPOCHS, _MOST_EPOCHS))
-        context = self._init_callback_context(max_subtasks=None)
-        if context is not None:
-            context.call_on_fit_task_begin(estimator=self)
-        state = TrainingState()
         step = int(batches.batch_size * min(self.length_, batches.crop or self.length_) * module.width)
-        try:
-            with single_thread(device.type == "cpu" and step < _LARGE_STEP):
-                train_epochs(
-                    EpochHook(self, context),
-                    module,
-                    batches,
-                    label=type(self).__name__,
-                    max_epochs=int(epochs),
-                    generator=generator,
-                    device=device,
-                    state=state,
-                )
-        finally:
-            self.module_ = module.eval()
-            self.n_epochs_ = state.epoch
-            self.history_ = history_frame(state)
-        if context is not None:
-            context.call_on_fit_task_end(estimator=self)
+
+        def keep(state: TrainingState) -> None:
+            self.module_, self.n_epochs_, self.history_ = module, state.epoch, history_frame(state)
+
+        fit_module(
+            self,
+            module,
+            batches,
+            max_epochs=int(epochs),
+            generator=generator,
+            device=device,
+            one_thread=device.type == "cpu" and step < _LARGE_STEP,
+            keep=keep,
+        )
 
     def _generator(self) -> torch.Generator:
         return make_generator(self.random_state)
@@ -354,11 +346,12 @@ def _warn_of_nothing(collection: Collection) -> None:
         )
 
 
-def _labels(X: Any) -> pd.Index:
+def row_labels(X: Any) -> pd.Index:
+    """Names of the rows of a table."""
     return X.index if isinstance(X, pd.DataFrame) else pd.RangeIndex(len(np.asarray(X)))
 
 
-def _check_table(X: Any) -> None:
+def check_table(X: Any) -> None:
     """Refuse rows of different lengths, and a frame that holds text: most likely a long one, as files have it."""
     if isinstance(X, list | tuple) and len({len(row) for row in X if isinstance(row, list | tuple)}) > 1:
         raise ValueError(

@@ -1,5 +1,6 @@
 """Epochs of training with what an estimator shows of them: the bar, scikit-learn's callbacks, the table of losses."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -7,7 +8,7 @@ import torch
 from torch import nn
 
 from tsrec.estimators._callbacks import EpochHook
-from tsrec.training import Progress, TrainingState, train
+from tsrec.training import Progress, TrainingState, single_thread, train
 
 
 def train_epochs(
@@ -21,6 +22,7 @@ def train_epochs(
     device: torch.device,
     state: TrainingState,
     validation: Any = None,
+    weight_decay: float = 0.01,
 ) -> None:
     """Train by the parameters of the hook's estimator; arguments as :func:`tsrec.training.train` takes them."""
     estimator = hook.estimator
@@ -39,6 +41,7 @@ def train_epochs(
             batches,
             max_epochs=max_epochs,
             learning_rate=estimator.learning_rate,
+            weight_decay=weight_decay,
             validation=validation,
             generator=generator,
             device=device,
@@ -46,6 +49,46 @@ def train_epochs(
             state=state,
         )
         hook.end()
+
+
+def fit_module(
+    estimator: Any,
+    module: nn.Module,
+    batches: Any,
+    *,
+    max_epochs: int,
+    generator: torch.Generator,
+    device: torch.device,
+    one_thread: bool,
+    weight_decay: float = 0.01,
+    keep: Callable[[TrainingState], None],
+) -> None:
+    """Train with all that an estimator offers; `keep` is called at the end, also when it is interrupted.
+
+    To be called inside a method that has scikit-learn's callbacks.
+    """
+    context = estimator._init_callback_context(max_subtasks=None)
+    if context is not None:
+        context.call_on_fit_task_begin(estimator=estimator)
+    state = TrainingState()
+    try:
+        with single_thread(one_thread):
+            train_epochs(
+                EpochHook(estimator, context),
+                module,
+                batches,
+                label=type(estimator).__name__,
+                max_epochs=max_epochs,
+                generator=generator,
+                device=device,
+                state=state,
+                weight_decay=weight_decay,
+            )
+    finally:
+        module.eval()
+        keep(state)
+    if context is not None:
+        context.call_on_fit_task_end(estimator=estimator)
 
 
 def named_losses(record: dict[str, Any]) -> dict[str, float]:

@@ -67,7 +67,7 @@ class SupervisedEstimator(CollectionEstimator):
         y = align_target(y, collection)
         if sample_weight is None:
             return collection, y, None, None
-        weight = checked_weight(_in_order(sample_weight, collection), collection.n_series)
+        weight = checked_weight(in_order(sample_weight, collection), collection.n_series)
         kept = np.flatnonzero(weight)
         return self._only(collection, kept), y, kept, weight[kept]
 
@@ -82,7 +82,7 @@ class SupervisedEstimator(CollectionEstimator):
     def _aligned(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
         """Targets and weights in the order of X, where both name the series."""
         collection = self._read(X, 1.0)
-        return align_target(y, collection), _in_order(sample_weight, collection)
+        return align_target(y, collection), in_order(sample_weight, collection)
 
     def _learn(
         self, collection: Collection, target: np.ndarray, answer: Tensor, weight: np.ndarray | None
@@ -160,7 +160,7 @@ class SupervisedEstimator(CollectionEstimator):
         module.pooling.calibrate(answers.flatten(0, 1), w)
 
 
-def _in_order(weight: Any, collection: Collection) -> Any:
+def in_order(weight: Any, collection: Collection) -> Any:
     """Weights in the order of the series; a single number and None are left as they are."""
     is_one = weight is None or isinstance(weight, Real)
     return weight if is_one else align_target(weight, collection, where="sample_weight")

@@ -22,6 +22,25 @@ _EPS = 1e-8
 _STD = 0.02
 
 
+class Patches(NamedTuple):
+    """Recordings in their units, cut.
+
+    Attributes
+    ----------
+    x : Tensor of shape (B, C, S, P)
+        Zeros where samples are missing.
+    absent : bool Tensor of shape (B, C, S) or None
+        Which patches miss some; None: none does.
+    level, size : Tensor of shape (B, C, S, 1) or (B, C, 1, 1)
+        Samples are x size + level.
+    """
+
+    x: Tensor
+    absent: Tensor | None
+    level: Tensor
+    size: Tensor
+
+
 class LuMambaState(NamedTuple):
     """Where an encoder stands in its recordings; passed and returned, never kept.
 
@@ -133,7 +152,7 @@ class LuMamba(nn.Module):
         Parameters
         ----------
         context : Tensor of shape (B, T, C)
-            NaN where missing. What exceeds whole patches is not read; less than one is filled up with zeros.
+            NaN where missing. What exceeds whole patches is not read; less than one is filled up with the last sample.
         points : Tensor of shape (B, C, 3)
             Where the electrodes are, NaN for channels on no scalp.
         names : int64 Tensor of shape (B, C), optional
@@ -147,17 +166,29 @@ class LuMamba(nn.Module):
         attention : Tensor of shape (B, S, Q, C)
             Of the queries over the channels, mean over the heads.
         """
-        x, absent = self.cut(context)
-        return self.encode(x, self.positions(points, names), _either(absent, hidden))
+        cut, _ = self.cut(context)
+        return self.encode(cut.x, self.positions(points, names), either(cut.absent, hidden))
 
-    def cut(self, context: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Bring recordings (B, T, C) to their units and cut them: (B, C, S, P), and where patches miss samples."""
-        missing = context.isnan() if context.isnan().any() else None
+    def cut(self, context: Tensor, moments: Tensor | None = None) -> tuple[Patches, Tensor | None]:
+        """Bring recordings (B, T, C) to their units and cut them, given the moments before (normalise="running")."""
+        samples = context.transpose(1, 2)
+        whole = max(samples.shape[2] // self.patch, 1) * self.patch
         if self.normalise == "running":
-            patches, gaps = self._cut(context.transpose(1, 2), missing)
-            return self._running(patches, gaps, patches.new_zeros(3, *patches.shape[:2], dtype=torch.float64))[:2]
-        patches, gaps = self._cut(normalised(context, self.normalise).transpose(1, 2), missing)
-        return _without(patches, gaps)
+            x = _filled(samples, whole).unflatten(2, (-1, self.patch))
+            moments = _moments(x, moments)
+            level, size = _running_units(moments)
+            moments = moments[..., -1]
+        else:
+            level, size = (unit[..., None] for unit in units_of(samples, self.normalise))
+            x = _filled(samples, whole).unflatten(2, (-1, self.patch))
+        # In float64 where the level is: it may be far above the signal.
+        x = ((x - level) / size).to(context.dtype)
+        missing = x.isnan()
+        if not missing.any():
+            return Patches(x, None, level, size), moments
+        # What was filled up to a whole patch is not missing.
+        absent = missing[..., : samples.shape[2]].any(-1)
+        return Patches(x.masked_fill(missing, 0.0), absent, level, size), moments
 
     def encode(self, x: Tensor, positions: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Encode patches in units (B, C, S, P), given the channels' features (B, C, E); else as :meth:`forward`."""
@@ -176,16 +207,10 @@ class LuMamba(nn.Module):
         """
         if not self.causal:
             raise RuntimeError("Tokens depend on later samples: see `causal`.")
-        missing = context.isnan() if context.isnan().any() else None
-        patches, gaps = self._cut(context.transpose(1, 2), missing)
-        moments = state.moments
-        if self.normalise == "running":
-            x, absent, moments = self._running(patches, gaps, moments)
-        else:
-            x, absent = _without(patches, gaps)
-        z, _ = self._unified(x, self.positions(points, names), absent)
+        cut, moments = self.cut(context, state.moments)
+        z, _ = self._unified(cut.x, self.positions(points, names), cut.absent)
         y, mixed = self.mixer.step(z[:, 0], state.mixer)
-        return y, LuMambaState(moments, mixed)
+        return y, LuMambaState(state.moments if moments is None else moments, mixed)
 
     def init_state(self, batch: int, n_channels: int) -> LuMambaState:
         """Return the state of recordings before their first sample."""
@@ -200,30 +225,6 @@ class LuMamba(nn.Module):
         z = (z + positions[:, :, None]).transpose(1, 2)
         unified, attention = self.unification(z.flatten(0, 1))
         return unified.unflatten(0, z.shape[:2]).flatten(2), attention.unflatten(0, z.shape[:2])
-
-    def _cut(self, x: Tensor, missing: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Whole patches (B, C, S, P) of (B, C, T), and what is missing in them."""
-        whole = max(x.shape[2] // self.patch, 1) * self.patch
-        gaps = None if missing is None else missing.transpose(1, 2)
-        if x.shape[2] < whole:
-            x = functional.pad(x, (0, whole - x.shape[2]))
-            gaps = None if gaps is None else functional.pad(gaps, (0, whole - gaps.shape[2]))
-        x = x[..., :whole].unflatten(2, (-1, self.patch))
-        return x, None if gaps is None else gaps[..., :whole].unflatten(2, (-1, self.patch))
-
-    def _running(self, x: Tensor, gaps: Tensor | None, before: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Units from the samples up to each patch, given the moments (3, B, C) before the first; and those after."""
-        wide = x.double() if gaps is None else x.double().masked_fill(gaps, 0.0)
-        seen = torch.ones_like(wide) if gaps is None else (~gaps).double()
-        moments = torch.stack([part.sum(-1) for part in (seen, wide, wide.square())]).cumsum(-1) + before[..., None]
-        count, total, square = moments
-        mean = total / count.clamp_min(1)
-        var = (square - mean * total) / (count - 1).clamp_min(1)
-        # Differences of large sums: what is below their rounding is nothing.
-        var = torch.where(var > 1e-12 * square / count.clamp_min(1), var, 0.0)
-        units = ((wide - mean[..., None]) / (var.sqrt()[..., None] + _EPS)).to(x.dtype)
-        units = units.masked_fill((var == 0)[..., None], 0.0)
-        return *_without(units, gaps), moments[..., -1]
 
 
 class Reconstruction(nn.Module):
@@ -273,36 +274,67 @@ class Reconstruction(nn.Module):
         return y.unflatten(0, tokens.shape[:2]).transpose(1, 2)
 
 
-def normalised(context: Tensor, how: str | None) -> Tensor:
-    """Bring each channel of each window to units of its own.
+def units_of(samples: Tensor, how: str | None) -> tuple[Tensor, Tensor]:
+    """Measure the units of each channel of each window.
 
     Parameters
     ----------
-    context : Tensor of shape (B, T, C)
-        NaN where missing; stays NaN.
+    samples : Tensor of shape (B, C, T)
+        NaN where missing.
     how : {"zscore", "iqr", None}
-        (x - mean) / (std + 1e-8) with T - 1 in the denominator; (x - q25) / (q75 - q25 + 1e-8); or as it is.
+        Mean and standard deviation, with T - 1 in the denominator; the first quartile and the distance to the third;
+        or 0 and 1.
 
     Returns
     -------
-    Tensor of shape (B, T, C)
-        Channels that never change become zeros.
+    level, size : Tensor of shape (B, C, 1)
+        The size has 1e-8 added; it is 1 for channels that never change.
     """
     if how is None:
-        return context
+        zero = torch.zeros_like(samples[..., :1])
+        return zero, zero + 1
     if how == "iqr":
-        low, high = torch.nanquantile(context, torch.tensor([0.25, 0.75], dtype=context.dtype), 1, keepdim=True)
-        return (context - low) / (high - low + _EPS)
-    count = (~context.isnan()).sum(1, keepdim=True)
-    centred = context - context.nanmean(1, keepdim=True)
-    var = centred.square().nansum(1, keepdim=True) / (count - 1).clamp_min(1)
-    return centred / (var.sqrt() + _EPS)
+        quartiles = torch.tensor([0.25, 0.75], dtype=samples.dtype, device=samples.device)
+        low, high = torch.nanquantile(samples, quartiles, 2, keepdim=True)
+        return low, high - low + _EPS
+    seen = ~samples.isnan()
+    level = samples.nanmean(2, keepdim=True)
+    var = (samples - level).square().nansum(2, keepdim=True) / (seen.sum(2, keepdim=True) - 1).clamp_min(1)
+    # The rounding of a level far from zero is no signal.
+    size = torch.where(var > (1e-6 * level).square(), var.sqrt() + _EPS, 1.0)
+    return level.nan_to_num(), size.nan_to_num(1.0)
 
 
-def _without(x: Tensor, gaps: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Zeros where samples are missing, and which patches miss some."""
-    return (x, None) if gaps is None else (x.masked_fill(gaps, 0.0), gaps.any(-1))
+def _filled(samples: Tensor, length: int) -> Tensor:
+    """The first samples (B, C, length); where there are too few, the last one is held."""
+    short = length - samples.shape[2]
+    return samples[..., :length] if short <= 0 else torch.cat([samples, samples[..., -1:].expand(-1, -1, short)], 2)
 
 
-def _either(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+def _moments(x: Tensor, before: Tensor | None) -> Tensor:
+    """Count, sum and sum of squares of the samples up to each patch (3, B, C, S), float64."""
+    wide, seen = x.double().nan_to_num(), (~x.isnan()).double()
+    moments = torch.stack([part.sum(-1) for part in (seen, wide, wide.square())]).cumsum(-1)
+    return moments if before is None else moments + before[..., None]
+
+
+def _running_units(moments: Tensor) -> tuple[Tensor, Tensor]:
+    """Level and size (B, C, S, 1) from moments (3, B, C, S)."""
+    count, total, square = moments
+    level = total / count.clamp_min(1)
+    var = (square - level * total) / (count - 1).clamp_min(1)
+    # What is below the rounding of the large sums is nothing.
+    var = torch.where(var > 1e-12 * square / count.clamp_min(1), var, 0.0)
+    size = torch.where(var > 0, var.sqrt() + _EPS, 1.0)
+    return level[..., None], size[..., None]
+
+
+def either(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    """Where one of two masks is true; None stands for one that never is.
+
+    Examples
+    --------
+    >>> either(None, torch.tensor([True])).tolist()
+    [True]
+    """
     return b if a is None else a if b is None else a | b

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tsrec.layers.attention import Attention
-from tsrec.layers.lumamba import LuMamba, Reconstruction
+from tsrec.layers.lumamba import LuMamba, Reconstruction, either
 from tsrec.layers.luna import specialisation, xavier_
 from tsrec.layers.mamba import Mamba
 from tsrec.layers.parameter_groups import parameter_groups
@@ -87,11 +87,12 @@ class LuMambaPretraining(nn.Module):
         """Return the weighted losses of recordings (B, T, C), with positions (B, C, 3) in static, names in variable."""
         assert batch.static is not None
         assert batch.variable is not None
-        r, (x, absent) = self.recipe, self.encoder.cut(batch.context)
+        r, (cut, _) = self.recipe, self.encoder.cut(batch.context)
+        x, absent = cut.x, cut.absent
         positions = self.encoder.positions(batch.static, batch.variable)
         hidden = hidden_cells(x.shape[:3], r.mask_ratio, per_sample=r.mask_per_sample, generator=self._drawn_from())
         hidden = hidden.to(x.device)
-        found, attention = self.reconstruct(x, positions, batch.variable, hidden if absent is None else hidden | absent)
+        found, attention = self.reconstruct(x, positions, batch.variable, either(hidden, absent))
         seen = torch.ones_like(hidden) if absent is None else ~absent
         losses = {
             "masked": smooth_error(found, x, hidden & seen),
@@ -205,6 +206,29 @@ class MambaHead(nn.Module):
         return self.outer(mixed.mean(1))
 
 
+def make_head(kind: str, width: int, n_outputs: int, *, generator: torch.Generator) -> nn.Module:
+    """Build what makes log odds of tokens.
+
+    Parameters
+    ----------
+    kind : {"query", "linear", "mamba"}
+        A learned vector that attends over the tokens, their mean, or one more Mamba layer.
+    width, n_outputs : int
+        Features of a token, and classes.
+    generator : torch.Generator
+        Source of the initial values.
+
+    Raises
+    ------
+    ValueError
+        If the kind is not known.
+    """
+    kinds = {"query": QueryHead, "linear": LinearHead, "mamba": MambaHead}
+    if kind not in kinds:
+        raise ValueError(f"head={kind!r} is not known; use one of {HEADS}.")
+    return kinds[kind](width, n_outputs, generator=generator)
+
+
 class LuMambaClassification(nn.Module):
     """An encoder and a head for classes.
 
@@ -212,10 +236,8 @@ class LuMambaClassification(nn.Module):
     ----------
     encoder : LuMamba
         The encoder.
-    n_outputs : int
-        Classes K.
-    head : {"query", "linear", "mamba"}
-        How tokens become log odds.
+    head : nn.Module
+        From tokens (B, S, d) to log odds (B, K).
     freeze : bool, default False
         Leave the encoder as it is. It is then asked without dropout.
     learning_rate : float, default 1e-3
@@ -223,33 +245,20 @@ class LuMambaClassification(nn.Module):
     decay : float, default 1.0
         Factor of the learning rate from each part to the one below it: the head, the Mamba blocks from the last, what
         unifies channels, what embeds patches and positions.
-    generator : torch.Generator
-        Source of the initial values.
-
-    Raises
-    ------
-    ValueError
-        If the head is not known.
     """
 
     def __init__(
         self,
         encoder: LuMamba,
-        n_outputs: int,
+        head: nn.Module,
         *,
-        head: str,
         freeze: bool = False,
         learning_rate: float = 1e-3,
         decay: float = 1.0,
-        generator: torch.Generator,
     ) -> None:
         super().__init__()
-        kinds = {"query": QueryHead, "linear": LinearHead, "mamba": MambaHead}
-        if head not in kinds:
-            raise ValueError(f"head={head!r} is not known; use one of {HEADS}.")
-        self.encoder, self.frozen = encoder.requires_grad_(not freeze), freeze
+        self.encoder, self.head, self.frozen = encoder.requires_grad_(not freeze), head, freeze
         self.learning_rate, self.decay = learning_rate, decay
-        self.head = kinds[head](encoder.n_features, n_outputs, generator=generator)
 
     def forward(self, context: Tensor, points: Tensor, names: Tensor | None = None) -> Tensor:
         """Log odds (B, K) of recordings; arguments as of :class:`LuMamba`."""

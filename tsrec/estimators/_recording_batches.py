@@ -1,0 +1,123 @@
+"""Batches of recordings: those of one batch share channels and length; long ones give random pieces of themselves."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tsrec.training import Batch
+
+
+class Prepared(NamedTuple):
+    """Recordings of equal channels and length, as a module takes them.
+
+    Attributes
+    ----------
+    numbers : int64 array of shape (n,)
+        Which recordings.
+    values : float32 Tensor of shape (n, T, C)
+        NaN where missing.
+    points : float32 Tensor of shape (C, 3) or None
+        Where the electrodes are; NaN on no scalp. None: the values are tokens (n, S, d).
+    names : int64 Tensor of shape (C,)
+        Numbers of the channels' names; 0 for one that was not learned from.
+    channels : tuple of str
+        The names.
+    level : float64 array of shape (n, 1, C)
+        What was subtracted from the recordings.
+    size : float64 array of shape (1, 1, C)
+        What they were divided by after that.
+    """
+
+    numbers: np.ndarray
+    values: Tensor
+    points: Tensor | None
+    names: Tensor
+    channels: tuple[str, ...]
+    level: np.ndarray
+    size: np.ndarray
+
+    def batch(self, chosen: Tensor, values: Tensor) -> Batch:
+        """A batch of some of them."""
+        n = len(chosen)
+        return Batch(
+            context=values,
+            static=None if self.points is None else self.points.expand(n, -1, -1),
+            variable=self.names.expand(n, -1),
+            series=torch.from_numpy(self.numbers)[chosen],
+        )
+
+    def take(self, kept: np.ndarray) -> "Prepared":
+        """Some of them, by a bool array of shape (n,)."""
+        return self._replace(
+            numbers=self.numbers[kept], values=self.values[torch.from_numpy(kept)], level=self.level[kept]
+        )
+
+    def encoded(self, tokens: dict[int, np.ndarray]) -> "Prepared":
+        """The same recordings as tokens, by their numbers."""
+        values = torch.from_numpy(np.stack([tokens[number] for number in self.numbers.tolist()]))
+        return self._replace(values=values, points=None)
+
+
+class RecordingBatches:
+    """A source of batches for :func:`tsrec.training.train`.
+
+    Parameters
+    ----------
+    groups : sequence of Prepared
+        The recordings.
+    batch_size : int
+        Recordings, or pieces of them, per step.
+    crop : int, optional
+        Samples of a piece; a longer recording gives as many in an epoch as it holds side by side, from anywhere.
+    target, weight : Tensor of shape (n_recordings, ...), optional
+        What is to be answered, and how much a recording counts.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Prepared],
+        *,
+        batch_size: int,
+        crop: int | None = None,
+        target: Tensor | None = None,
+        weight: Tensor | None = None,
+    ) -> None:
+        self.groups, self.batch_size, self.crop = groups, batch_size, crop
+        self.target, self.weight = target, weight
+
+    def __len__(self) -> int:
+        return sum(-(-len(group.numbers) * self._pieces(group) // self.batch_size) for group in self.groups)
+
+    def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield every recording, or every piece of it, once.
+
+        Parameters
+        ----------
+        generator : torch.Generator
+            Draws the order, and where pieces begin.
+        """
+        steps: list[tuple[Prepared, Tensor]] = []
+        for group in self.groups:
+            order = torch.randperm(len(group.numbers) * self._pieces(group), generator=generator)
+            steps += [(group, part % len(group.numbers)) for part in order.split(self.batch_size)]
+        for number in torch.randperm(len(steps), generator=generator).tolist():
+            yield self._gather(*steps[number], generator)
+
+    def _pieces(self, group: Prepared) -> int:
+        return 1 if self.crop is None else max(group.values.shape[1] // self.crop, 1)
+
+    def _gather(self, group: Prepared, chosen: Tensor, generator: torch.Generator) -> Batch:
+        length = group.values.shape[1]
+        values = group.values[chosen] if self.crop is None or self.crop >= length else None
+        if values is None:
+            assert self.crop is not None
+            starts = torch.randint(length - self.crop + 1, (len(chosen), 1), generator=generator)
+            values = group.values[chosen[:, None], starts + torch.arange(self.crop)]
+        batch = group.batch(chosen, values)
+        return batch._replace(
+            target=None if self.target is None else self.target[batch.series],
+            weight=None if self.weight is None else self.weight[batch.series],
+        )

@@ -1,0 +1,228 @@
+"""Recordings with any channels, for estimators: read, filtered, brought to one rate, their electrodes found."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_array, validate_data
+
+from tsrec.estimators._callbacks import CallbackSupportMixin
+from tsrec.estimators._collection import check_table, row_labels
+from tsrec.estimators._recording_batches import Prepared
+from tsrec.frames import (
+    RecordingGroup,
+    Recordings,
+    band_pass_array,
+    canonical_name,
+    electrode_positions,
+    is_rows,
+    notch_array,
+    on_unit_sphere,
+    read_recordings,
+    recordings_from_rows,
+    resample_array,
+    unknown_electrodes,
+)
+from tsrec.frames.warn import warn_user
+
+NORMALISATIONS = ("auto", "zscore", "iqr", "running", "channel", None)
+# Beyond it squares leave single precision.
+_LARGEST = 1e12
+# Rates that differ by less are the same.
+_SAME_RATE = 1e-4
+
+
+class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
+    """Base of estimators whose samples are recordings; see :class:`tsrec.LuMambaEncoder` for the parameters."""
+
+    sfreq: float
+    band: Any
+    notch: float | None
+    positions: Any
+    position_norm: str
+    drop_unknown: bool
+    ch_names: Any
+    normalisation: str | None
+    normalisation_: str | None
+    channel_names_in_: list[str]
+    on_scalp_: bool
+    center_: np.ndarray
+    spread_: np.ndarray
+
+    def __sklearn_tags__(self) -> Tags:
+        """Missing values are legal, and so are arrays (recording, channel, time)."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _read_fit(self, X: Any, owner: Any) -> Recordings:
+        """Read what is learned from, on behalf of the estimator that the user has in hand; forget an earlier fit."""
+        forget(self)
+        self.reads_rows_ = is_rows(X)
+        if self.reads_rows_:
+            check_table(X)
+            values = validate_data(owner, X, dtype=np.float64, ensure_all_finite="allow-nan")
+            recordings = recordings_from_rows(values, row_labels(X))
+        else:
+            recordings = read_recordings(X, ch_names=self.ch_names)
+            owner.n_features_in_ = max(len(group.channels) for group in recordings.groups)
+        self.on_scalp_ = recordings.on_scalp and not _is_none(self.positions)
+        self.normalisation_ = self.normalisation
+        if self.normalisation == "auto":
+            self.normalisation_ = "zscore" if self.on_scalp_ else "channel"
+        found = [self._named(group.channels) for group in recordings.groups]
+        self.channel_names_in_ = list(dict.fromkeys(name for names in found for name in names))
+        return recordings
+
+    def _read(self, X: Any, owner: Any) -> Recordings:
+        """Read what is asked about: any electrodes, but on no scalp the channels of fit."""
+        if is_rows(X):
+            check_table(X)
+            if self.reads_rows_ and hasattr(owner, "n_features_in_"):
+                values = validate_data(owner, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
+            else:
+                values = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan")
+            return recordings_from_rows(values, row_labels(X))
+        recordings = read_recordings(X, ch_names=self.ch_names)
+        if recordings.on_scalp and not _is_none(self.positions) and not self.on_scalp_:
+            raise ValueError(
+                "X: its channels have names, those of fit had none. Give arrays as in fit, or fit on frames, or on "
+                "arrays with ch_names=."
+            )
+        for group in recordings.groups:
+            names = self._named(group.channels) if self.on_scalp_ else list(group.channels)
+            new = [name for name in names if name not in self.channel_names_in_]
+            if new and (not self.on_scalp_ or self.normalisation_ == "channel"):
+                raise ValueError(
+                    f"X: channels {new} were not there in fit, which had {self.channel_names_in_}. Channels on no "
+                    "scalp, and units by channel, must be those of fit; give these, or fit again."
+                )
+        return recordings
+
+    def _named(self, channels: tuple[str, ...]) -> list[str]:
+        """Standard names of the channels in use."""
+        kept = [channels[i] for i in self._kept(channels)]
+        return [canonical_name(name) for name in kept] if self.on_scalp_ else kept
+
+    def _kept(self, channels: tuple[str, ...]) -> list[int]:
+        """Which channels are in use."""
+        if not (self.on_scalp_ and self.drop_unknown):
+            return list(range(len(channels)))
+        unknown = set(unknown_electrodes(channels, self._mapping()))
+        kept = [i for i, name in enumerate(channels) if name not in unknown]
+        if not kept:
+            raise ValueError(f"X: none of the channels {list(channels)} is a known electrode. Give positions=.")
+        return kept
+
+    def _mapping(self) -> Any:
+        """The user's positions, on the unit sphere where the head is what they are measured by."""
+        if self.positions is None or _is_none(self.positions) or self.position_norm != "head":
+            return None if _is_none(self.positions) else self.positions
+        points = on_unit_sphere(np.array(list(self.positions.values()), dtype=np.float64))
+        return dict(zip(self.positions, points, strict=True))
+
+    def _measure(self, recordings: Recordings) -> None:
+        """Units by channel, over all samples of all recordings."""
+        n = len(self.channel_names_in_)
+        self.center_, self.spread_ = np.zeros(n), np.ones(n)
+        if self.normalisation_ != "channel":
+            return
+        count, total, square = np.zeros(n), np.zeros(n), np.zeros(n)
+        parts = []
+        for group in recordings.groups:
+            at = np.array([self.channel_names_in_.index(name) for name in self._named(group.channels)])
+            parts.append((at, self._signals(group)))
+        for at, values in parts:
+            count[at] += (~np.isnan(values)).sum((0, 2))
+            total[at] += np.nansum(values, (0, 2))
+        self.center_ = total / np.maximum(count, 1)
+        for at, values in parts:
+            square[at] += np.nansum((values - self.center_[at][:, None]) ** 2, (0, 2))
+        spread = np.sqrt(square / np.maximum(count, 1))
+        self.spread_ = np.where(spread > 1e-12 * np.abs(self.center_), spread, 1.0)
+        self.spread_[self.spread_ == 0] = 1.0
+
+    def _signals(self, group: RecordingGroup) -> np.ndarray:
+        """Channels in use, filtered and at the rate of the model: (n, C, T)."""
+        kept = self._kept(group.channels)
+        values = group.values if len(kept) == len(group.channels) else group.values[:, kept]
+        rate = float(self.sfreq) if group.rate is None else group.rate
+        if self.band is not None:
+            values = band_pass_array(values, rate, *self.band)
+        if self.notch is not None:
+            values = notch_array(values, rate, self.notch)
+        if abs(rate / self.sfreq - 1) > _SAME_RATE:
+            values = resample_array(values, rate, float(self.sfreq))
+        return values
+
+    def _prepare(self, recordings: Recordings) -> list[Prepared]:
+        """Bring recordings into the form that the module takes."""
+        known = {name: number for number, name in enumerate(self.channel_names_in_, 1)}
+        prepared = []
+        for group in recordings.groups:
+            names = self._named(group.channels)
+            values = self._signals(group).transpose(0, 2, 1)
+            level, size = self._units(values, names)
+            with np.errstate(over="ignore", invalid="ignore"):
+                values = np.clip((values - level) / size, -_LARGEST, _LARGEST)
+            prepared.append(
+                Prepared(
+                    numbers=group.numbers,
+                    values=torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)),
+                    points=torch.from_numpy(self._points(group.channels)).float(),
+                    names=torch.tensor([known.get(name, 0) for name in names]),
+                    channels=tuple(group.channels[i] for i in self._kept(group.channels)),
+                    level=level,
+                    size=size,
+                )
+            )
+        return prepared
+
+    def _units(self, values: np.ndarray, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """What is taken off (n, 1, C) and divided by (1, 1, C) before the module sees values (n, T, C)."""
+        one = np.ones((1, 1, values.shape[2]))
+        if self.normalisation_ == "channel":
+            at = [self.channel_names_in_.index(name) for name in names]
+            return self.center_[at] * np.ones((len(values), 1, 1)), self.spread_[at] * one
+        if self.normalisation_ in ("zscore", "iqr"):
+            # Units do not depend on the level, but single precision does: some recorders add thousands of microvolts.
+            seen = ~np.isnan(values)
+            total = np.where(seen, values, 0.0).sum(1, keepdims=True)
+            return total / np.maximum(seen.sum(1, keepdims=True), 1), one
+        return np.zeros((len(values), 1, values.shape[2])), one
+
+    def _points(self, channels: tuple[str, ...]) -> np.ndarray:
+        names = [channels[i] for i in self._kept(channels)]
+        if not self.on_scalp_:
+            return np.full((len(names), 3), np.nan)
+        return electrode_positions(names, self._mapping())
+
+    def _warn_of_dropped(self, recordings: Recordings) -> None:
+        dropped = sorted(
+            {
+                name
+                for group in recordings.groups
+                for name in set(group.channels) - {group.channels[i] for i in self._kept(group.channels)}
+            }
+        )
+        if dropped:
+            warn_user(f"X: channels {dropped} are no known electrodes and were left out.")
+
+
+def forget(estimator: Any) -> None:
+    """Drop what an earlier fit learned."""
+    for name in [name for name in vars(estimator) if name.endswith("_") and not name.startswith("_")]:
+        delattr(estimator, name)
+
+
+def _is_none(positions: Any) -> bool:
+    return isinstance(positions, str) and positions == "none"
+
+
+def named_frame(recordings: Recordings, values: np.ndarray, columns: Any) -> Any:
+    """Answers, a row per recording: a frame where X names the recordings, else the array itself."""
+    return pd.DataFrame(values, index=recordings.labels, columns=columns) if recordings.named else values
