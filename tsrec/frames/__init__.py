@@ -13,6 +13,14 @@ from tsrec.frames.container import (
     to_numbers,
     variable_names,
 )
+from tsrec.frames.electrodes import (
+    TCP_PAIRS,
+    bipolar,
+    canonical_name,
+    electrode_positions,
+    on_unit_sphere,
+    unknown_electrodes,
+)
 from tsrec.frames.frequency import to_offset
 from tsrec.frames.gather import Origins, contexts, origins, window_rows
 from tsrec.frames.grid import TimeGrid
@@ -23,18 +31,22 @@ from tsrec.frames.segments import windows
 from tsrec.frames.targets import align_target, check_order
 
 __all__ = [
+    "TCP_PAIRS",
     "Collection",
     "Form",
     "Origins",
     "Panel",
     "TimeGrid",
     "align_target",
+    "bipolar",
+    "canonical_name",
     "check_given",
     "check_names",
     "check_order",
     "check_rows",
     "columns_message",
     "contexts",
+    "electrode_positions",
     "form_of",
     "from_long",
     "from_rows",
@@ -43,6 +55,7 @@ __all__ = [
     "is_rows",
     "label_at",
     "offsets_of",
+    "on_unit_sphere",
     "origins",
     "panel_index",
     "read_collection",
@@ -53,6 +66,7 @@ __all__ = [
     "to_long",
     "to_numbers",
     "to_offset",
+    "unknown_electrodes",
     "variable_names",
     "window_rows",
     "windows",
