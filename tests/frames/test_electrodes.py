@@ -159,8 +159,8 @@ def test_no_sphere_through_few_or_flat_points(points):
 
 
 def referential(n=5):
-    names = ["FP1", "FP2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "F7", "F8", "T3", "T4", "T5", "T6", "A1", "A2", "CZ", "FZ", "PZ"]
-    names = [f"EEG {name}-REF" for name in names]
+    names = "FP1 FP2 F3 F4 C3 C4 P3 P4 O1 O2 F7 F8 T3 T4 T5 T6 A1 A2 CZ FZ PZ"
+    names = [f"EEG {name}-REF" for name in names.split()]
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(n, 21)), pd.Index(np.arange(n) / 4, name="time"), names)
     frame.attrs["sfreq"] = 4.0

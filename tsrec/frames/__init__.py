@@ -27,6 +27,8 @@ from tsrec.frames.grid import TimeGrid
 from tsrec.frames.inference import holds_times, is_default
 from tsrec.frames.long import from_long, to_long
 from tsrec.frames.panel import Panel, label_at, offsets_of
+from tsrec.frames.rates import sampling_rate
+from tsrec.frames.recordings import RecordingGroup, Recordings, read_recordings, recordings_from_rows
 from tsrec.frames.segments import windows
 from tsrec.frames.targets import align_target, check_order
 
@@ -36,6 +38,8 @@ __all__ = [
     "Form",
     "Origins",
     "Panel",
+    "RecordingGroup",
+    "Recordings",
     "TimeGrid",
     "align_target",
     "bipolar",
@@ -61,6 +65,9 @@ __all__ = [
     "read_collection",
     "read_index",
     "read_panel",
+    "read_recordings",
+    "recordings_from_rows",
+    "sampling_rate",
     "stacked_index",
     "time_column",
     "to_long",
