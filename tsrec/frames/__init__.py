@@ -21,6 +21,7 @@ from tsrec.frames.electrodes import (
     on_unit_sphere,
     unknown_electrodes,
 )
+from tsrec.frames.filters import band_pass_array, notch_array, resample_array
 from tsrec.frames.frequency import to_offset
 from tsrec.frames.gather import Origins, contexts, origins, window_rows
 from tsrec.frames.grid import TimeGrid
@@ -30,6 +31,7 @@ from tsrec.frames.panel import Panel, label_at, offsets_of
 from tsrec.frames.rates import sampling_rate
 from tsrec.frames.recordings import RecordingGroup, Recordings, read_recordings, recordings_from_rows
 from tsrec.frames.segments import windows
+from tsrec.frames.signals import band_pass, notch, recording, resample
 from tsrec.frames.targets import align_target, check_order
 
 __all__ = [
@@ -42,6 +44,8 @@ __all__ = [
     "Recordings",
     "TimeGrid",
     "align_target",
+    "band_pass",
+    "band_pass_array",
     "bipolar",
     "canonical_name",
     "check_given",
@@ -58,6 +62,8 @@ __all__ = [
     "is_default",
     "is_rows",
     "label_at",
+    "notch",
+    "notch_array",
     "offsets_of",
     "on_unit_sphere",
     "origins",
@@ -66,7 +72,10 @@ __all__ = [
     "read_index",
     "read_panel",
     "read_recordings",
+    "recording",
     "recordings_from_rows",
+    "resample",
+    "resample_array",
     "sampling_rate",
     "stacked_index",
     "time_column",

@@ -154,6 +154,38 @@ def rates_of(
     return rates
 
 
+def declared_rate(element: Any, where: str) -> float:
+    """The rate that a frame states in its attrs.
+
+    Parameters
+    ----------
+    element : anything
+        Only frames and Series have attrs.
+    where : str
+        How errors call it.
+
+    Returns
+    -------
+    float
+        Hz; NaN if it states none.
+
+    Raises
+    ------
+    ValueError
+        If what it states is no positive number.
+    """
+    if not isinstance(element, pd.Series | pd.DataFrame) or element.attrs.get("sfreq") is None:
+        return np.nan
+    stated = element.attrs["sfreq"]
+    try:
+        rate = float(stated)
+    except (TypeError, ValueError):
+        rate = np.nan
+    if not 0 < rate < np.inf:
+        raise ValueError(f"{where}: attrs['sfreq'] is {stated!r}. Give the number of samples per second, in Hz.")
+    return rate
+
+
 def _blur(block: np.ndarray, timed: np.ndarray) -> np.ndarray:
     """By how much steps are off because times were rounded to milli- or microseconds; 0 where times are finer."""
     blur = np.zeros(len(block))

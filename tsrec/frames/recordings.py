@@ -12,7 +12,7 @@ from tsrec.frames.collection import _array_numbers, _block, _check_some, _dimens
 from tsrec.frames.container import read_index, to_numbers
 from tsrec.frames.inference import is_default
 from tsrec.frames.panel import offsets_of
-from tsrec.frames.rates import rates_of, seconds_of
+from tsrec.frames.rates import declared_rate, rates_of, seconds_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,20 +206,6 @@ def _channels(element: Any, width: int, ch_names: Sequence[str] | None, where: s
     return _nameless(width, ch_names, where), ch_names is not None
 
 
-def _declared(element: Any, where: str) -> float:
-    """The rate that a frame states, NaN if it states none."""
-    if not isinstance(element, pd.Series | pd.DataFrame) or element.attrs.get("sfreq") is None:
-        return np.nan
-    stated = element.attrs["sfreq"]
-    try:
-        rate = float(stated)
-    except (TypeError, ValueError):
-        rate = np.nan
-    if not 0 < rate < np.inf:
-        raise ValueError(f"{where}: attrs['sfreq'] is {stated!r}. Give the number of samples per second, in Hz.")
-    return rate
-
-
 def _read_elements(
     elements: list[Any], labels: pd.Index, ch_names: Sequence[str] | None, *, named: bool, where: str
 ) -> Recordings:
@@ -266,7 +252,7 @@ def _element_rates(
         number = int(np.searchsorted(bounds, row, side="right")) - 1
         return shown[number][row - bounds[number]]
 
-    declared = np.array([_declared(element, place) for element, place in zip(elements, places, strict=True)])
+    declared = np.array([declared_rate(element, place) for element, place in zip(elements, places, strict=True)])
     rates = rates_of(
         np.concatenate(positions), bounds, timed=np.array(timed), where=where, show=show, ids=labels, declared=declared
     )
@@ -290,7 +276,7 @@ def _read_panel(X: pd.Series | pd.DataFrame, ch_names: Sequence[str] | None, whe
         where=where,
         show=lambda row: rows.times[codes[row]],
         ids=rows.ids,
-        declared=np.full(len(lengths), _declared(X, where)),
+        declared=np.full(len(lengths), declared_rate(X, where)),
     )
     groups = _panel_groups(values, bounds, channels, rates)
     return Recordings(groups, rows.ids, True, lengths, on_scalp)
