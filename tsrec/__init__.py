@@ -24,6 +24,7 @@ _ROOMS = (
     "decomposition",
     "estimators",
     "frames",
+    "interop",
     "kernels",
     "layers",
     "metrics",

@@ -120,7 +120,8 @@ def _is_table(X: pd.Series | pd.DataFrame) -> bool:
     if X.index.nlevels > 1:
         return False
     index = X.index.get_level_values(0)
-    if holds_times(index):
+    # Float seconds are times where the frame says so; any other float index may only label rows.
+    if holds_times(index) or (index.dtype.kind == "f" and ("sfreq" in X.attrs or index.name == "time")):
         raise ValueError(
             f"X: its index holds times ({index.dtype}), so it is one recording, but a collection of series was "
             "expected. Use tsrec.frames.windows(recording, length, step) to cut it into series, or [frame] for a "
@@ -347,7 +348,7 @@ def _common_columns(elements: list[Any], blocks: list[np.ndarray], places: list[
     return pd.RangeIndex(width) if names or alone or name is None else pd.Index([name])
 
 
-def _own_index(index: pd.Index, where: str) -> pd.Index:
+def _own_index(index: pd.Index, where: str, *, seconds: bool = False) -> pd.Index:
     """Times of one series; levels that name it (as groupby leaves them) are dropped."""
     if isinstance(index, pd.MultiIndex):
         if any((code != code[0]).any() for code in map(np.asarray, index.codes[:-1])):
@@ -356,7 +357,7 @@ def _own_index(index: pd.Index, where: str) -> pd.Index:
                 "whole panel as X, or a frame per series."
             )
         index = index.get_level_values(-1)
-    return index if is_default(index) else plain_index(index, where)
+    return index if is_default(index) else plain_index(index, where, seconds=seconds)
 
 
 def _stacked_times(indexes: list[pd.Index], labels: pd.Index, lengths: np.ndarray, places: list[str]) -> pd.MultiIndex:

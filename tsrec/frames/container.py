@@ -160,7 +160,7 @@ class Rows:
         return distinct if self.codes is None else distinct[self.codes]
 
 
-def read_index(index: pd.Index, *, where: str) -> Rows:
+def read_index(index: pd.Index, *, where: str, seconds: bool = False) -> Rows:
     """Decode an index: a plain one is one series, a MultiIndex a panel whose last level is time.
 
     Parameters
@@ -169,6 +169,8 @@ def read_index(index: pd.Index, *, where: str) -> Rows:
         Of a frame.
     where : str
         How errors call the argument.
+    seconds : bool
+        Whether float times pass, as seconds.
 
     Returns
     -------
@@ -184,7 +186,7 @@ def read_index(index: pd.Index, *, where: str) -> Rows:
     if isinstance(index, pd.MultiIndex) and index.nlevels == 1:
         index = index.get_level_values(0)
     if not isinstance(index, pd.MultiIndex):
-        return Rows(None, np.array([0, len(index)]), None, plain_index(index, where), None)
+        return Rows(None, np.array([0, len(index)]), None, plain_index(index, where, seconds=seconds), None)
     codes = _series_codes(index)
     times, time_codes = _used_level(index)
     if (time_codes < 0).any() or (codes < 0).any():
@@ -198,7 +200,7 @@ def read_index(index: pd.Index, *, where: str) -> Rows:
     offsets = np.r_[0, changes, len(codes)].astype(np.int64)
     heads = offsets[:-1] if order is None else order[offsets[:-1]]
     ids = index[heads].droplevel(-1)
-    return Rows(order, offsets, ids, plain_index(times, where, level=True), time_codes)
+    return Rows(order, offsets, ids, plain_index(times, where, level=True, seconds=seconds), time_codes)
 
 
 def _used_level(index: pd.MultiIndex) -> tuple[pd.Index, np.ndarray]:

@@ -15,7 +15,7 @@ CROSS_VALIDATION_HINT = (
 )
 
 
-def plain_index(index: pd.Index, where: str, *, level: bool = False) -> pd.Index:
+def plain_index(index: pd.Index, where: str, *, level: bool = False, seconds: bool = False) -> pd.Index:
     """An index with a numpy, datetime, timedelta or period dtype; Arrow and nullable ones are converted.
 
     Parameters
@@ -26,6 +26,8 @@ def plain_index(index: pd.Index, where: str, *, level: bool = False) -> pd.Index
         How errors call the frame.
     level : bool
         Whether it is the last level of the frame's index.
+    seconds : bool
+        Whether floats pass, as seconds.
 
     Raises
     ------
@@ -47,6 +49,8 @@ def plain_index(index: pd.Index, where: str, *, level: bool = False) -> pd.Index
         return pd.TimedeltaIndex(index)
     if kind in "iu":
         return index if isinstance(index.dtype, np.dtype) else pd.Index(index.to_numpy(dtype=np.int64), name=index.name)
+    if seconds and kind == "f":
+        return index if isinstance(index.dtype, np.dtype) else pd.Index(index.to_numpy(np.float64), name=index.name)
     example = repr(index[0]) if len(index) else ""
     mend = f"{where}.index = pd.to_datetime({where}.index)"
     if level:

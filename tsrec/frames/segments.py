@@ -19,7 +19,8 @@ def windows(recording: pd.DataFrame | pd.Series, length: int, step: int | None =
     Returns
     -------
     DataFrame
-        Index (window, time); window k begins at row ``k * step``. Rows after the last whole window are left out.
+        Index (window, time); window k begins at row ``k * step``. Rows after the last whole window are left out. The
+        attrs of the recording are kept.
 
     Raises
     ------
@@ -53,5 +54,7 @@ def windows(recording: pd.DataFrame | pd.Series, length: int, step: int | None =
     rows = (starts[:, None] + np.arange(length)).ravel()
     number = np.repeat(np.arange(len(starts)), length)
     cut = frame.iloc[rows]
+    # Its rate stays with the recording.
+    cut.attrs = dict(recording.attrs)
     cut.index = pd.MultiIndex.from_arrays([number, cut.index], names=["window", frame.index.name])
     return cut

@@ -7,9 +7,10 @@ import pandas as pd
 
 from tsrec.frames.collection import Collection
 from tsrec.frames.inference import is_default
+from tsrec.frames.recordings import Recordings
 
 
-def align_target(y: Any, collection: Collection, *, where: str = "y") -> Any:
+def align_target(y: Any, collection: Collection | Recordings, *, where: str = "y") -> Any:
     """A target with one entry per series, brought into the collection's order where both name the series.
 
     Parameters
@@ -17,7 +18,7 @@ def align_target(y: Any, collection: Collection, *, where: str = "y") -> Any:
     y : Series, DataFrame or array-like of length n_series
         A Series or frame is aligned by its index if the collection is named. A default index that does not match, and
         an array, are taken by position; so are the targets of a table of rows.
-    collection : Collection
+    collection : Collection or Recordings
         What y belongs to.
     where : str
         How errors call the argument.
@@ -37,7 +38,7 @@ def align_target(y: Any, collection: Collection, *, where: str = "y") -> Any:
         f"{where}: Found input variables with inconsistent numbers of samples: [{collection.n_series}, {length}]. "
         f"Give {where} one entry per series"
     )
-    if length != collection.n_series and length == len(collection.values):
+    if length != collection.n_series and length == collection.lengths.sum():
         raise ValueError(f"{message}, not one per row (time step), for example with y.groupby(level=0).first().")
     if isinstance(y, pd.Series | pd.DataFrame):
         if collection.named:
@@ -49,14 +50,14 @@ def align_target(y: Any, collection: Collection, *, where: str = "y") -> Any:
     return y
 
 
-def check_order(y: Any, collection: Collection, *, where: str = "y") -> None:
+def check_order(y: Any, collection: Collection | Recordings, *, where: str = "y") -> None:
     """Refuse a target that names the series in another order, where it goes by position (as in pipelines).
 
     Parameters
     ----------
     y : anything
         Only an indexed Series or frame can be refused.
-    collection : Collection
+    collection : Collection or Recordings
         What y belongs to.
     where : str
         How errors call the argument.
