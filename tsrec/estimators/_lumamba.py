@@ -38,7 +38,7 @@ class LuMambaBase(RecordingEstimator):
 
     @property
     def _n_features_out(self) -> int:
-        return self.module_.encoder.n_features  # type: ignore[return-value]
+        return self.module_.encoder.n_features
 
     @property
     def _seconds(self) -> float:

@@ -104,7 +104,8 @@ class RecordingBatches:
             order = torch.randperm(len(group.numbers) * self._pieces(group), generator=generator)
             steps += [(group, part % len(group.numbers)) for part in order.split(self.batch_size)]
         for number in torch.randperm(len(steps), generator=generator).tolist():
-            yield self._gather(*steps[number], generator)
+            group, chosen = steps[number]
+            yield self._gather(group, chosen, generator)
 
     def _pieces(self, group: Prepared) -> int:
         return 1 if self.crop is None else max(group.values.shape[1] // self.crop, 1)

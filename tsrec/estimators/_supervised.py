@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tsrec.estimators._collection import CollectionEstimator
 from tsrec.estimators._parameters import check_choice
-from tsrec.frames import Collection, align_target
+from tsrec.frames import Collection, Recordings, align_target
 from tsrec.layers.pooling import FilterPooling, Pooling
 from tsrec.layers.random import Linear
 from tsrec.layers.ridge_head import RidgeHead, RidgeLinear, fit_ridge_head
@@ -160,7 +160,7 @@ class SupervisedEstimator(CollectionEstimator):
         module.pooling.calibrate(answers.flatten(0, 1), w)
 
 
-def in_order(weight: Any, collection: Collection) -> Any:
+def in_order(weight: Any, collection: Collection | Recordings) -> Any:
     """Weights in the order of the series; a single number and None are left as they are."""
     is_one = weight is None or isinstance(weight, Real)
     return weight if is_one else align_target(weight, collection, where="sample_weight")
