@@ -28,6 +28,12 @@ _INFERENCE_SAMPLES, _INFERENCE_BATCH = 1 << 18, 32
 class LuMambaBase(RecordingEstimator):
     """Base of :class:`tsrec.LuMambaEncoder`."""
 
+    batch_size: int
+    channel_dropout: float
+    device: Any
+    max_epochs: int | str
+    random_state: Any
+    weight_decay: float
     architecture_: dict[str, Any]
     sfreq_: float
     module_: LuMambaPretraining
@@ -64,7 +70,9 @@ class LuMambaBase(RecordingEstimator):
 
     @with_callbacks
     def _train(self, module: LuMambaPretraining, groups: list[Prepared], generator: torch.Generator) -> None:
-        batches = RecordingBatches(groups, batch_size=self.batch_size, crop=piece_samples(self))
+        batches = RecordingBatches(
+            groups, batch_size=self.batch_size, crop=piece_samples(self), channel_dropout=self.channel_dropout
+        )
 
         def keep(state: TrainingState) -> None:
             self.module_, self.n_epochs_, self.history_ = module, state.epoch, history_frame(state)

@@ -53,7 +53,7 @@ def check_parameters(estimator: Any) -> None:
     check_whole(e, "local_patches", "global_patches", auto=True)
     for name in ("sfreq", "window", "learning_rate", "sigreg_n_ref"):
         check_positive(e, name)
-    for name in ("mask_ratio", "dropout"):
+    for name in ("mask_ratio", "dropout", "channel_dropout"):
         check_share(e, name)
     weights = ("visible_weight", "query_weight", "lejepa_weight", "lejepa_lambda", "weight_decay")
     check_not_negative(e, *weights)

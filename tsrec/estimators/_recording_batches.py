@@ -72,6 +72,8 @@ class RecordingBatches:
         Recordings, or pieces of them, per step.
     crop : int, optional
         Samples of a piece; a longer recording gives as many in an epoch as it holds side by side, from anywhere.
+    channel_dropout : float, default 0.0
+        Largest share of the channels that a step does without; how many, and which, is drawn for each.
     target, weight : Tensor of shape (n_recordings, ...), optional
         What is to be answered, and how much a recording counts.
     """
@@ -82,10 +84,11 @@ class RecordingBatches:
         *,
         batch_size: int,
         crop: int | None = None,
+        channel_dropout: float = 0.0,
         target: Tensor | None = None,
         weight: Tensor | None = None,
     ) -> None:
-        self.groups, self.batch_size, self.crop = groups, batch_size, crop
+        self.groups, self.batch_size, self.crop, self.channel_dropout = groups, batch_size, crop, channel_dropout
         self.target, self.weight = target, weight
 
     def __len__(self) -> int:
@@ -110,6 +113,17 @@ class RecordingBatches:
     def _pieces(self, group: Prepared) -> int:
         return 1 if self.crop is None else max(group.values.shape[1] // self.crop, 1)
 
+    def _with_fewer_channels(self, batch: Batch, generator: torch.Generator) -> Batch:
+        n_channels = batch.context.shape[2]
+        fewest = n_channels - int(self.channel_dropout * n_channels)
+        count = int(torch.randint(fewest, n_channels + 1, (1,), generator=generator))
+        kept = torch.randperm(n_channels, generator=generator)[:count].sort().values
+        assert batch.static is not None
+        assert batch.variable is not None
+        return batch._replace(
+            context=batch.context[..., kept], static=batch.static[:, kept], variable=batch.variable[:, kept]
+        )
+
     def _gather(self, group: Prepared, chosen: Tensor, generator: torch.Generator) -> Batch:
         length = group.values.shape[1]
         values = group.values[chosen] if self.crop is None or self.crop >= length else None
@@ -118,6 +132,8 @@ class RecordingBatches:
             starts = torch.randint(length - self.crop + 1, (len(chosen), 1), generator=generator)
             values = group.values[chosen[:, None], starts + torch.arange(self.crop)]
         batch = group.batch(chosen, values)
+        if self.channel_dropout and batch.static is not None:
+            batch = self._with_fewer_channels(batch, generator)
         return batch._replace(
             target=None if self.target is None else self.target[batch.series],
             weight=None if self.weight is None else self.weight[batch.series],

@@ -83,6 +83,9 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         Short and long pieces of each recording.
     local_patches, global_patches : int or "auto"
         Patches of each; an eighth of the window and half of it when "auto".
+    channel_dropout : float
+        Largest share of the channels that a step of training does without; which and how many is drawn for each. It
+        makes steps cheaper, and the encoder used to caps with fewer electrodes.
     dropout : float
         Rate in the attention.
     max_epochs : int or "auto"
@@ -172,6 +175,7 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         n_global: int = 2,
         local_patches: int | str = "auto",
         global_patches: int | str = "auto",
+        channel_dropout: float = 0.0,
         dropout: float = 0.1,
         max_epochs: int | str = "auto",
         batch_size: int = 32,
@@ -215,6 +219,7 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         self.n_global = n_global
         self.local_patches = local_patches
         self.global_patches = global_patches
+        self.channel_dropout = channel_dropout
         self.dropout = dropout
         self.max_epochs = max_epochs
         self.batch_size = batch_size
