@@ -4,16 +4,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOME = {
+    "AttentionDisplay": "tsrec.plotting._scalp",
     "DecompositionDisplay": "tsrec.plotting._decomposition",
+    "EmbeddingDisplay": "tsrec.plotting._embedding",
     "ForecastDisplay": "tsrec.plotting._forecast",
+    "LossDisplay": "tsrec.plotting._embedding",
     "MOST_TRACKS": "tsrec.plotting._tracks",
 }
 
-__all__ = ["MOST_TRACKS", "DecompositionDisplay", "ForecastDisplay"]
+__all__ = [
+    "MOST_TRACKS",
+    "AttentionDisplay",
+    "DecompositionDisplay",
+    "EmbeddingDisplay",
+    "ForecastDisplay",
+    "LossDisplay",
+]
 
 if TYPE_CHECKING:
     from tsrec.plotting._decomposition import DecompositionDisplay
+    from tsrec.plotting._embedding import EmbeddingDisplay, LossDisplay
     from tsrec.plotting._forecast import ForecastDisplay
+    from tsrec.plotting._scalp import AttentionDisplay
     from tsrec.plotting._tracks import MOST_TRACKS
 
 

@@ -1,0 +1,244 @@
+"""Embeddings in the plane, and how losses fell."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tsrec.plotting._scalp import labels_of
+from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MOST_CLASSES = 10
+
+
+class EmbeddingDisplay:
+    """Embeddings along their first two principal components, a dot each.
+
+    Parameters
+    ----------
+    embeddings : array or DataFrame of shape (n, n_features)
+        What an encoder's ``transform`` gave.
+    y : array-like of shape (n,), optional
+        Classes, which become colours; at most ten.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        What was drawn on. Set by `plot`.
+    figure_ : Figure
+        The figure. Set by `plot`.
+
+    See Also
+    --------
+    EmbeddingDisplay.from_estimator : Embed, and plot.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsrec.plotting import EmbeddingDisplay
+    >>> rows = np.random.default_rng(0).normal(size=(20, 6))
+    >>> EmbeddingDisplay(rows, ["a", "b"] * 10).plot().ax_.get_xlabel()[:11]
+    'component 1'
+    """
+
+    ax_: "Axes"
+    figure_: "Figure"
+
+    def __init__(self, embeddings: Any, y: Any = None) -> None:
+        self.embeddings = embeddings
+        self.y = y
+
+    @classmethod
+    def from_estimator(cls, encoder: Any, X: Any, y: Any = None, *, ax: Any = None) -> "EmbeddingDisplay":
+        """Embed series or recordings, and plot.
+
+        Parameters
+        ----------
+        encoder : fitted encoder
+            Any with ``transform``.
+        X : collection
+            What it takes.
+        y : array-like, optional
+            As in the constructor.
+        ax : Axes, optional
+            What to draw on; a new figure when omitted.
+
+        Returns
+        -------
+        EmbeddingDisplay
+            Plotted.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many labels as embeddings, or too many classes.
+        ImportError
+            If matplotlib is not installed.
+        """
+        return cls(encoder.transform(X), y).plot(ax=ax)
+
+    def plot(self, *, ax: Any = None) -> "EmbeddingDisplay":
+        """Draw.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            What to draw on; a new figure when omitted.
+
+        Returns
+        -------
+        EmbeddingDisplay
+            With `ax_` and `figure_` set.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many labels as embeddings, or too many classes.
+        ImportError
+            If matplotlib is not installed.
+        """
+        rows = np.asarray(self.embeddings, dtype=np.float64)
+        labels = labels_of(self.y, len(rows))
+        classes = np.array([]) if labels is None else np.unique(labels)
+        if len(classes) > _MOST_CLASSES:
+            raise ValueError(f"y: found {len(classes)} classes. Give at most {_MOST_CLASSES}, which colours can tell.")
+        self.figure_, self.ax_ = _axes(ax, "EmbeddingDisplay", (5.5, 4.5))
+        places, shares = _principal(rows)
+        if labels is None:
+            self.ax_.scatter(*places.T, s=14, color=BLUE, alpha=0.7)
+        for number, name in enumerate(classes):
+            self.ax_.scatter(*places[labels == name].T, s=14, color=f"C{number}", alpha=0.7, label=name)
+        if len(classes):
+            self.ax_.legend(frameon=False, fontsize="small")
+        for axis, share, write in zip((1, 2), shares, (self.ax_.set_xlabel, self.ax_.set_ylabel), strict=True):
+            write(f"component {axis} ({share:.0%} of the variance)", fontsize="small", color=BLACK)
+        _plain(self.ax_)
+        return self
+
+
+class LossDisplay:
+    """Losses by epoch, a line for each term.
+
+    Parameters
+    ----------
+    history : DataFrame
+        ``history_`` of a fitted estimator.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        What was drawn on. Set by `plot`.
+    figure_ : Figure
+        The figure. Set by `plot`.
+
+    See Also
+    --------
+    LossDisplay.from_estimator : Plot the history of an estimator.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tsrec.plotting import LossDisplay
+    >>> history = pd.DataFrame({"epoch": [1, 2], "loss": [3.0, 2.0], "masked_loss": [2.0, 1.5], "queries_loss": 0.5})
+    >>> [line.get_label() for line in LossDisplay(history).plot().ax_.lines]
+    ['all', 'masked', 'queries']
+    """
+
+    ax_: "Axes"
+    figure_: "Figure"
+
+    def __init__(self, history: pd.DataFrame) -> None:
+        self.history = history
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> "LossDisplay":
+        """Plot the history of an estimator.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+            With ``history_``.
+        ax : Axes, optional
+            What to draw on; a new figure when omitted.
+
+        Returns
+        -------
+        LossDisplay
+            Plotted.
+
+        Raises
+        ------
+        ValueError
+            If it was not trained by epochs.
+        ImportError
+            If matplotlib is not installed.
+        """
+        if not hasattr(estimator, "history_"):
+            raise ValueError(f"estimator: {type(estimator).__name__} has no history_. Fit one that trains by epochs.")
+        return cls(estimator.history_).plot(ax=ax)
+
+    def plot(self, *, ax: Any = None) -> "LossDisplay":
+        """Draw.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            What to draw on; a new figure when omitted.
+
+        Returns
+        -------
+        LossDisplay
+            With `ax_` and `figure_` set.
+
+        Raises
+        ------
+        ValueError
+            If there is no epoch in the history.
+        ImportError
+            If matplotlib is not installed.
+        """
+        if not len(self.history):
+            raise ValueError("history: there is no epoch in it. Fit with max_epochs of at least 1.")
+        self.figure_, self.ax_ = _axes(ax, "LossDisplay", (6.5, 4.0))
+        names = [name for name in self.history.columns if name.endswith("_loss")]
+        for number, name in enumerate(["loss", *names]):
+            style = (
+                {"color": BLACK, "linewidth": 1.6} if name == "loss" else {"color": f"C{number - 1}", "linewidth": 1.1}
+            )
+            label = "all" if name == "loss" else name.removesuffix("_loss").replace("_", " ")
+            self.ax_.plot(self.history["epoch"], self.history[name], label=label, **style)
+        if (self.history[["loss", *names]].to_numpy() > 0).all():
+            self.ax_.set_yscale("log")
+        self.ax_.set_xlabel("epoch", fontsize="small", color=BLACK)
+        self.ax_.set_ylabel("loss", fontsize="small", color=BLACK)
+        self.ax_.legend(frameon=False, fontsize="small")
+        _plain(self.ax_)
+        return self
+
+
+def _axes(ax: Any, name: str, size: tuple[float, float]) -> tuple[Any, Any]:
+    if ax is not None:
+        return ax.figure, ax
+    return pyplot(name).subplots(figsize=size, layout="constrained")
+
+
+def _principal(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows along their first two principal components, and the shares of the variance."""
+    centred = rows - rows.mean(0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    places, shares = np.zeros((len(rows), 2)), np.zeros(2)
+    count = min(2, len(s))
+    places[:, :count] = u[:, :count] * s[:count]
+    shares[:count] = s[:count] ** 2 / max((s**2).sum(), 1e-300)
+    return places, shares
+
+
+def _plain(ax: Any) -> None:
+    ax.grid(color=RULE, linewidth=0.6, alpha=0.7)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(colors=GREY, labelsize="small", length=0)
