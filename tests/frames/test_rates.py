@@ -87,3 +87,18 @@ def test_what_are_no_times():
         sampling_rate(pd.Index([0.0, np.inf]))
     with pytest.raises(TypeError, match=r"time index of one recording, found the levels \['a', 'b'\]"):
         sampling_rate(pd.MultiIndex.from_product([[1], [2]], names=["a", "b"]))
+
+
+def test_steps_of_the_calendar_are_even():
+    days = pd.date_range("2024-03-01", periods=60, freq="D", tz="Europe/Berlin")
+    assert sampling_rate(days) == pytest.approx(1 / 86400)
+    with pytest.raises(ValueError, match="1 gaps"):
+        sampling_rate(days.delete(7))
+    for freq in ("MS", "ME", "QS", "YS", "B"):
+        index = pd.date_range("2024-01-01", periods=30, freq=freq)
+        assert sampling_rate(index) is None
+        with pytest.raises(ValueError, match="1 gaps"):
+            sampling_rate(index.delete(7))
+    assert sampling_rate(pd.date_range("2024-01-01", periods=30, freq="W-WED")) == pytest.approx(1 / (7 * 86400))
+    assert sampling_rate(pd.date_range("2024-01-01", periods=5, freq="D")) == pytest.approx(1 / 86400)
+    assert sampling_rate(pd.period_range("2024-01", periods=9, freq="M")) is None

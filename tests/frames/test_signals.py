@@ -64,6 +64,8 @@ def test_resampling_shapes():
     np.testing.assert_allclose(found[1, 2], resample_array(x[1, 2], 200, 256))
     np.testing.assert_array_equal(resample_array([[5.0]], 1, 3), [[5.0, 5.0, 5.0]])
     assert resample_array(np.zeros((2, 0)), 1, 2).shape == (2, 0)
+    # A rate that is nearly the same is another: 1.4 s in an hour.
+    assert len(resample_array(np.zeros(249_900), 249.9, 250)) == 250_000
     assert resample_array(np.arange(4), 0.1 * 3, 0.3).tolist() == [0, 1, 2, 3]
 
 
