@@ -62,6 +62,9 @@ def test_numbers_and_single_rows_tell_nothing():
 def test_rates_near_no_simple_number_are_not_rounded():
     assert sampling_rate(pd.Index(np.arange(10_000) / 200.3712)) == pytest.approx(200.3712, rel=1e-9)
     assert sampling_rate(pd.Index(np.arange(10_000) / 200.01)) == 200.0
+    # Nanoseconds since 1970 are more than the digits of a float hold.
+    steps = pd.TimedeltaIndex(np.rint(np.arange(300) / 200.3712 * 1e9).astype("m8[ns]"))
+    assert sampling_rate(pd.Timestamp("2024-01-01").as_unit("ns") + steps) == pytest.approx(200.3712, rel=1e-9)
 
 
 def test_gaps_repeats_and_disorder_say_where():
@@ -72,6 +75,8 @@ def test_gaps_repeats_and_disorder_say_where():
         sampling_rate(index.insert(4, index[4]))
     with pytest.raises(ValueError, match=r"not in order of time, the first after 0 days 00:00:04.500000.*sort_index"):
         sampling_rate(index[[0, 1, 9, 3, 4, 5, 6, 7, 8]])
+    with pytest.raises(ValueError, match=r"has 3 repeated times, the first is 0\.5"):
+        sampling_rate(pd.Index([0.5] * 4))
     with pytest.raises(ValueError, match="not in order"):
         sampling_rate(index[::-1])
     with pytest.raises(ValueError, match="has 1 gaps"):
@@ -87,3 +92,18 @@ def test_what_are_no_times():
         sampling_rate(pd.Index([0.0, np.inf]))
     with pytest.raises(TypeError, match=r"time index of one recording, found the levels \['a', 'b'\]"):
         sampling_rate(pd.MultiIndex.from_product([[1], [2]], names=["a", "b"]))
+
+
+def test_steps_of_the_calendar_are_even():
+    days = pd.date_range("2024-03-01", periods=60, freq="D", tz="Europe/Berlin")
+    assert sampling_rate(days) == pytest.approx(1 / 86400)
+    with pytest.raises(ValueError, match="1 gaps"):
+        sampling_rate(days.delete(7))
+    for freq in ("MS", "ME", "QS", "YS", "B"):
+        index = pd.date_range("2024-01-01", periods=30, freq=freq)
+        assert sampling_rate(index) is None
+        with pytest.raises(ValueError, match="1 gaps"):
+            sampling_rate(index.delete(7))
+    assert sampling_rate(pd.date_range("2024-01-01", periods=30, freq="W-WED")) == pytest.approx(1 / (7 * 86400))
+    assert sampling_rate(pd.date_range("2024-01-01", periods=5, freq="D")) == pytest.approx(1 / 86400)
+    assert sampling_rate(pd.period_range("2024-01", periods=9, freq="M")) is None

@@ -191,11 +191,11 @@ def test_one_recording_is_no_collection():
     # Float seconds are seen as times before a table is made of them.
     with pytest.raises(ValueError, match=r"X: its index holds times \(float64\), so it is one recording"):
         is_rows(recording())
-    stated = pd.DataFrame(np.zeros((3, 2)), index=[0.0, 0.5, 1.0])
-    assert is_rows(stated)
-    stated.attrs["sfreq"] = 2.0
-    with pytest.raises(ValueError, match="one recording"):
-        is_rows(stated)
+    for stated in (pd.DataFrame(np.zeros((3, 2)), index=[0.0, 0.5, 1.0]), pd.DataFrame(np.zeros((3, 2)))):
+        assert is_rows(stated)
+        stated.attrs["sfreq"] = 2.0
+        with pytest.raises(ValueError, match=r"X: attrs\['sfreq'\] states a sampling rate, so it is one recording"):
+            is_rows(stated)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,8 @@ def test_epochs_become_a_panel():
     assert to_frames(epochs.drop([0], verbose="error")).index.levels[0].tolist() == [1, 2]
     twice = mne.concatenate_epochs([epochs, epochs], verbose="error")
     assert to_frames(twice).index.get_level_values(0).nunique() == 4
+    twice.selection = np.array([1, 2, 1, 2])
+    assert to_frames(twice).index.levels[0].tolist() == [0, 1, 2, 3]
 
 
 def test_lists_become_one_list_of_frames():

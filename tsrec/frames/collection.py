@@ -120,12 +120,14 @@ def _is_table(X: pd.Series | pd.DataFrame) -> bool:
     if X.index.nlevels > 1:
         return False
     index = X.index.get_level_values(0)
-    # Float seconds are times where the frame says so; any other float index may only label rows.
-    if holds_times(index) or (index.dtype.kind == "f" and ("sfreq" in X.attrs or index.name == "time")):
+    # Floats are seconds where the index says so; any others may only label rows.
+    timed = holds_times(index) or (index.dtype.kind == "f" and index.name == "time")
+    if timed or "sfreq" in X.attrs:
+        found = f"its index holds times ({index.dtype})" if timed else "attrs['sfreq'] states a sampling rate"
         raise ValueError(
-            f"X: its index holds times ({index.dtype}), so it is one recording, but a collection of series was "
-            "expected. Use tsrec.frames.windows(recording, length, step) to cut it into series, or [frame] for a "
-            "collection of one series. If each row is a series, use frame.reset_index(drop=True)."
+            f"X: {found}, so it is one recording, but a collection of series was expected. Use "
+            "tsrec.frames.windows(recording, length, step) to cut it into series, or [frame] for a collection of one "
+            "series. If each row is a series, use frame.to_numpy()."
         )
     if isinstance(X, pd.Series):
         raise TypeError(

@@ -16,7 +16,8 @@ def resample_array(x: Any, old: float, new: float) -> np.ndarray:
     x : array-like of shape (..., n_times)
         Signals. Outside, they are taken to go on about the line from their first to their last value.
     old, new : float
-        Rates in Hz; their ratio is taken as a fraction with a denominator of at most 1000.
+        Rates in Hz; their ratio is taken as a fraction with a denominator of at most 1000, or 10000 where it is off by
+        more than a millionth, which over an hour would be some milliseconds.
 
     Returns
     -------
@@ -39,6 +40,8 @@ def resample_array(x: Any, old: float, new: float) -> np.ndarray:
     old, new = _positive(old, "old"), _positive(new, "new")
     x = np.asarray(x, dtype=np.float64)
     ratio = Fraction(new / old).limit_denominator(1000)
+    if abs(float(ratio) * old / new - 1) > 1e-6:
+        ratio = Fraction(new / old).limit_denominator(10_000)
     if ratio <= 0 or ratio > 1000:
         raise ValueError(f"new: {new:g} Hz is too far from {old:g} Hz. Give a rate within a factor of 1000.")
     if ratio == 1 or not x.size:

@@ -10,6 +10,7 @@ from tsrec.frames.inference import _who, plain_index
 
 # Steps may differ by so much of a step: 1/128 s is no whole number of microseconds, and clocks jitter.
 _JITTER = 1e-3
+_DAY = 86_400.0
 # Rates so near to a whole number of Hz mean that number.
 _SNAP = 1e-4
 
@@ -46,11 +47,29 @@ def seconds_of(index: pd.Index, *, where: str, level: bool = False) -> tuple[np.
         per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[index.unit]
         ticks = index.asi8
         # Whole ticks are subtracted before they become floats, which hold but 15 digits.
-        return (ticks - ticks[:1].sum()) / per_second, True
+        seconds = (ticks - ticks[:1].sum()) / per_second
+        steps = np.abs(np.diff(seconds))
+        slow = isinstance(index, pd.DatetimeIndex) and len(steps) and np.median(steps) >= _DAY / 2
+        return _calendar(index, seconds) if slow else (seconds, True)
     numbers = index.to_numpy(dtype=np.float64)
     if not np.isfinite(numbers).all():
         raise ValueError(f"{where}: its index holds infinite times. Drop those rows first.")
     return numbers, index.dtype.kind == "f"
+
+
+def _calendar(index: pd.DatetimeIndex, seconds: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Days, business days or months as even steps, although summer time, weekends and long months make them uneven."""
+    wall = index if index.tz is None else index.tz_localize(None)
+    days = wall.normalize()
+    if len((wall - days).unique()) > 1:
+        return seconds, True
+    if len(set(index.day)) == 1 or index.is_month_end.all():
+        return np.asarray(12 * index.year + index.month, dtype=np.float64), False
+    numbers = (days - days[0]).days.to_numpy(dtype=np.float64)
+    if (index.day_of_week < 5).all() and len(np.unique(np.diff(np.unique(numbers)))) > 1:
+        dates = days.to_numpy().astype("M8[D]")
+        return np.busday_count(dates[0], dates).astype(np.float64), False
+    return numbers * _DAY, True
 
 
 def sampling_rate(index: pd.Index, *, where: str = "recording") -> float | None:

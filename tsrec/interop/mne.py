@@ -111,7 +111,7 @@ def _index(data: Any, shape: tuple[int, ...]) -> pd.Index:
     epochs, length = shape[0], shape[2]
     numbers = pd.Index(data.selection)
     # Concatenated epochs may repeat numbers; as names of series they must not.
-    numbers = numbers if numbers.is_unique and len(numbers) == epochs else pd.RangeIndex(epochs)
+    numbers = numbers if numbers.is_unique else pd.RangeIndex(epochs)
     codes = [np.repeat(np.arange(epochs), length), np.tile(np.arange(length), epochs)]
     return pd.MultiIndex(levels=[numbers, times], codes=codes, names=["epoch", "time"])
 
@@ -315,8 +315,7 @@ def annotate(
             f"labels: the windows of {len(labels)} labels begin from {first:g} to {last:g} s, but the recording lasts "
             f"{end:g} s. Give window, step and first in seconds, as the recording was cut."
         )
-    # What reaches over the end by rounding, or by a padded last window, is cut here: MNE warns of it.
-    found = _mne().Annotations(found.onset, np.minimum(found.duration, end - found.onset), found.description)
+    # A last window may reach over the end by rounding, or because it was padded: MNE cuts it there, and would warn.
     copy = raw.copy().set_annotations(found, verbose="error")
     if len(raw.annotations):
         both = raw.annotations + copy.annotations
