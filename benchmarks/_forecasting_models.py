@@ -44,6 +44,7 @@ MODELS: dict[str, Factory] = {
     ),
     "LSSL": lambda horizon, _, seed: tsrec.LSSLForecaster(horizon=horizon, random_state=seed),
     "TCNCA": lambda horizon, _, seed: tsrec.TCNCAForecaster(horizon=horizon, random_state=seed),
+    "Mamba": lambda horizon, _, seed: tsrec.MambaForecaster(horizon=horizon, random_state=seed),
     "TEMPO": lambda horizon, _, seed: tsrec.TEMPOForecaster(horizon=horizon, random_state=seed),
     # Without the linear map, as in the paper; what is left out in an ablation is set by name=value.
     "TEMPO, no map": lambda horizon, _, seed: tsrec.TEMPOForecaster(

@@ -46,6 +46,9 @@ OURS = {
     "TCNCA": lambda seed: tsrec.TCNCAClassifier(random_state=seed),
     "TCNCA trained": lambda seed: tsrec.TCNCAClassifier(features="trained", random_state=seed),
     "TCNCAEncoder + LR": lambda seed: on_top_of(tsrec.TCNCAEncoder(random_state=seed)),
+    "Mamba": lambda seed: tsrec.MambaClassifier(random_state=seed),
+    "Mamba trained": lambda seed: tsrec.MambaClassifier(features="trained", random_state=seed),
+    "MambaEncoder + LR": lambda seed: on_top_of(tsrec.MambaEncoder(random_state=seed)),
 }
 RIVALS = ("1-NN DTW", "MiniRocket", "ResNet", "InceptionTime")
 # Sets so small that one division into folds says little.

@@ -51,6 +51,10 @@ if TYPE_CHECKING:
     from tsrec.estimators.lssl_series import LSSLRegressor as LSSLRegressor
     from tsrec.estimators.lumamba import LuMambaEncoder as LuMambaEncoder
     from tsrec.estimators.lumamba_classifier import LuMambaClassifier as LuMambaClassifier
+    from tsrec.estimators.mamba import MambaForecaster as MambaForecaster
+    from tsrec.estimators.mamba_series import MambaClassifier as MambaClassifier
+    from tsrec.estimators.mamba_series import MambaEncoder as MambaEncoder
+    from tsrec.estimators.mamba_series import MambaRegressor as MambaRegressor
     from tsrec.estimators.mlp import MLPForecaster as MLPForecaster
     from tsrec.estimators.tcnca import TCNCAForecaster as TCNCAForecaster
     from tsrec.estimators.tcnca_series import TCNCAClassifier as TCNCAClassifier

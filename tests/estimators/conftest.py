@@ -7,6 +7,7 @@ from tsrec import (
     AutoForecaster,
     DecompositionForecaster,
     LSSLForecaster,
+    MambaForecaster,
     MLPForecaster,
     SeasonalMeanForecaster,
     SeasonalNaiveForecaster,
@@ -33,6 +34,9 @@ FORECASTERS = {
         linear=None,
         gated=True,
         random_state=0,
+    ),
+    "mamba": MambaForecaster(
+        horizon=5, season=3, context=12, patch=2, d_model=4, d_state=3, max_epochs=1, linear=None, random_state=0
     ),
     "ridge": LSSLForecaster(horizon=5, season=3, context=12, max_epochs=0, random_state=0),
     "mlp": MLPForecaster(

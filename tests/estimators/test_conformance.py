@@ -10,6 +10,10 @@ from tsrec import (
     LSSLEncoder,
     LSSLForecaster,
     LSSLRegressor,
+    MambaClassifier,
+    MambaEncoder,
+    MambaForecaster,
+    MambaRegressor,
     MLPForecaster,
     SeasonalMeanForecaster,
     SeasonalNaiveForecaster,
@@ -36,6 +40,8 @@ NETWORKS = [
     MLPForecaster(season=3),
     TCNCAForecaster(season=3),
     TCNCAForecaster(horizon=5, context=8, patch=1, chunk=3, d_model=4, gated=True, linear=None, random_state=0),
+    MambaForecaster(season=3),
+    MambaForecaster(horizon=5, context=8, patch=1, d_model=4, d_state=3, linear=None, random_state=0),
     TEMPOForecaster(season=3),
     TEMPOForecaster(horizon=5, context=8, linear=None, decomposition="learned", d_model=4, random_state=0),
     AutoForecaster(horizon=5, random_state=0),
@@ -70,6 +76,18 @@ COLLECTIONS = [
         **{**CHUNKED, "d_model": 16},
     ),
     TCNCAEncoder(max_epochs=2, **CHUNKED),
+    MambaClassifier(random_state=0),
+    MambaClassifier(features="trained", max_epochs=60, **TINY),
+    MambaRegressor(random_state=0),
+    MambaRegressor(
+        features="trained",
+        max_epochs=60,
+        learning_rate=0.02,
+        dropout=0.0,
+        bidirectional=True,
+        **{**TINY, "d_model": 16, "d_state": 8},
+    ),
+    MambaEncoder(max_epochs=2, **TINY),
 ]
 
 

@@ -14,7 +14,17 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import _NotAnArray
 
 import tsrec
-from tsrec import LSSLClassifier, LSSLEncoder, LSSLRegressor, TCNCAClassifier, TCNCAEncoder, TCNCARegressor
+from tsrec import (
+    LSSLClassifier,
+    LSSLEncoder,
+    LSSLRegressor,
+    MambaClassifier,
+    MambaEncoder,
+    MambaRegressor,
+    TCNCAClassifier,
+    TCNCAEncoder,
+    TCNCARegressor,
+)
 
 SMALL = {"d_model": 8, "d_state": 4, "n_layers": 1, "max_epochs": 1, "random_state": 0}
 CHUNKED = {"d_model": 8, "chunk": 8, "n_layers": 1, "max_epochs": 1, "random_state": 0}
@@ -30,6 +40,9 @@ ALL = {
     "TCNCA classifier random": TCNCAClassifier(random_state=0),
     "TCNCA regressor trained": TCNCARegressor(features="trained", bidirectional=True, **CHUNKED),
     "TCNCA encoder": TCNCAEncoder(**CHUNKED),
+    "Mamba classifier random": MambaClassifier(random_state=0, d_state=4),
+    "Mamba regressor trained": MambaRegressor(features="trained", bidirectional=True, merge="multiply", **SMALL),
+    "Mamba encoder": MambaEncoder(**SMALL),
 }
 NAMES = [f"s{i:02}" for i in range(12)]
 y = np.array(["low", "high"] * 6)

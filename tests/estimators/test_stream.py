@@ -11,6 +11,8 @@ from tsrec import (
     LSSLEncoder,
     LSSLForecaster,
     LSSLRegressor,
+    MambaClassifier,
+    MambaEncoder,
     MLPForecaster,
     TCNCAClassifier,
     TCNCAEncoder,
@@ -30,7 +32,12 @@ MODELS = {
     "TCNCA classifier random": TCNCAClassifier(random_state=0).fit(X, y),
     "TCNCA classifier trained": TCNCAClassifier(features="trained", **CHUNKED).fit(X, y),
     "TCNCA encoder": TCNCAEncoder(gated=False, attention="laplace", **CHUNKED).fit(X),
+    "Mamba classifier random": MambaClassifier(random_state=0).fit(X, y),
+    "Mamba classifier trained": MambaClassifier(features="trained", **SMALL).fit(X, y),
+    "Mamba encoder": MambaEncoder(**SMALL).fit(X),
 }
+# Those that count steps.
+COUNTING = [name for name in MODELS if "TCNCA" in name or name in ("Mamba classifier trained", "Mamba encoder")]
 every = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
 
@@ -75,7 +82,7 @@ def test_a_saved_state_goes_on_elsewhere(model):
     np.testing.assert_array_equal(resumed.push(LONG[70]), stream.push(LONG[70]))
 
 
-SCALING = {name: model for name, model in MODELS.items() if "TCNCA" not in name}
+SCALING = {name: model for name, model in MODELS.items() if name not in COUNTING}
 
 
 @pytest.mark.parametrize("model", SCALING.values(), ids=SCALING)
@@ -87,11 +94,11 @@ def test_the_rate_is_passed_on(model):
     assert not np.allclose(found, whole(model, LONG[:20]), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if "TCNCA" in name])
+@pytest.mark.parametrize("name", COUNTING)
 def test_what_counts_steps_takes_no_rate(name):
-    with pytest.raises(ValueError, match=r"rate: found 2\.0, but TCNCA\w+ counts steps"):
+    with pytest.raises(ValueError, match=r"rate: found 2\.0, but (TCNCA|Mamba)\w+ counts steps"):
         MODELS[name].stream(rate=2.0)
-    with pytest.raises(ValueError, match=r"rate: found 2\.0, but TCNCA\w+ counts steps"):
+    with pytest.raises(ValueError, match=r"rate: found 2\.0, but (TCNCA|Mamba)\w+ counts steps"):
         whole(MODELS[name], LONG[:20], rate=2.0)
 
 

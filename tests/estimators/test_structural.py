@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import tsrec
-from tsrec import LSSLForecaster, MLPForecaster, TCNCAForecaster, TEMPOForecaster
+from tsrec import LSSLForecaster, MambaForecaster, MLPForecaster, TCNCAForecaster, TEMPOForecaster
 
-FAMILIES = [LSSLForecaster, MLPForecaster, TCNCAForecaster, TEMPOForecaster]
+FAMILIES = [LSSLForecaster, MambaForecaster, MLPForecaster, TCNCAForecaster, TEMPOForecaster]
 
 
 def days(count, steps=24, columns=("y",), seed=0, noise=0.3):

@@ -30,7 +30,7 @@ def fitted(y=HOURS, **options):
     return TEMPOForecaster(**{**given, **options}).fit(y)
 
 
-@pytest.mark.parametrize("backbone", ["lssl", "transformer", "tcnca", "identity"])
+@pytest.mark.parametrize("backbone", ["lssl", "transformer", "tcnca", "mamba", "identity"])
 @pytest.mark.parametrize("prompt", ["pool", "soft", "semisoft", "hard", None])
 def test_every_backbone_takes_every_prompt(backbone, prompt):
     model = fitted(backbone=backbone, prompt=prompt, linear=None)
@@ -155,7 +155,7 @@ def test_models_are_saved_and_pickled(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"backbone": "mamba"}, "backbone: found 'mamba'"),
+        ({"backbone": "rnn"}, "backbone: found 'rnn'"),
         ({"prompt": "long"}, "prompt: found 'long'"),
         ({"decomposition": "ma"}, "decomposition: found 'ma'"),
         ({"top_k": 40}, "top_k: found 40, the pool has 30"),

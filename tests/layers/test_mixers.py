@@ -15,6 +15,7 @@ from tsrec.layers.parameter_groups import parameter_groups
 from tsrec.layers.random import Dropout
 from tsrec.layers.residual import ResidualStack
 from tsrec.layers.s4d import S4D
+from tsrec.layers.selective_bank import SelectiveBank
 from tsrec.layers.tcnca import TCNCA, TCNCAStack
 
 D = 4
@@ -39,6 +40,7 @@ MIXERS = {
     # Those whose outputs are wider than their inputs.
     "filter bank": lambda: FilterBank(D, 3, 60, d_state=4, scales=3, generator=seeded()),
     "convolution bank": lambda: ConvolutionBank(D, 3, 60, scales=3, generator=seeded()),
+    "selective bank": lambda: SelectiveBank(D, 3, 60, d_state=4, scales=3, generator=seeded()),
     "TCNCA": lambda: TCNCA(D, chunk=8, reach=27, kernel_size=3, base=3, generator=seeded()),
     "TCNCA laplace, rotary": lambda: TCNCA(
         D, chunk=8, reach=27, attention="laplace", bias="rotary", norm="scale", prenorm=False, generator=seeded()

@@ -12,6 +12,7 @@ from tsrec.cli._errors import CommandError, did_you_mean
 MODELS = {
     "auto": "AutoForecaster",
     "lssl": "LSSLForecaster",
+    "mamba": "MambaForecaster",
     "mlp": "MLPForecaster",
     "seasonal-mean": "SeasonalMeanForecaster",
     "seasonal-naive": "SeasonalNaiveForecaster",
@@ -19,7 +20,7 @@ MODELS = {
     "theta": "ThetaForecaster",
 }
 # Those that draw random numbers and make use of covariates.
-NETWORKS = ("auto", "lssl", "mlp", "tcnca")
+NETWORKS = ("auto", "lssl", "mamba", "mlp", "tcnca")
 HORIZON = 24
 
 

@@ -13,6 +13,10 @@ _HOME = {
     "LuMambaClassifier": "tsrec.estimators.lumamba_classifier",
     "LuMambaEncoder": "tsrec.estimators.lumamba",
     "MLPForecaster": "tsrec.estimators.mlp",
+    "MambaClassifier": "tsrec.estimators.mamba_series",
+    "MambaEncoder": "tsrec.estimators.mamba_series",
+    "MambaForecaster": "tsrec.estimators.mamba",
+    "MambaRegressor": "tsrec.estimators.mamba_series",
     "SeasonalMeanForecaster": "tsrec.estimators.baseline",
     "SeasonalNaiveForecaster": "tsrec.estimators.baseline",
     "TCNCAClassifier": "tsrec.estimators.tcnca_series",
@@ -33,6 +37,10 @@ __all__ = [
     "LuMambaClassifier",
     "LuMambaEncoder",
     "MLPForecaster",
+    "MambaClassifier",
+    "MambaEncoder",
+    "MambaForecaster",
+    "MambaRegressor",
     "SeasonalMeanForecaster",
     "SeasonalNaiveForecaster",
     "TCNCAClassifier",
@@ -51,6 +59,8 @@ if TYPE_CHECKING:
     from tsrec.estimators.lssl_series import LSSLClassifier, LSSLEncoder, LSSLRegressor
     from tsrec.estimators.lumamba import LuMambaEncoder
     from tsrec.estimators.lumamba_classifier import LuMambaClassifier
+    from tsrec.estimators.mamba import MambaForecaster
+    from tsrec.estimators.mamba_series import MambaClassifier, MambaEncoder, MambaRegressor
     from tsrec.estimators.mlp import MLPForecaster
     from tsrec.estimators.tcnca import TCNCAForecaster
     from tsrec.estimators.tcnca_series import TCNCAClassifier, TCNCAEncoder, TCNCARegressor

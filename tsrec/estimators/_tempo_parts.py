@@ -12,12 +12,13 @@ from tsrec.frames.warn import warn_user
 from tsrec.layers.decomposition import FixedDecomposition, LearnedDecomposition
 from tsrec.layers.gpt2 import GPT2Backbone, Pretrained, load_gpt2
 from tsrec.layers.lssl import stack_over
+from tsrec.layers.mamba import MambaStack
 from tsrec.layers.prompt_pool import FixedPrompt, PromptPool, SoftPrompt
 from tsrec.layers.tcnca import TCNCAStack
 from tsrec.layers.tempo import COMPONENTS, TEMPOBranch
 from tsrec.layers.transformer import CausalTransformer
 
-BACKBONES = ("lssl", "transformer", "tcnca", "gpt2", "gpt2-random", "identity")
+BACKBONES = ("lssl", "transformer", "tcnca", "mamba", "gpt2", "gpt2-random", "identity")
 PROMPTS = ("auto", "pool", "soft", "semisoft", "hard", None)
 DECOMPOSITIONS = ("stl", "learned-stl", "learned", None)
 # Of GPT-2 small, for weights drawn at random.
@@ -175,6 +176,8 @@ def _backbone(forecaster: Any, plan: Plan, width: int, n_tokens: int, generator:
         return CausalTransformer(width, layers, length=n_tokens, n_heads=heads, dropout=dropout, generator=generator)
     if kind == "lssl":
         return stack_over(n_tokens, width, layers, d_state=16, dropout=dropout, generator=generator)
+    if kind == "mamba":
+        return MambaStack(width, layers, dropout=dropout, generator=generator)
     if kind == "tcnca":
         # One chunk: every component sees those before it whole.
         return TCNCAStack(

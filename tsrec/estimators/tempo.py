@@ -53,9 +53,9 @@ class TEMPOForecaster(TransferMixin):
         Prompts in the pool, how many a component takes, and vectors of each.
     pull_weight : float
         Weight of the loss that draws the keys of prompts to those that took them.
-    backbone : {"lssl", "transformer", "tcnca", "gpt2", "gpt2-random", "identity"}
-        What mixes the tokens: LSSL layers, a causal transformer, TCNCA; the first layers of the pre-trained GPT-2,
-        adapted by low-rank matrices (needs ``pip install tsrec[tempo]``); the same with random weights; nothing.
+    backbone : {"lssl", "transformer", "tcnca", "mamba", "gpt2", "gpt2-random", "identity"}
+        What mixes the tokens: LSSL layers, a causal transformer, TCNCA, Mamba; the first layers of the pre-trained
+        GPT-2, adapted by low-rank matrices (needs ``pip install tsrec[tempo]``); the same with random weights; nothing.
     weights : str or None
         Folder of GPT-2, or a name on the hub; "gpt2" when None.
     lora_rank : int
