@@ -24,7 +24,6 @@ from tsrec.layers.lumamba import LuMamba, either
 from tsrec.layers.lumamba_tasks import Recipe, hidden_cells
 from tsrec.layers.luna import NORMS, POSITION_NORMS
 from tsrec.layers.mamba import MERGES
-from tsrec.layers.sigreg import GRIDS
 from tsrec.training import make_generator, resolve_device
 
 # Width, queries and layers.
@@ -46,7 +45,7 @@ def check_parameters(estimator: Any) -> None:
         check_whole(e, name, least=unit)
         if value % unit:
             raise ValueError(f"{name}: found {value}. Give a multiple of {unit}.")
-    check_whole(e, "n_heads", "d_state", "d_conv", "expand", "n_slices", "n_local", "n_global", "batch_size")
+    check_whole(e, "n_heads", "d_state", "expand", "n_slices", "n_local", "n_global", "batch_size")
     if numbers(e)[0] % e.n_heads:
         raise ValueError(f"n_heads: found {e.n_heads}. Give a number that divides the width, {numbers(e)[0]}.")
     check_whole(e, "max_epochs", least=0, auto=True)
@@ -57,9 +56,9 @@ def check_parameters(estimator: Any) -> None:
         check_share(e, name)
     weights = ("visible_weight", "query_weight", "lejepa_weight", "lejepa_lambda", "weight_decay")
     check_not_negative(e, *weights)
-    check_flag(e, "bidirectional", "drop_unknown", "mask_per_sample")
+    check_flag(e, "bidirectional", "drop_unknown")
     choices = {"merge": MERGES, "normalisation": NORMALISATIONS, "norm": NORMS, "position_norm": POSITION_NORMS}
-    for name, allowed in {**choices, "sigreg_grid": tuple(GRIDS)}.items():
+    for name, allowed in choices.items():
         check_choice(e, name, allowed)
     _check_filters(e)
     check_verbose(e)
@@ -97,7 +96,7 @@ def architecture(estimator: Any) -> dict[str, Any]:
         "width": width,
         "n_queries": n_queries,
         "n_layers": n_layers,
-        **{name: int(getattr(estimator, name)) for name in ("n_heads", "d_state", "d_conv", "expand")},
+        **{name: int(getattr(estimator, name)) for name in ("n_heads", "d_state", "expand")},
         "bidirectional": bool(estimator.bidirectional),
         "merge": estimator.merge,
         "normalise": None if inside == "channel" else inside,
@@ -118,11 +117,10 @@ def piece_samples(estimator: Any) -> int:
 def recipe(estimator: Any) -> Recipe:
     """Weights of the losses."""
     e, whole = estimator, piece_samples(estimator) // int(estimator.patch_size)
-    names = ("mask_ratio", "mask_per_sample", "visible_weight", "query_weight", "lejepa_weight", "lejepa_lambda")
+    names = ("mask_ratio", "visible_weight", "query_weight", "lejepa_weight", "lejepa_lambda")
     return Recipe(
         **{name: getattr(e, name) for name in (*names, "n_slices", "n_local", "n_global")},
         n_ref=float(e.sigreg_n_ref),
-        grid=e.sigreg_grid,
         local_patches=max(whole // 8, 1) if e.local_patches == "auto" else int(e.local_patches),
         global_patches=max(whole // 2, 1) if e.global_patches == "auto" else int(e.global_patches),
     )

@@ -35,8 +35,8 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         Heads of every attention.
     patch_size : int
         Samples of a patch, a multiple of 4.
-    d_state, d_conv, expand : int
-        States, taps and inner width of the Mamba layers.
+    d_state, expand : int
+        States and inner width of the Mamba layers.
     bidirectional : bool
         Whether they read both ways. False, with ``normalisation="running"``, gives :meth:`stream`.
     merge : {"add", "multiply"}
@@ -68,8 +68,6 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         Places in a box around the head, equal in all caps, or in one around the electrodes of the cap, as published.
     mask_ratio : float
         Share of the patches of channels that are hidden in training.
-    mask_per_sample : bool
-        Whether each recording hides others.
     visible_weight, query_weight, lejepa_weight, lejepa_lambda : float
         Weights of the losses: see :class:`tsrec.layers.lumamba_tasks.Recipe`. A `lejepa_weight` of 0 is reconstruction
         alone.
@@ -77,8 +75,6 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         Directions of SIGReg.
     sigreg_n_ref : float
         Recordings that SIGReg counts as if a batch held as many.
-    sigreg_grid : {"one-sided", "two-sided"}
-        Points of its integral: see :func:`tsrec.layers.sigreg.epps_pulley`.
     n_local, n_global : int
         Short and long pieces of each recording.
     local_patches, global_patches : int or "auto"
@@ -148,7 +144,6 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         n_heads: int = 2,
         patch_size: int = 40,
         d_state: int = 16,
-        d_conv: int = 4,
         expand: int = 2,
         bidirectional: bool = True,
         merge: str = "add",
@@ -163,14 +158,12 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         norm: str = "patch",
         position_norm: str = "head",
         mask_ratio: float = 0.5,
-        mask_per_sample: bool = True,
         visible_weight: float = 0.05,
         query_weight: float = 0.8,
         lejepa_weight: float = 0.05,
         lejepa_lambda: float = 0.002,
         n_slices: int = 128,
         sigreg_n_ref: float = 2040.0,
-        sigreg_grid: str = "one-sided",
         n_local: int = 4,
         n_global: int = 2,
         local_patches: int | str = "auto",
@@ -192,7 +185,6 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         self.n_heads = n_heads
         self.patch_size = patch_size
         self.d_state = d_state
-        self.d_conv = d_conv
         self.expand = expand
         self.bidirectional = bidirectional
         self.merge = merge
@@ -207,14 +199,12 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         self.norm = norm
         self.position_norm = position_norm
         self.mask_ratio = mask_ratio
-        self.mask_per_sample = mask_per_sample
         self.visible_weight = visible_weight
         self.query_weight = query_weight
         self.lejepa_weight = lejepa_weight
         self.lejepa_lambda = lejepa_lambda
         self.n_slices = n_slices
         self.sigreg_n_ref = sigreg_n_ref
-        self.sigreg_grid = sigreg_grid
         self.n_local = n_local
         self.n_global = n_global
         self.local_patches = local_patches

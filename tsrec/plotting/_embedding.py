@@ -206,11 +206,9 @@ class LossDisplay:
         self.figure_, self.ax_ = _axes(ax, "LossDisplay", (6.5, 4.0))
         names = [name for name in self.history.columns if name.endswith("_loss")]
         for number, name in enumerate(["loss", *names]):
-            style = (
-                {"color": BLACK, "linewidth": 1.6} if name == "loss" else {"color": f"C{number - 1}", "linewidth": 1.1}
-            )
             label = "all" if name == "loss" else name.removesuffix("_loss").replace("_", " ")
-            self.ax_.plot(self.history["epoch"], self.history[name], label=label, **style)
+            color, width = (BLACK, 1.6) if name == "loss" else (f"C{number - 1}", 1.1)
+            self.ax_.plot(self.history["epoch"], self.history[name], label=label, color=color, linewidth=width)
         if (self.history[["loss", *names]].to_numpy() > 0).all():
             self.ax_.set_yscale("log")
         self.ax_.set_xlabel("epoch", fontsize="small", color=BLACK)
