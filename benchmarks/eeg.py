@@ -59,9 +59,12 @@ def figures(task: Task, model: str, part: str, seed: int) -> Record:
 def keep(path: Path, record: Record) -> None:
     """Add a record, also while another process does."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_suffix(".lock"), "w") as lock:
+    lock = os.open(path.parent, os.O_RDONLY)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         append(path, record)
+    finally:
+        os.close(lock)
 
 
 def latest(records: list[Record]) -> list[Record]:
