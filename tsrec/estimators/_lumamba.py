@@ -10,9 +10,9 @@ from torch import Tensor
 
 from tsrec.estimators._callbacks import with_callbacks
 from tsrec.estimators._epochs import fit_module, history_frame
-from tsrec.estimators._lumamba_parts import architecture, check_parameters, n_epochs, piece_samples, recipe
+from tsrec.estimators._lumamba_parts import architecture, check_parameters, n_epochs, piece_patches, recipe
 from tsrec.estimators._recording_batches import Prepared, RecordingBatches
-from tsrec.estimators._recordings import RecordingEstimator
+from tsrec.estimators._recordings import RecordingEstimator, longest_samples
 from tsrec.frames import Recordings
 from tsrec.layers.lumamba import LuMamba
 from tsrec.layers.lumamba_tasks import LuMambaPretraining
@@ -36,6 +36,7 @@ class LuMambaBase(RecordingEstimator):
     weight_decay: float
     architecture_: dict[str, Any]
     sfreq_: float
+    n_patches_: int
     module_: LuMambaPretraining
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -61,6 +62,7 @@ class LuMambaBase(RecordingEstimator):
             self._points(group.channels)
         self._measure(recordings)
         self.sfreq_ = float(self.sfreq)
+        self.n_patches_ = piece_patches(self, longest_samples(recordings, self.sfreq_))
         self.architecture_ = architecture(self)
         return recordings
 
@@ -70,9 +72,8 @@ class LuMambaBase(RecordingEstimator):
 
     @with_callbacks
     def _train(self, module: LuMambaPretraining, groups: list[Prepared], generator: torch.Generator) -> None:
-        batches = RecordingBatches(
-            groups, batch_size=self.batch_size, crop=piece_samples(self), channel_dropout=self.channel_dropout
-        )
+        piece = self.n_patches_ * self.architecture_["patch"]
+        batches = RecordingBatches(groups, batch_size=self.batch_size, crop=piece, channel_dropout=self.channel_dropout)
 
         def keep(state: TrainingState) -> None:
             self.module_, self.n_epochs_, self.history_ = module, state.epoch, history_frame(state)

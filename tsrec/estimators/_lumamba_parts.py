@@ -108,20 +108,20 @@ def architecture(estimator: Any) -> dict[str, Any]:
     }
 
 
-def piece_samples(estimator: Any) -> int:
-    """Samples of a window to learn from: whole patches."""
+def piece_patches(estimator: Any, longest: int) -> int:
+    """Patches of a window to learn from, where no recording has more than `longest` samples."""
     patch = int(estimator.patch_size)
-    return max(round(estimator.window * estimator.sfreq / patch), 1) * patch
+    return max(min(round(estimator.window * estimator.sfreq / patch), longest // patch), 1)
 
 
 def recipe(estimator: Any) -> Recipe:
-    """Weights of the losses."""
-    e, whole = estimator, piece_samples(estimator) // int(estimator.patch_size)
+    """Weights of the losses, for an encoder that has read its recordings."""
+    e, whole = estimator, estimator.n_patches_
     names = ("mask_ratio", "visible_weight", "query_weight", "lejepa_weight", "lejepa_lambda")
     return Recipe(
         **{name: getattr(e, name) for name in (*names, "n_slices", "n_local", "n_global")},
         n_ref=float(e.sigreg_n_ref),
-        local_patches=max(whole // 8, 1) if e.local_patches == "auto" else int(e.local_patches),
+        local_patches=max(whole // 8, min(whole, 2)) if e.local_patches == "auto" else int(e.local_patches),
         global_patches=max(whole // 2, 1) if e.global_patches == "auto" else int(e.global_patches),
     )
 

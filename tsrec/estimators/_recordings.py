@@ -213,6 +213,11 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
             warn_user(f"X: channels {dropped} are no known electrodes and were left out.")
 
 
+def longest_samples(recordings: Recordings, sfreq: float) -> int:
+    """Samples of the longest recording at another rate, about."""
+    return max(round(group.values.shape[2] * sfreq / (group.rate or sfreq)) for group in recordings.groups)
+
+
 def forget(estimator: Any) -> None:
     """Drop what an earlier fit learned."""
     for name in [name for name in vars(estimator) if name.endswith("_") and not name.startswith("_")]:

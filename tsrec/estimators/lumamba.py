@@ -78,7 +78,7 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
     n_local, n_global : int
         Short and long pieces of each recording.
     local_patches, global_patches : int or "auto"
-        Patches of each; an eighth of the window and half of it when "auto".
+        Patches of each; an eighth of the pieces that are learned from, but two at least, and half of them when "auto".
     channel_dropout : float
         Largest share of the channels that a step of training does without; which and how many is drawn for each. It
         makes steps cheaper, and the encoder used to caps with fewer electrodes.
@@ -103,6 +103,8 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         Channels that were learned from, by their standard names.
     sfreq_ : float
         Rate of the model.
+    n_patches_ : int
+        Patches of the pieces that are learned from.
     on_scalp_ : bool
         Whether channels are known by their positions.
     normalisation_ : str or None

@@ -109,13 +109,15 @@ class EmbeddingDisplay:
         self.figure_, self.ax_ = _axes(ax, "EmbeddingDisplay", (5.5, 4.5))
         places, shares = _principal(rows)
         if labels is None:
-            self.ax_.scatter(*places.T, s=14, color=BLUE, alpha=0.7)
+            self.ax_.scatter(places[:, 0], places[:, 1], s=14, color=BLUE, alpha=0.7)
         for number, name in enumerate(classes):
-            self.ax_.scatter(*places[labels == name].T, s=14, color=f"C{number}", alpha=0.7, label=name)
+            chosen = places[labels == name]
+            self.ax_.scatter(chosen[:, 0], chosen[:, 1], s=14, color=f"C{number}", alpha=0.7, label=name)
         if len(classes):
             self.ax_.legend(frameon=False, fontsize="small")
-        for axis, share, write in zip((1, 2), shares, (self.ax_.set_xlabel, self.ax_.set_ylabel), strict=True):
-            write(f"component {axis} ({share:.0%} of the variance)", fontsize="small", color=BLACK)
+        names = [f"component {axis + 1} ({share:.0%} of the variance)" for axis, share in enumerate(shares)]
+        self.ax_.set_xlabel(names[0], fontsize="small", color=BLACK)
+        self.ax_.set_ylabel(names[1], fontsize="small", color=BLACK)
         _plain(self.ax_)
         return self
 
