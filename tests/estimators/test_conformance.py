@@ -10,6 +10,8 @@ from tsrec import (
     LSSLEncoder,
     LSSLForecaster,
     LSSLRegressor,
+    LuMambaClassifier,
+    LuMambaEncoder,
     MambaClassifier,
     MambaEncoder,
     MambaForecaster,
@@ -51,6 +53,7 @@ NETWORKS = [
 # Estimators of collections: no exception, but that epochs of random batches know nothing of rows repeated.
 TINY = {"d_model": 8, "d_state": 4, "n_layers": 1, "random_state": 0}
 CHUNKED = {"d_model": 8, "chunk": 8, "n_layers": 1, "random_state": 0}
+PATCHES = {"width": 16, "n_queries": 1, "n_layers": 1, "patch_size": 4, "random_state": 0}
 COLLECTIONS = [
     LSSLClassifier(random_state=0),
     LSSLClassifier(features="trained", max_epochs=60, **TINY),
@@ -88,11 +91,13 @@ COLLECTIONS = [
         **{**TINY, "d_model": 16, "d_state": 8},
     ),
     MambaEncoder(max_epochs=2, **TINY),
+    LuMambaEncoder(max_epochs=1, **PATCHES),
+    LuMambaClassifier(LuMambaEncoder(**PATCHES), head="linear", max_epochs=60, learning_rate=0.01, random_state=0),
 ]
 
 
 def declared_of_collections(estimator):
-    if getattr(estimator, "features", None) != "trained":
+    if getattr(estimator, "features", None) != "trained" and not isinstance(estimator, LuMambaClassifier):
         return {}
     reason = "batches are drawn at random, so that a series of weight 2 is not one that is there twice"
     return {"check_sample_weight_equivalence_on_dense_data": reason}

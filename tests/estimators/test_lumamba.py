@@ -216,6 +216,18 @@ def test_units_by_channel_are_those_of_fit():
         encoder.transform(recordings(1, ["Cz"]))
 
 
+def test_with_a_shared_unit_loud_places_stay_loud():
+    frames = [frame * [1, 1, 10, 1, 1, 1] + [0, 5, 0, 0, 0, 0] for frame in recordings()]
+    encoder = LuMambaEncoder(max_epochs=0, normalisation="shared", **SMALL).fit(frames)
+    sizes = np.stack([frame.std(ddof=0) for frame in frames])
+    np.testing.assert_allclose(encoder.spread_, np.median(sizes))
+    assert not np.allclose(encoder.transform([3 * frames[0]]), encoder.transform(frames[:1]), atol=1e-2)
+    np.testing.assert_allclose(encoder.transform([frames[0] + 7]), encoder.transform(frames[:1]), atol=1e-4)
+    assert np.isfinite(encoder.transform(recordings(1, ["Cz", "P3-O1"]))).all()
+    silent = LuMambaEncoder(max_epochs=0, normalisation="shared", **SMALL).fit([frame * 0 for frame in frames])
+    assert (silent.spread_ == 1).all()
+
+
 def test_a_stream_gives_the_tokens_of_the_whole():
     frames = recordings(3)
     causal = {"bidirectional": False, "normalisation": "running"}

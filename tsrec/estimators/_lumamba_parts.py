@@ -99,7 +99,7 @@ def architecture(estimator: Any) -> dict[str, Any]:
         **{name: int(getattr(estimator, name)) for name in ("n_heads", "d_state", "expand")},
         "bidirectional": bool(estimator.bidirectional),
         "merge": estimator.merge,
-        "normalise": None if inside == "channel" else inside,
+        "normalise": None if inside in ("channel", "shared") else inside,
         "norm": estimator.norm,
         "position_norm": estimator.position_norm,
         # Numbers of names begin with 1.

@@ -28,7 +28,7 @@ from tsrec.frames import (
 )
 from tsrec.frames.warn import warn_user
 
-NORMALISATIONS = ("auto", "zscore", "iqr", "running", "channel", None)
+NORMALISATIONS = ("auto", "zscore", "iqr", "running", "shared", "channel", None)
 # Beyond it squares leave single precision.
 _LARGEST = 1e12
 # Rates that differ by less are the same.
@@ -126,16 +126,18 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         return dict(zip(self.positions, points, strict=True))
 
     def _measure(self, recordings: Recordings) -> None:
-        """Units by channel, over all samples of all recordings."""
+        """Units that come from fit: by channel over all samples, or one size for all channels."""
         n = len(self.channel_names_in_)
         self.center_, self.spread_ = np.zeros(n), np.ones(n)
+        if self.normalisation_ == "shared":
+            self.spread_[:] = _typical_size([self._signals(group) for group in recordings.groups])
         if self.normalisation_ != "channel":
             return
-        count, total, square = np.zeros(n), np.zeros(n), np.zeros(n)
         parts = []
         for group in recordings.groups:
             at = np.array([self.channel_names_in_.index(name) for name in self._named(group.channels)])
             parts.append((at, self._signals(group)))
+        count, total, square = np.zeros(n), np.zeros(n), np.zeros(n)
         for at, values in parts:
             count[at] += (~np.isnan(values)).sum((0, 2))
             total[at] += np.nansum(values, (0, 2))
@@ -144,7 +146,6 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
             square[at] += np.nansum((values - self.center_[at][:, None]) ** 2, (0, 2))
         spread = np.sqrt(square / np.maximum(count, 1))
         self.spread_ = np.where(spread > 1e-12 * np.abs(self.center_), spread, 1.0)
-        self.spread_[self.spread_ == 0] = 1.0
 
     def _signals(self, group: RecordingGroup) -> np.ndarray:
         """Channels in use, filtered and at the rate of the model: (n, C, T)."""
@@ -188,12 +189,12 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         if self.normalisation_ == "channel":
             at = [self.channel_names_in_.index(name) for name in names]
             return self.center_[at] * np.ones((len(values), 1, 1)), self.spread_[at] * one
-        if self.normalisation_ in ("zscore", "iqr"):
-            # Units do not depend on the level, but single precision does: some recorders add thousands of microvolts.
-            seen = ~np.isnan(values)
-            total = np.where(seen, values, 0.0).sum(1, keepdims=True)
-            return total / np.maximum(seen.sum(1, keepdims=True), 1), one
-        return np.zeros((len(values), 1, values.shape[2])), one
+        if self.normalisation_ not in ("zscore", "iqr", "shared"):
+            return np.zeros((len(values), 1, values.shape[2])), one
+        # Units of a recording do not depend on its level, but single precision does: some recorders add thousands.
+        count = np.maximum((~np.isnan(values)).sum(1, keepdims=True), 1)
+        level = np.nansum(values, 1, keepdims=True) / count
+        return level, self.spread_[0] * one if self.normalisation_ == "shared" else one
 
     def _points(self, channels: tuple[str, ...]) -> np.ndarray:
         names = [channels[i] for i in self._kept(channels)]
@@ -211,6 +212,18 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         )
         if dropped:
             warn_user(f"X: channels {dropped} are no known electrodes and were left out.")
+
+
+def _typical_size(parts: list[np.ndarray]) -> float:
+    """Median standard deviation of the channels of recordings (n, C, T) that change at all; 1 if none does."""
+    sizes = []
+    for values in parts:
+        count = np.maximum((~np.isnan(values)).sum(2), 1)
+        level = np.nansum(values, 2) / count
+        sizes.append(np.sqrt(np.nansum((values - level[..., None]) ** 2, 2) / count).ravel())
+    found = np.concatenate(sizes)
+    found = found[found > 1e-9]
+    return float(np.median(found)) if len(found) else 1.0
 
 
 def longest_samples(recordings: Recordings, sfreq: float) -> int:

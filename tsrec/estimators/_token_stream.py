@@ -30,7 +30,8 @@ class TokenStream:
 
     def __init__(self, encoder: Any, channels: Any) -> None:
         inner = encoder.module_.encoder
-        if not inner.causal or encoder.band is not None or encoder.notch is not None:
+        whole = encoder.normalisation_ == "shared"
+        if whole or not inner.causal or encoder.band is not None or encoder.notch is not None:
             raise ValueError(
                 "stream: tokens of this encoder depend on what comes later. Fit with bidirectional=False, "
                 "norm='patch', normalisation='running' (or 'channel', or None), and without band and notch."

@@ -58,9 +58,12 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         Leave out channels whose names are unknown, with a warning, where they are an error otherwise.
     ch_names : sequence of str or None
         Names of the channels of arrays (recording, channel, time).
-    normalisation : {"auto", "zscore", "iqr", "running", "channel"} or None
-        Units of each channel: of each recording, by mean and standard deviation or by quartiles; by the samples so far;
-        of all recordings of fit; or as they are. "auto": "zscore", but "channel" on no scalp.
+    normalisation : {"auto", "zscore", "iqr", "running", "shared", "channel"} or None
+        Units of the channels. Of each channel of each recording: by mean and standard deviation, by quartiles, or by
+        the mean and standard deviation of the samples so far. "shared": the mean of each is taken off, and all are
+        divided by the typical standard deviation in fit, so that loud places and loud recordings stay loud. "channel":
+        mean and standard deviation of the channel in fit. None: as they are. "auto": "zscore", but "channel" on no
+        scalp.
     norm : {"patch", "window"}
         Group norms over each patch alone, or over the recording, as the released code has it (hidden patches then show
         through).
@@ -110,7 +113,7 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
     normalisation_ : str or None
         What "auto" became.
     center_, spread_ : array
-        Units of the channels that were learned from (normalisation "channel").
+        Units of the channels that were learned from (normalisation "channel" and "shared").
     architecture_, n_epochs_, history_ : dict, int, DataFrame
         Numbers of the module; epochs trained; losses by epoch, a column for each term.
     module_ : nn.Module
