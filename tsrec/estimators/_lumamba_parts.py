@@ -20,6 +20,7 @@ from tsrec.estimators._parameters import (
 from tsrec.estimators._recording_batches import Prepared
 from tsrec.estimators._recordings import NORMALISATIONS
 from tsrec.frames import Recordings
+from tsrec.layers.augment import AUGMENTATIONS
 from tsrec.layers.lumamba import LuMamba, either
 from tsrec.layers.lumamba_tasks import Recipe, hidden_cells
 from tsrec.layers.luna import NORMS, POSITION_NORMS
@@ -57,7 +58,13 @@ def check_parameters(estimator: Any) -> None:
     weights = ("visible_weight", "query_weight", "lejepa_weight", "lejepa_lambda", "weight_decay")
     check_not_negative(e, *weights)
     check_flag(e, "bidirectional", "drop_unknown")
-    choices = {"merge": MERGES, "normalisation": NORMALISATIONS, "norm": NORMS, "position_norm": POSITION_NORMS}
+    choices = {
+        "merge": MERGES,
+        "normalisation": NORMALISATIONS,
+        "norm": NORMS,
+        "position_norm": POSITION_NORMS,
+        "augment": AUGMENTATIONS,
+    }
     for name, allowed in choices.items():
         check_choice(e, name, allowed)
     _check_filters(e)
@@ -119,7 +126,7 @@ def recipe(estimator: Any) -> Recipe:
     e, whole = estimator, estimator.n_patches_
     names = ("mask_ratio", "visible_weight", "query_weight", "lejepa_weight", "lejepa_lambda")
     return Recipe(
-        **{name: getattr(e, name) for name in (*names, "n_slices", "n_local", "n_global")},
+        **{name: getattr(e, name) for name in (*names, "n_slices", "n_local", "n_global", "augment")},
         n_ref=float(e.sigreg_n_ref),
         local_patches=max(whole // 8, min(whole, 2)) if e.local_patches == "auto" else int(e.local_patches),
         global_patches=max(whole // 2, 1) if e.global_patches == "auto" else int(e.global_patches),

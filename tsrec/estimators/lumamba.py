@@ -85,6 +85,9 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
     channel_dropout : float
         Largest share of the channels that a step of training does without; which and how many is drawn for each. It
         makes steps cheaper, and the encoder used to caps with fewer electrodes.
+    augment : {"phase", "sign"} or None
+        What is done to the short and long pieces, each in its own way: random phases, equal in all channels, keep power
+        and coherence and nothing else; or random signs.
     dropout : float
         Rate in the attention.
     max_epochs : int or "auto"
@@ -174,6 +177,7 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         local_patches: int | str = "auto",
         global_patches: int | str = "auto",
         channel_dropout: float = 0.0,
+        augment: str | None = None,
         dropout: float = 0.1,
         max_epochs: int | str = "auto",
         batch_size: int = 32,
@@ -215,6 +219,7 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         self.local_patches = local_patches
         self.global_patches = global_patches
         self.channel_dropout = channel_dropout
+        self.augment = augment
         self.dropout = dropout
         self.max_epochs = max_epochs
         self.batch_size = batch_size

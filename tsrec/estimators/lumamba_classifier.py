@@ -31,6 +31,7 @@ from tsrec.estimators._recordings import forget
 from tsrec.estimators._supervised import checked_weight, in_order
 from tsrec.estimators.lumamba import LuMambaEncoder
 from tsrec.frames import Recordings, align_target
+from tsrec.layers.augment import AUGMENTATIONS
 from tsrec.layers.lumamba_tasks import HEADS, LuMambaClassification, make_head
 from tsrec.training import TrainingState, make_generator, resolve_device
 
@@ -50,6 +51,11 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         How tokens become classes: a learned vector attends over them, their mean, or one more Mamba layer.
     freeze : bool
         Train the head alone.
+    augment : {"phase", "sign"} or None
+        What is done to recordings in training, each in its own way each time. "phase" shifts every frequency by a random
+        phase, the same in all channels: power and coherence stay, moments go. Where rhythms are what counts, as in most
+        of EEG but evoked potentials, that is what keeps some hundred recordings from being learned by heart. "sign" turns
+        them upside down, or not. Of no effect where the encoder is frozen.
     layer_decay : float or "auto"
         Factor of the learning rate from the head to the last layer of the encoder, from that to the one before it, and
         so on; when "auto" 0.75 if the encoder was fitted, else 1.
@@ -105,6 +111,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         *,
         head: str = "query",
         freeze: bool = False,
+        augment: str | None = None,
         layer_decay: float | str = "auto",
         max_epochs: int | str = "auto",
         batch_size: int = 32,
@@ -118,6 +125,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         self.encoder = encoder
         self.head = head
         self.freeze = freeze
+        self.augment = augment
         self.layer_decay = layer_decay
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -247,6 +255,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         check_choice(self, "head", HEADS)
+        check_choice(self, "augment", AUGMENTATIONS)
         check_flag(self, "freeze")
         check_whole(self, "batch_size")
         check_whole(self, "max_epochs", least=0, auto=True)
@@ -283,6 +292,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
             encoder.module_.encoder,
             self._head(len(self.classes_), generator),
             freeze=bool(self.freeze),
+            augment=self.augment,
             learning_rate=self.learning_rate,
             decay=float(decay),
         )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tsrec.layers.attention import Attention
+from tsrec.layers.augment import augmented
 from tsrec.layers.lumamba import LuMamba, Reconstruction, either
 from tsrec.layers.luna import specialisation, xavier_
 from tsrec.layers.mamba import Mamba
@@ -44,6 +45,8 @@ class Recipe(NamedTuple):
         See :func:`tsrec.layers.sigreg.epps_pulley`.
     n_local, n_global, local_patches, global_patches : int
         Pieces of each window, and patches of each.
+    augment : str or None
+        What is done to each piece: see :func:`tsrec.layers.augment.augmented`.
     """
 
     mask_ratio: float = 0.5
@@ -59,6 +62,7 @@ class Recipe(NamedTuple):
     n_global: int = 2
     local_patches: int = 4
     global_patches: int = 16
+    augment: str | None = None
 
 
 class LuMambaPretraining(nn.Module):
@@ -137,7 +141,8 @@ class LuMambaPretraining(nn.Module):
         starts = torch.randint(T - size + 1, (n_views * B,), generator=generator, device=generator.device)
         at = (starts.to(samples.device)[:, None] + torch.arange(size, device=samples.device))[:, None]
         at = at.expand(-1, samples.shape[1], -1)
-        pieces = samples.repeat(n_views, 1, 1).gather(2, at).unflatten(2, (-1, patch))
+        pieces = samples.repeat(n_views, 1, 1).gather(2, at)
+        pieces = augmented(pieces.mT, self.recipe.augment, generator=generator).mT.unflatten(2, (-1, patch))
         hidden = None
         if missing is not None:
             hidden = missing.repeat(n_views, 1, 1).gather(2, at).unflatten(2, (-1, patch)).any(-1)
@@ -240,6 +245,8 @@ class LuMambaClassification(nn.Module):
         From tokens (B, S, d) to log odds (B, K).
     freeze : bool, default False
         Leave the encoder as it is. It is then asked without dropout.
+    augment : {"phase", "sign", None}
+        What is done to recordings in training: see :func:`tsrec.layers.augment.augmented`.
     learning_rate : float, default 1e-3
         Peak of the head.
     decay : float, default 1.0
@@ -247,16 +254,20 @@ class LuMambaClassification(nn.Module):
         unifies channels, what embeds patches and positions.
     """
 
+    generator: torch.Generator | None
+
     def __init__(
         self,
         encoder: LuMamba,
         head: nn.Module,
         *,
         freeze: bool = False,
+        augment: str | None = None,
         learning_rate: float = 1e-3,
         decay: float = 1.0,
     ) -> None:
         super().__init__()
+        self.augment, self.generator = augment, None
         self.encoder, self.head, self.frozen = encoder.requires_grad_(not freeze), head, freeze
         self.learning_rate, self.decay = learning_rate, decay
 
@@ -270,9 +281,16 @@ class LuMambaClassification(nn.Module):
         if batch.static is None:
             scores = self.head(batch.context)
         else:
-            scores = self(batch.context, batch.static, batch.variable)
+            scores = self(self._augmented(batch.context), batch.static, batch.variable)
         loss = functional.cross_entropy(scores, batch.target, reduction="none")
         return {"cross_entropy": loss.mean() if batch.weight is None else (loss * batch.weight).mean()}
+
+    def _augmented(self, context: Tensor) -> Tensor:
+        if not self.training or self.augment is None:
+            return context
+        assert self.generator is not None
+        missing = context.isnan()
+        return augmented(context.nan_to_num(), self.augment, generator=self.generator).masked_fill(missing, torch.nan)
 
     def train(self, mode: bool = True) -> "LuMambaClassification":
         """Set the mode; a frozen encoder stays as it answers."""
