@@ -52,10 +52,10 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     freeze : bool
         Train the head alone.
     augment : {"phase", "sign"} or None
-        What is done to recordings in training, each in its own way each time. "phase" shifts every frequency by a random
-        phase, the same in all channels: power and coherence stay, moments go. Where rhythms are what counts, as in most
-        of EEG but evoked potentials, that is what keeps some hundred recordings from being learned by heart. "sign" turns
-        them upside down, or not. Of no effect where the encoder is frozen.
+        What is done to recordings in training, each in its own way each time. "phase" shifts every frequency by a
+        random phase, the same in all channels: power and coherence stay, moments go. Where rhythms are what counts, as
+        in most of EEG but evoked potentials, that keeps some hundred recordings from being learned by heart. "sign"
+        turns them upside down, or not. Of no effect where the encoder is frozen.
     layer_decay : float or "auto"
         Factor of the learning rate from the head to the last layer of the encoder, from that to the one before it, and
         so on; when "auto" 0.75 if the encoder was fitted, else 1.
