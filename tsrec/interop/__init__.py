@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-__all__ = ["mne"]
+__all__ = ["braindecode", "mne"]
 
 
 def __getattr__(name: str) -> Any:

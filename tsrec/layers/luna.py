@@ -15,8 +15,8 @@ NORMS = ("patch", "window")
 POSITION_NORMS = ("head", "montage")
 # Positions of a patch after the first convolution, and groups of maps that are normalised together.
 _PLACES, _GROUPS = 4, 4
-# Noise of electrode positions in training; a Fourier bin whose magnitude is below has no phase.
-_JITTER, _SILENT = 0.02, 1e-6
+# Noise of electrode positions in training; a Fourier bin whose magnitude is below has no phase but that of rounding.
+_JITTER, _SILENT = 0.02, 1e-4
 _EPS = 1e-8
 
 
