@@ -72,8 +72,9 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
     mask_ratio : float
         Share of the patches of channels that are hidden in training.
     visible_weight, query_weight, lejepa_weight, lejepa_lambda : float
-        Weights of the losses: see :class:`tsrec.layers.lumamba_tasks.Recipe`. A `lejepa_weight` of 0 is reconstruction
-        alone.
+        Weights of the losses: see :class:`tsrec.layers.lumamba_tasks.Recipe`, whose defaults are the paper's. Those here
+        give LeJEPA its own balance and as much weight as reconstruction: on some hundred windows, reconstruction alone
+        left features that were no better than random ones. A `lejepa_weight` of 0 is reconstruction alone.
     n_slices : int
         Directions of SIGReg.
     sigreg_n_ref : float
@@ -168,10 +169,10 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         mask_ratio: float = 0.5,
         visible_weight: float = 0.05,
         query_weight: float = 0.8,
-        lejepa_weight: float = 0.05,
-        lejepa_lambda: float = 0.002,
+        lejepa_weight: float = 1.0,
+        lejepa_lambda: float = 0.02,
         n_slices: int = 128,
-        sigreg_n_ref: float = 2040.0,
+        sigreg_n_ref: float = 256.0,
         n_local: int = 4,
         n_global: int = 2,
         local_patches: int | str = "auto",
