@@ -14,13 +14,13 @@ PRETRAINING: dict[str, Any] = {
     "width": 32,
     "normalisation": "shared",
     "channel_dropout": 0.8,
-    "learning_rate": 2e-3,
-    "max_epochs": 60,
+    "learning_rate": 3e-3,
+    "max_epochs": 100,
 }
 PRETRAINING_OF: dict[str, dict[str, Any]] = {
-    "eyes": {"augment": "phase", "max_epochs": 150},
-    "fists": {"augment": "phase", "max_epochs": 40, "channel_dropout": 0.5},
-    "move": {"augment": "phase", "max_epochs": 40, "channel_dropout": 0.5},
+    "eyes": {"augment": "phase", "max_epochs": 300},
+    "fists": {"augment": "phase", "max_epochs": 50},
+    "move": {"augment": "phase", "max_epochs": 50},
 }
 FINE_TUNING: dict[str, Any] = {"head": "linear", "augment": "phase", "layer_decay": 1.0}
 FINE_TUNING_OF: dict[str, dict[str, Any]] = {
