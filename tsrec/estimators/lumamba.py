@@ -92,7 +92,8 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
     dropout : float
         Rate in the attention.
     max_epochs : int or "auto"
-        Epochs; about 300 steps when "auto". 0 leaves the weights as they were drawn.
+        Epochs; about 300 steps when "auto", which a laptop does in minutes. A thousand are much better: see
+        benchmarks/README.md. 0 leaves the weights as they were drawn.
     batch_size : int
         Recordings, or pieces of them, per step.
     learning_rate, weight_decay : float
@@ -177,12 +178,12 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         n_global: int = 2,
         local_patches: int | str = "auto",
         global_patches: int | str = "auto",
-        channel_dropout: float = 0.0,
+        channel_dropout: float = 0.5,
         augment: str | None = None,
         dropout: float = 0.1,
         max_epochs: int | str = "auto",
         batch_size: int = 32,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 2e-3,
         weight_decay: float = 0.05,
         device: str = "cpu",
         random_state: Any = None,
