@@ -174,6 +174,20 @@ def test_units_are_those_of_each_channel_of_each_window():
             torch.testing.assert_close(found, wanted)
 
 
+def test_long_recordings_go_through_in_pieces(monkeypatch):
+    inner, x, where = encoder(), noise(2, 400, 3), points(3).expand(2, -1, -1)
+    x[0, 100:120, 1] = torch.nan
+    seen = []
+    inner.unification.register_forward_hook(lambda *_: seen.append(1))
+    with torch.no_grad():
+        whole = inner(x, where)
+        monkeypatch.setattr("tsrec.layers.lumamba._PART_SAMPLES", 2 * 3 * 40 * 4)
+        parts = inner(x, where)
+    assert len(seen) == 1 + 3
+    for a, b in zip(parts, whole, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("how", ["zscore", "iqr", "running", None])
 def test_flat_and_silent_channels_give_finite_tokens(how):
     inner, where = encoder(normalise=how).float(), points(3).float()

@@ -72,9 +72,9 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
     mask_ratio : float
         Share of the patches of channels that are hidden in training.
     visible_weight, query_weight, lejepa_weight, lejepa_lambda : float
-        Weights of the losses: see :class:`tsrec.layers.lumamba_tasks.Recipe`, whose defaults are the paper's. Those here
-        give LeJEPA its own balance and as much weight as reconstruction: on some hundred windows, reconstruction alone
-        left features that were no better than random ones. A `lejepa_weight` of 0 is reconstruction alone.
+        Weights of the losses: see :class:`tsrec.layers.lumamba_tasks.Recipe`, whose defaults are the paper's. Those
+        here give LeJEPA its own balance and as much weight as reconstruction: on some hundred windows, reconstruction
+        alone left features that were no better than random ones. A `lejepa_weight` of 0 is reconstruction alone.
     n_slices : int
         Directions of SIGReg.
     sigreg_n_ref : float

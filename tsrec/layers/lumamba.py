@@ -18,6 +18,8 @@ from tsrec.layers.random import Linear, default_generator
 
 NORMALISATIONS = ("zscore", "iqr", "running", None)
 _EPS = 1e-8
+# Without gradients, long recordings go through the channels' part in pieces, so that memory does not grow with them.
+_PART_SAMPLES = 1 << 20
 # Initial spread of the vector that stands for what is hidden; cut at as much.
 _STD = 0.02
 
@@ -219,6 +221,15 @@ class LuMamba(nn.Module):
 
     def _unified(self, x: Tensor, positions: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
         """Tokens before the mixer, (B, S, Q E), and the attention."""
+        steps = max(_PART_SAMPLES // x[:, :, 0].numel(), 1)
+        if torch.is_grad_enabled() or self.patches.norm == "window" or x.shape[2] <= steps:
+            return self._unified_part(x, positions, hidden)
+        pieces = [None] * -(-x.shape[2] // steps) if hidden is None else hidden.split(steps, 2)
+        parts = [self._unified_part(a, positions, b) for a, b in zip(x.split(steps, 2), pieces, strict=True)]
+        tokens, attention = zip(*parts, strict=True)
+        return torch.cat(tokens, 1), torch.cat(attention, 1)
+
+    def _unified_part(self, x: Tensor, positions: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
         z = self.patches(x)
         if hidden is not None:
             z = torch.where(hidden[..., None], self.hidden.to(z.dtype), z)
@@ -294,15 +305,27 @@ def units_of(samples: Tensor, how: str | None) -> tuple[Tensor, Tensor]:
         zero = torch.zeros_like(samples[..., :1])
         return zero, zero + 1
     if how == "iqr":
-        quartiles = torch.tensor([0.25, 0.75], dtype=samples.dtype, device=samples.device)
-        low, high = torch.nanquantile(samples, quartiles, 2, keepdim=True)
-        return low, high - low + _EPS
+        low, high = _quartiles(samples)
+        return low.nan_to_num(), (high - low).nan_to_num(1.0) + _EPS
     seen = ~samples.isnan()
     level = samples.nanmean(2, keepdim=True)
     var = (samples - level).square().nansum(2, keepdim=True) / (seen.sum(2, keepdim=True) - 1).clamp_min(1)
     # The rounding of a level far from zero is no signal.
     size = torch.where(var > (1e-6 * level).square(), var.sqrt() + _EPS, 1.0)
     return level.nan_to_num(), size.nan_to_num(1.0)
+
+
+def _quartiles(samples: Tensor) -> list[Tensor]:
+    """First and third quartile of (B, C, T), each (B, C, 1); torch's own take no more than 16 million numbers."""
+    ordered = samples.sort(2).values  # NaN last
+    last = (~samples.isnan()).sum(2, keepdim=True) - 1
+    found = []
+    for share in (0.25, 0.75):
+        place = (share * last).clamp_min(0)
+        below = place.floor().long()
+        low, high = ordered.gather(2, below), ordered.gather(2, (below + 1).clamp_max(ordered.shape[2] - 1))
+        found.append(torch.where(place > below, torch.lerp(low, high, (place - below).to(low.dtype)), low))
+    return found
 
 
 def _filled(samples: Tensor, length: int) -> Tensor:
