@@ -39,6 +39,7 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
     """Base of estimators whose samples are recordings; see :class:`tsrec.LuMambaEncoder` for the parameters."""
 
     sfreq: float
+    sfreq_: float
     band: Any
     notch: float | None
     positions: Any
@@ -151,13 +152,13 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         """Channels in use, filtered and at the rate of the model: (n, C, T)."""
         kept = self._kept(group.channels)
         values = group.values if len(kept) == len(group.channels) else group.values[:, kept]
-        rate = float(self.sfreq) if group.rate is None else group.rate
+        rate = self.sfreq_ if group.rate is None else group.rate
         if self.band is not None:
             values = band_pass_array(values, rate, *self.band)
         if self.notch is not None:
             values = notch_array(values, rate, self.notch)
-        if abs(rate / self.sfreq - 1) > _SAME_RATE:
-            values = resample_array(values, rate, float(self.sfreq))
+        if abs(rate / self.sfreq_ - 1) > _SAME_RATE:
+            values = resample_array(values, rate, self.sfreq_)
         return values
 
     def _prepare(self, recordings: Recordings) -> list[Prepared]:
