@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -60,3 +61,56 @@ def test_balanced_classes_do_not_count_what_weighs_nothing(fitted):
     weighted = LuMambaClassifier(fitted, **options).fit(X, y, [1, 1, 1, 1, 1, 1, 0, 0])
     without = LuMambaClassifier(fitted, **options).fit(X[:6], y[:6])
     np.testing.assert_allclose(weighted.predict_proba(X), without.predict_proba(X), rtol=1e-5)
+
+
+def test_channels_that_fit_never_saw_are_told_where_they_have_no_place():
+    options = {**SMALL, "bidirectional": False, "max_epochs": 0}
+    cubes = np.stack([frame.to_numpy().T for frame in recordings()])
+    unplaced = LuMambaEncoder(normalisation="running", **options).fit(cubes)
+    with pytest.raises(ValueError, match=r"channels: channels \['foo'\] were not there in fit"):
+        unplaced.stream(["foo", "x1"])
+    in_units = LuMambaEncoder(normalisation="channel", **options).fit(recordings())
+    with pytest.raises(ValueError, match=r"channels: channels \['Oz'\] were not there in fit"):
+        in_units.stream("Oz")
+    named = LuMambaEncoder(positions="none", normalisation="zscore", **options).fit(recordings())
+    with pytest.raises(ValueError, match=r"X: channels \['x0'\] were not there in fit"):
+        named.transform(np.zeros((2, 64)))
+
+
+def test_recordings_of_many_levels_keep_them(fitted):
+    panel = pd.concat({("anna", i): frame for i, frame in enumerate(recordings(2))}, names=["subject", "window"])
+    assert fitted.transform_tokens(panel).index.names == ["subject", "window", "time"]
+    assert fitted.get_attention(panel).index.names == ["subject", "window", "time", "query"]
+    assert fitted.reconstruct(panel).index[0] == ("anna", 0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"positions": {}}, ValueError, "positions: "),
+        ({"positions": {"Cz": (0, 0)}}, ValueError, "positions: 'Cz' is at"),
+        ({"positions": {"Cz": (0, 0, 1), "C3": (-1, 0, 0), "C4": (1, 0, 0)}}, ValueError, "positions: .*montage"),
+        ({"positions": np.zeros((3, 3))}, ValueError, "positions: found array"),
+        ({"ch_names": 5}, TypeError, "ch_names: found 5"),
+    ],
+)
+def test_messages_name_the_parameter(options, error, message):
+    with pytest.raises(error, match=message):
+        LuMambaEncoder(**SMALL, **options).fit(recordings())
+
+
+def test_a_series_with_a_number_for_a_name_is_a_channel_without_one():
+    frames = [frame.set_axis(range(len(CAP)), axis=1) for frame in recordings()]
+    encoder = LuMambaEncoder(max_epochs=0, **SMALL).fit([frame[[0]] for frame in frames])
+    from_series = LuMambaEncoder(max_epochs=0, **SMALL).fit([frame[0] for frame in frames])
+    np.testing.assert_array_equal(
+        encoder.transform(frames[0][[0]].to_numpy().T[None]), from_series.transform(frames[0][[0]].to_numpy().T[None])
+    )
+
+
+def test_a_channel_that_rests_most_of_the_time_does_not_burst_by_quartiles():
+    X = recordings()
+    for frame in X:
+        frame.iloc[: len(frame) * 4 // 5, 0] = 0.0
+    encoder = LuMambaEncoder(normalisation="iqr", max_epochs=1, **SMALL).fit(X)
+    assert encoder.history_["loss"].iloc[-1] < 100
