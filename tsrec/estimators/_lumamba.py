@@ -57,11 +57,11 @@ class LuMambaBase(RecordingEstimator):
         check_parameters(self)
         check_random_state(self.random_state)
         recordings = self._read_fit(X, owner)
+        self.sfreq_ = float(self.sfreq)
         self._warn_of_dropped(recordings)
         for group in recordings.groups:
             self._points(group.channels)
         self._measure(recordings)
-        self.sfreq_ = float(self.sfreq)
         self.n_patches_ = piece_patches(self, longest_samples(recordings, self.sfreq_))
         self.architecture_ = architecture(self)
         return recordings

@@ -79,11 +79,15 @@ def _check_filters(estimator: Any) -> None:
         raise ValueError(f"band: found {band!r}. Give (low, high) in Hz, None for an open end; or None.")
     if notch is not None:
         check_positive(estimator, "notch")
-    if not (estimator.positions is None or estimator.positions == "none" or isinstance(estimator.positions, dict)):
+    places = estimator.positions
+    if not (places is None or isinstance(places, dict) or (isinstance(places, str) and places == "none")):
         raise ValueError(
-            f"positions: found {estimator.positions!r}. Give a dict of name to (x, y, z), 'none' for channels on no "
-            "scalp, or None for the built-in table."
+            f"positions: found {places!r}. Give a dict of name to (x, y, z), 'none' for channels on no scalp, or None "
+            "for the built-in table."
         )
+    names = estimator.ch_names
+    if not (names is None or isinstance(names, str) or hasattr(names, "__iter__")):
+        raise TypeError(f"ch_names: found {names!r}. Give a list of names, one for each channel, or None.")
 
 
 def numbers(estimator: Any) -> tuple[int, int, int]:
@@ -143,8 +147,10 @@ def token_index(labels: pd.Index, counts: list[int], seconds: float, n_queries: 
     places = np.repeat(np.arange(len(labels)), counts)
     times = np.concatenate([np.arange(count) for count in counts]) * seconds
     each = 1 if n_queries is None else n_queries
-    columns = [labels[places.repeat(each)], times.repeat(each)]
-    names = [labels.name or "recording", "time"]
+    rows = labels[places.repeat(each)]
+    levels = [rows.get_level_values(level) for level in range(rows.nlevels)]
+    columns = [*levels, times.repeat(each)]
+    names = [*(["recording"] if labels.nlevels == 1 and labels.name is None else labels.names), "time"]
     if n_queries is not None:
         columns.append(np.tile(np.arange(n_queries), len(times)))
         names.append("query")

@@ -39,6 +39,7 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
     """Base of estimators whose samples are recordings; see :class:`tsrec.LuMambaEncoder` for the parameters."""
 
     sfreq: float
+    sfreq_: float
     band: Any
     notch: float | None
     positions: Any
@@ -86,22 +87,28 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
                 values = validate_data(owner, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
             else:
                 values = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan")
-            return recordings_from_rows(values, row_labels(X))
-        recordings = read_recordings(X, ch_names=self.ch_names)
+            recordings = recordings_from_rows(values, row_labels(X))
+        else:
+            recordings = read_recordings(X, ch_names=self.ch_names)
         if recordings.on_scalp and not _is_none(self.positions) and not self.on_scalp_:
             raise ValueError(
                 "X: its channels have names, those of fit had none. Give arrays as in fit, or fit on frames, or on "
                 "arrays with ch_names=."
             )
         for group in recordings.groups:
-            names = self._named(group.channels) if self.on_scalp_ else list(group.channels)
-            new = [name for name in names if name not in self.channel_names_in_]
-            if new and (not self.on_scalp_ or self.normalisation_ == "channel"):
-                raise ValueError(
-                    f"X: channels {new} were not there in fit, which had {self.channel_names_in_}. Channels on no "
-                    "scalp, and units by channel, must be those of fit; give these, or fit again."
-                )
+            self._check_known(group.channels, "X")
         return recordings
+
+    def _check_known(self, channels: tuple[str, ...], where: str) -> None:
+        """Refuse channels that were not there in fit, where that matters."""
+        if self.on_scalp_ and self.normalisation_ != "channel":
+            return
+        new = [name for name in self._named(channels) if name not in self.channel_names_in_]
+        if new:
+            raise ValueError(
+                f"{where}: channels {new} were not there in fit, which had {self.channel_names_in_}. Channels on no "
+                "scalp, and units by channel, must be those of fit; give these, or fit again."
+            )
 
     def _named(self, channels: tuple[str, ...]) -> list[str]:
         """Standard names of the channels in use."""
@@ -122,7 +129,11 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         """The user's positions, on the unit sphere where the head is what they are measured by."""
         if self.positions is None or _is_none(self.positions) or self.position_norm != "head":
             return None if _is_none(self.positions) else self.positions
-        points = on_unit_sphere(np.array(list(self.positions.values()), dtype=np.float64))
+        points = electrode_positions(self.positions, self.positions, where="positions")
+        try:
+            points = on_unit_sphere(points)
+        except ValueError as error:
+            raise ValueError(f"positions: {error} Or take position_norm='montage', which needs no head.") from error
         return dict(zip(self.positions, points, strict=True))
 
     def _measure(self, recordings: Recordings) -> None:
@@ -151,13 +162,13 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         """Channels in use, filtered and at the rate of the model: (n, C, T)."""
         kept = self._kept(group.channels)
         values = group.values if len(kept) == len(group.channels) else group.values[:, kept]
-        rate = float(self.sfreq) if group.rate is None else group.rate
+        rate = self.sfreq_ if group.rate is None else group.rate
         if self.band is not None:
             values = band_pass_array(values, rate, *self.band)
         if self.notch is not None:
             values = notch_array(values, rate, self.notch)
-        if abs(rate / self.sfreq - 1) > _SAME_RATE:
-            values = resample_array(values, rate, float(self.sfreq))
+        if abs(rate / self.sfreq_ - 1) > _SAME_RATE:
+            values = resample_array(values, rate, self.sfreq_)
         return values
 
     def _prepare(self, recordings: Recordings) -> list[Prepared]:

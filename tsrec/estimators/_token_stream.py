@@ -36,7 +36,9 @@ class TokenStream:
                 "stream: tokens of this encoder depend on what comes later. Fit with bidirectional=False, "
                 "norm='patch', normalisation='running' (or 'channel', or None), and without band and notch."
             )
-        self._encoder, self._channels = encoder, tuple(str(name) for name in channels)
+        names = [channels] if isinstance(channels, str) else channels
+        self._encoder, self._channels = encoder, tuple(str(name) for name in names)
+        encoder._check_known(self._channels, "channels")
         known = {name: number for number, name in enumerate(encoder.channel_names_in_, 1)}
         names = encoder._named(self._channels)
         self._kept = encoder._kept(self._channels)

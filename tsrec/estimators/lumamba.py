@@ -255,9 +255,9 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         with refusing(self):
             recordings = self._begin(X, self)
             check_order(y, recordings)
+            groups = self._prepare(recordings)
         generator = make_generator(self.random_state)
-        module = self._module(generator)
-        self._train(module, self._prepare(recordings), generator)
+        self._train(self._module(generator), groups, generator)
         return self
 
     def transform(self, X: Any) -> Any:

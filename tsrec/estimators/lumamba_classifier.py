@@ -150,6 +150,33 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
             twin.encoder = self.encoder
         return twin
 
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; those of a fitted encoder stay as they were in its fit.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters of the classifier, and, as ``encoder__name``, of an encoder that is not fitted.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter of a fitted encoder is given: its weights were learned with the ones it has, and it is the
+            user's own.
+        """
+        encoder = params.get("encoder", self.encoder)
+        inner = sorted(name for name in params if name.startswith("encoder__"))
+        if inner and _is_fitted(encoder):
+            raise ValueError(
+                f"{inner[0]}: the encoder is fitted, and its parameters are those of its fit. Fit another one with it, "
+                "or give clone(encoder), which is not fitted."
+            )
+        return super().set_params(**params)
+
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a head to ask."""
         return hasattr(self, "module_")
@@ -188,12 +215,12 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
             if sample_weight is not None:
                 weight = checked_weight(in_order(sample_weight, recordings), recordings.n_series)
             if self.class_weight is not None:
-                weight = times_class_weight(weight, self.class_weight, self.classes_[codes])
+                weight = self._times_class_weight(weight, codes)
             check_two_classes(self.classes_[codes if weight is None else codes[weight > 0]])
+            groups = encoder._prepare(recordings)
         self.encoder_ = encoder
         if not encoder.__sklearn_is_fitted__():
-            encoder.module_, encoder.n_epochs_ = encoder._module(generator), 0
-        groups = encoder._prepare(recordings)
+            encoder.module_, encoder.n_epochs_ = encoder._module(generator).eval(), 0
         if weight is not None:
             groups = [group.take(weight[group.numbers] > 0) for group in groups if weight[group.numbers].any()]
             weight = weight / weight[weight > 0].mean()
@@ -268,6 +295,14 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         resolve_device(self.device)
         if not (self.encoder is None or isinstance(self.encoder, LuMambaEncoder)):
             raise TypeError(f"encoder: found {type(self.encoder).__name__}. Give a LuMambaEncoder, or None.")
+
+    def _times_class_weight(self, weight: np.ndarray | None, codes: np.ndarray) -> np.ndarray:
+        """Weights of recordings times those of their classes; what weighs nothing does not count for "balanced"."""
+        answer = np.zeros(len(codes))
+        kept = np.arange(len(codes)) if weight is None else np.flatnonzero(weight)
+        labels = self.classes_[codes[kept]]
+        answer[kept] = times_class_weight(None if weight is None else weight[kept], self.class_weight, labels)
+        return answer
 
     def _own_encoder(self, X: Any) -> tuple[LuMambaEncoder, Recordings]:
         """A copy of the encoder for this classifier, and the recordings as it reads them."""

@@ -180,11 +180,9 @@ def _bridged(x: np.ndarray, work: Callable[[np.ndarray], np.ndarray], nearest: n
         return work(x)
     rows, gaps = x.reshape(-1, x.shape[-1]).copy(), missing.reshape(-1, x.shape[-1])
     steps = np.arange(x.shape[-1])
-    for row, gap in zip(rows, gaps, strict=True):
-        if gap.all():
-            row[:] = 0
-        elif gap.any():
-            row[gap] = np.interp(steps[gap], steps[~gap], row[~gap])
+    for number in np.flatnonzero(gaps.any(axis=1)):
+        row, gap = rows[number], gaps[number]
+        row[gap] = 0 if gap.all() else np.interp(steps[gap], steps[~gap], row[~gap])
     answer = np.array(work(rows.reshape(x.shape)))
     answer[missing[..., nearest]] = np.nan
     return answer

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -202,7 +203,10 @@ def _channels(element: Any, width: int, ch_names: Sequence[str] | None, where: s
         if ch_names is None:
             return tuple(f"x{label}" for label in element.columns), False
     elif isinstance(element, pd.Series) and element.name is not None:
-        return (str(element.name),), True
+        if not isinstance(element.name, Integral):
+            return (str(element.name),), True
+        if ch_names is None:
+            return (f"x{element.name}",), False
     return _nameless(width, ch_names, where), ch_names is not None
 
 

@@ -306,7 +306,9 @@ def units_of(samples: Tensor, how: str | None) -> tuple[Tensor, Tensor]:
         return zero, zero + 1
     if how == "iqr":
         low, high = _quartiles(samples)
-        return low.nan_to_num(), (high - low).nan_to_num(1.0) + _EPS
+        # Where half of the samples are equal, quartiles tell no size.
+        deviation = units_of(samples, "zscore")[1]
+        return low.nan_to_num(), torch.where(high - low > 1e-6 * deviation, high - low + _EPS, deviation)
     seen = ~samples.isnan()
     level = samples.nanmean(2, keepdim=True)
     var = (samples - level).square().nansum(2, keepdim=True) / (seen.sum(2, keepdim=True) - 1).clamp_min(1)

@@ -1,0 +1,116 @@
+"""LuMamba estimators where they could go wrong without a word: refits, other parameters, names, lengths."""
+
+from copy import deepcopy
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from tests.estimators.test_lumamba import CAP, SMALL, recordings
+from tsrec import LuMambaClassifier, LuMambaEncoder
+
+LABELS = list("abababab")
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return LuMambaEncoder(max_epochs=1, **SMALL).fit(recordings())
+
+
+def test_an_encoder_that_never_learned_can_be_frozen():
+    X = recordings(8)
+    options = {"freeze": True, "random_state": 0, "max_epochs": 1}
+    first, second = (LuMambaClassifier(LuMambaEncoder(**SMALL), **options).fit(X, LABELS) for _ in range(2))
+    assert first.predict_proba(X).shape == (8, 2)
+    np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
+
+
+def test_parameters_of_a_fitted_encoder_are_not_for_a_search_to_change(fitted):
+    classifier = LuMambaClassifier(fitted, max_epochs=1, random_state=0)
+    with pytest.raises(ValueError, match="encoder__band: the encoder is fitted"):
+        classifier.set_params(encoder__band=(1.0, 40.0))
+    with pytest.raises(ValueError, match="encoder__band: the encoder is fitted"):
+        GridSearchCV(classifier, {"encoder__band": [(1.0, 40.0)]}, cv=2).fit(recordings(8), LABELS)
+    assert fitted.band is None
+    assert classifier.set_params(encoder=clone(fitted), encoder__band=(1.0, 40.0)).encoder.band == (1.0, 40.0)
+
+
+def test_the_rate_of_a_fitted_encoder_is_that_of_its_fit(fitted):
+    other = deepcopy(fitted).set_params(sfreq=64.0)
+    np.testing.assert_array_equal(other.transform(recordings()), fitted.transform(recordings()))
+
+
+def test_what_the_filters_or_electrodes_refuse_leaves_an_earlier_fit(fitted):
+    X = recordings(8)
+    encoder = deepcopy(fitted).set_params(band=(1.0, 100.0))
+    with pytest.raises(ValueError, match="high: 100 Hz"):
+        encoder.fit(X)
+    np.testing.assert_array_equal(encoder.set_params(band=None).transform(X), fitted.transform(X))
+    classifier = LuMambaClassifier(fitted, max_epochs=1, random_state=0).fit(X, LABELS)
+    before = classifier.predict_proba(X)
+    with pytest.raises(ValueError, match="no known position"):
+        classifier.fit(recordings(8, ["EOG", *CAP[1:]]), LABELS)
+    np.testing.assert_array_equal(classifier.predict_proba(X), before)
+
+
+def test_balanced_classes_do_not_count_what_weighs_nothing(fitted):
+    X, y = recordings(8), list("aababbbb")
+    options = {"class_weight": "balanced", "freeze": True, "max_epochs": 2, "batch_size": 4, "random_state": 0}
+    weighted = LuMambaClassifier(fitted, **options).fit(X, y, [1, 1, 1, 1, 1, 1, 0, 0])
+    without = LuMambaClassifier(fitted, **options).fit(X[:6], y[:6])
+    np.testing.assert_allclose(weighted.predict_proba(X), without.predict_proba(X), rtol=1e-5)
+
+
+def test_channels_that_fit_never_saw_are_told_where_they_have_no_place():
+    options = {**SMALL, "bidirectional": False, "max_epochs": 0}
+    cubes = np.stack([frame.to_numpy().T for frame in recordings()])
+    unplaced = LuMambaEncoder(normalisation="running", **options).fit(cubes)
+    with pytest.raises(ValueError, match=r"channels: channels \['foo'\] were not there in fit"):
+        unplaced.stream(["foo", "x1"])
+    in_units = LuMambaEncoder(normalisation="channel", **options).fit(recordings())
+    with pytest.raises(ValueError, match=r"channels: channels \['Oz'\] were not there in fit"):
+        in_units.stream("Oz")
+    named = LuMambaEncoder(positions="none", normalisation="zscore", **options).fit(recordings())
+    with pytest.raises(ValueError, match=r"X: channels \['x0'\] were not there in fit"):
+        named.transform(np.zeros((2, 64)))
+
+
+def test_recordings_of_many_levels_keep_them(fitted):
+    panel = pd.concat({("anna", i): frame for i, frame in enumerate(recordings(2))}, names=["subject", "window"])
+    assert fitted.transform_tokens(panel).index.names == ["subject", "window", "time"]
+    assert fitted.get_attention(panel).index.names == ["subject", "window", "time", "query"]
+    assert fitted.reconstruct(panel).index[0] == ("anna", 0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"positions": {}}, ValueError, "positions: "),
+        ({"positions": {"Cz": (0, 0)}}, ValueError, "positions: 'Cz' is at"),
+        ({"positions": {"Cz": (0, 0, 1), "C3": (-1, 0, 0), "C4": (1, 0, 0)}}, ValueError, "positions: .*montage"),
+        ({"positions": np.zeros((3, 3))}, ValueError, "positions: found array"),
+        ({"ch_names": 5}, TypeError, "ch_names: found 5"),
+    ],
+)
+def test_messages_name_the_parameter(options, error, message):
+    with pytest.raises(error, match=message):
+        LuMambaEncoder(**SMALL, **options).fit(recordings())
+
+
+def test_a_series_with_a_number_for_a_name_is_a_channel_without_one():
+    frames = [frame.set_axis(range(len(CAP)), axis=1) for frame in recordings()]
+    encoder = LuMambaEncoder(max_epochs=0, **SMALL).fit([frame[[0]] for frame in frames])
+    from_series = LuMambaEncoder(max_epochs=0, **SMALL).fit([frame[0] for frame in frames])
+    np.testing.assert_array_equal(
+        encoder.transform(frames[0][[0]].to_numpy().T[None]), from_series.transform(frames[0][[0]].to_numpy().T[None])
+    )
+
+
+def test_a_channel_that_rests_most_of_the_time_does_not_burst_by_quartiles():
+    X = recordings()
+    for frame in X:
+        frame.iloc[: len(frame) * 4 // 5, 0] = 0.0
+    encoder = LuMambaEncoder(normalisation="iqr", max_epochs=1, **SMALL).fit(X)
+    assert encoder.history_["loss"].iloc[-1] < 100
