@@ -114,3 +114,63 @@ def test_a_channel_that_rests_most_of_the_time_does_not_burst_by_quartiles():
         frame.iloc[: len(frame) * 4 // 5, 0] = 0.0
     encoder = LuMambaEncoder(normalisation="iqr", max_epochs=1, **SMALL).fit(X)
     assert encoder.history_["loss"].iloc[-1] < 100
+
+
+def test_pieces_of_recordings_of_all_lengths_share_batches():
+    import torch
+
+    from tsrec.estimators._recording_batches import RecordingBatches
+
+    frames = [frame.iloc[: 200 + i] for i, frame in enumerate(recordings(8))]
+    encoder = LuMambaEncoder(max_epochs=0, **SMALL).fit([*frames, frames[0][["C3"]]])
+    groups = encoder._prepare(encoder._read([*frames, frames[0][["C3"]]], encoder))
+    weight = torch.arange(9.0)
+    batches = RecordingBatches(groups, batch_size=5, crop=96, weight=weight)
+    found = list(batches.epoch(torch.Generator().manual_seed(0)))
+    # Two pieces of each recording: four batches of the cap, one of C3 alone.
+    assert len(batches) == len(found) == 5
+    assert sorted(len(batch.context) for batch in found) == [1, 2, 5, 5, 5]
+    counts = torch.bincount(torch.cat([batch.series for batch in found]))
+    assert counts.tolist() == [2] * 9
+    for batch in found:
+        assert batch.context.shape[1:] == (96, batch.static.shape[1])
+        assert torch.equal(batch.weight, weight[batch.series])
+        for number, piece in zip(batch.series.tolist(), batch.context, strict=True):
+            whole = next(group.values[list(group.numbers).index(number)] for group in groups if number in group.numbers)
+            starts = whole.unfold(0, 96, 1).mT
+            assert (starts == piece).all(2).all(1).any()
+
+
+def test_fitted_encoders_can_be_searched_over_frozen():
+    from sklearn.frozen import FrozenEstimator
+
+    X, y = np.stack([frame.to_numpy().T for frame in recordings(8)]), np.array(LABELS)
+    one, two = (LuMambaEncoder(max_epochs=e, ch_names=CAP, **SMALL).fit(X) for e in (0, 1))
+    frozen = [FrozenEstimator(one), FrozenEstimator(two)]
+    search = GridSearchCV(LuMambaClassifier(max_epochs=1, freeze=True, random_state=0), {"encoder": frozen}, cv=2)
+    best = search.fit(X, y).best_estimator_
+    np.testing.assert_array_equal(best.encoder_.transform(X), best.encoder.estimator.transform(X))
+
+
+def test_running_units_are_exact_at_any_level():
+    options = {"bidirectional": False, "normalisation": "running", "max_epochs": 0}
+    frames = recordings(2)
+    encoder = LuMambaEncoder(**options, **SMALL).fit(frames)
+    high = frames[0] + 1e6
+    np.testing.assert_allclose(encoder.transform([high]), encoder.transform(frames[:1]), rtol=1e-3, atol=1e-3)
+    high.iloc[:30, 2] = np.nan
+    stream = encoder.stream(CAP)
+    found = pd.concat([stream.push(high.iloc[:20]), stream.push(high.iloc[20:])])
+    np.testing.assert_allclose(found, encoder.transform_tokens([high]), rtol=1e-3, atol=1e-3)
+
+
+def test_dropped_channels_are_told_each_time():
+    encoder = LuMambaEncoder(max_epochs=0, drop_unknown=True, **SMALL).fit(recordings(2))
+    frame = recordings(1)[0].assign(ECG=0.0)
+    with pytest.warns(UserWarning, match=r"channels \['ECG'\] are no known electrodes"):
+        encoder.transform([frame])
+
+
+def test_a_single_recording_per_step_is_not_drawn_to_zero():
+    encoder = LuMambaEncoder(max_epochs=1, batch_size=1, **SMALL).fit(recordings(2))
+    assert encoder.history_["sigreg_loss"].item() == 0

@@ -56,3 +56,15 @@ def test_channels_that_do_not_fit_are_told():
         LuMambaModule(2, CHANNELS, n_chans=4, **SMALL)
     with pytest.raises(ValueError, match="chs_info: 1 of its 1 channels"):
         LuMambaModule(2, [{"ch_name": "MEG 0111"}], **SMALL)
+
+
+def test_positions_of_the_encoder_hold():
+    own = {"E0": (0, 0, 1), "E1": (0, 1, 0), "E2": (1, 0, 0), "E3": (0, -1, 0.2)}
+    X = np.concatenate([windows(4).numpy()] * 2, 1)[:, :4]
+    options = {"sfreq": 160, "max_epochs": 0, "random_state": 0, **SMALL}
+    encoder = LuMambaEncoder(ch_names=list(own), positions=own, **options).fit(X)
+    module = LuMambaModule(2, [{"ch_name": name} for name in own], encoder=encoder).eval()
+    np.testing.assert_allclose(module.points, [encoder.positions_[name] for name in own], atol=1e-6)
+    bare = LuMambaEncoder(**options).fit(X)
+    with pytest.raises(ValueError, match="encoder: its channels are on no scalp"):
+        LuMambaModule(2, CHANNELS, encoder=bare)

@@ -60,6 +60,11 @@ def test_attention_that_cannot_be_drawn_is_told(encoder):
         AttentionDisplay.from_estimator(encoder, recordings(), recording="c")
     with pytest.raises(TypeError, match="attention: found DataFrame"):
         AttentionDisplay(pd.DataFrame({"Cz": [1.0]})).plot()
+    own = {"E0": (0, 0, 90), "E1": (0, 90, 0), "E2": (90, 0, 0), "E3": (-90, 0, 10)}
+    named = {"a": recording(np.random.default_rng(0).normal(size=(4, 256)), list(own), 256)}
+    placed = LuMambaEncoder(width=16, n_queries=1, n_layers=1, max_epochs=0, positions=own).fit(named)
+    dots = AttentionDisplay.from_estimator(placed, named).axes_[0].collections[0].get_offsets()
+    assert np.abs(dots).max() < 1.3
     bare = LuMambaEncoder(width=16, n_queries=1, n_layers=1, max_epochs=0, positions="none").fit(recordings())
     with pytest.raises(ValueError, match="on no scalp"):
         AttentionDisplay.from_estimator(bare, recordings())
@@ -86,6 +91,14 @@ def test_embeddings_are_seen_along_their_principal_components(encoder):
         EmbeddingDisplay(rows, ["a", "b"]).plot()
     with pytest.raises(ValueError, match="y: found 30 classes"):
         EmbeddingDisplay(rows, range(30)).plot()
+
+
+def test_labels_find_their_embeddings_by_name():
+    rows = pd.DataFrame(np.arange(12.0).reshape(3, 4) ** 2, index=["p", "q", "r"])
+    by_name = EmbeddingDisplay(rows, pd.Series(["A", "B", "B"], index=["r", "q", "p"])).plot()
+    by_place = EmbeddingDisplay(rows, ["B", "B", "A"]).plot()
+    for one, two in zip(by_name.ax_.collections, by_place.ax_.collections, strict=True):
+        np.testing.assert_array_equal(one.get_offsets(), two.get_offsets())
 
 
 def test_losses_have_a_line_for_each_term(encoder):

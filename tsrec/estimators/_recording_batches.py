@@ -92,7 +92,7 @@ class RecordingBatches:
         self.target, self.weight = target, weight
 
     def __len__(self) -> int:
-        return sum(-(-len(group.numbers) * self._pieces(group) // self.batch_size) for group in self.groups)
+        return sum(-(-len(owner) // self.batch_size) for _, owner, _ in self._buckets())
 
     def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
         """Yield every recording, or every piece of it, once.
@@ -102,16 +102,49 @@ class RecordingBatches:
         generator : torch.Generator
             Draws the order, and where pieces begin.
         """
-        steps: list[tuple[Prepared, Tensor]] = []
-        for group in self.groups:
-            order = torch.randperm(len(group.numbers) * self._pieces(group), generator=generator)
-            steps += [(group, part % len(group.numbers)) for part in order.split(self.batch_size)]
+        steps = []
+        for groups, owner, row in self._buckets():
+            order = torch.randperm(len(owner), generator=generator)
+            steps += [(groups, owner[part], row[part]) for part in order.split(self.batch_size)]
         for number in torch.randperm(len(steps), generator=generator).tolist():
-            group, chosen = steps[number]
-            yield self._gather(group, chosen, generator)
+            yield self._gather(*steps[number], generator=generator)
+
+    def _buckets(self) -> list[tuple[list[Prepared], Tensor, Tensor]]:
+        """Groups whose pieces fit into one batch; of each piece, the number of its group and its row there."""
+        alike: dict[tuple[tuple[str, ...], int], list[Prepared]] = {}
+        for group in self.groups:
+            length = group.values.shape[1]
+            piece = length if self.crop is None else min(length, self.crop)
+            alike.setdefault((group.channels, piece), []).append(group)
+        found = []
+        for groups in alike.values():
+            rows = [torch.arange(len(group.numbers)).repeat(self._pieces(group)) for group in groups]
+            owner = torch.arange(len(groups)).repeat_interleave(torch.tensor([len(row) for row in rows]))
+            found.append((groups, owner, torch.cat(rows)))
+        return found
 
     def _pieces(self, group: Prepared) -> int:
         return 1 if self.crop is None else max(group.values.shape[1] // self.crop, 1)
+
+    def _gather(self, groups: list[Prepared], owner: Tensor, row: Tensor, *, generator: torch.Generator) -> Batch:
+        parts = []
+        for number in owner.unique().tolist():
+            group, chosen = groups[number], row[owner == number]
+            parts.append(group.batch(chosen, self._cut(group, chosen, generator)))
+        batch = parts[0] if len(parts) == 1 else Batch._make(_joined(*fields) for fields in zip(*parts, strict=True))
+        if self.channel_dropout and batch.static is not None:
+            batch = self._with_fewer_channels(batch, generator)
+        return batch._replace(
+            target=None if self.target is None else self.target[batch.series],
+            weight=None if self.weight is None else self.weight[batch.series],
+        )
+
+    def _cut(self, group: Prepared, chosen: Tensor, generator: torch.Generator) -> Tensor:
+        length = group.values.shape[1]
+        if self.crop is None or self.crop >= length:
+            return group.values[chosen]
+        starts = torch.randint(length - self.crop + 1, (len(chosen), 1), generator=generator)
+        return group.values[chosen[:, None], starts + torch.arange(self.crop)]
 
     def _with_fewer_channels(self, batch: Batch, generator: torch.Generator) -> Batch:
         n_channels = batch.context.shape[2]
@@ -124,17 +157,6 @@ class RecordingBatches:
             context=batch.context[..., kept], static=batch.static[:, kept], variable=batch.variable[:, kept]
         )
 
-    def _gather(self, group: Prepared, chosen: Tensor, generator: torch.Generator) -> Batch:
-        length = group.values.shape[1]
-        values = group.values[chosen] if self.crop is None or self.crop >= length else None
-        if values is None:
-            assert self.crop is not None
-            starts = torch.randint(length - self.crop + 1, (len(chosen), 1), generator=generator)
-            values = group.values[chosen[:, None], starts + torch.arange(self.crop)]
-        batch = group.batch(chosen, values)
-        if self.channel_dropout and batch.static is not None:
-            batch = self._with_fewer_channels(batch, generator)
-        return batch._replace(
-            target=None if self.target is None else self.target[batch.series],
-            weight=None if self.weight is None else self.weight[batch.series],
-        )
+
+def _joined(*fields: Tensor | None) -> Tensor | None:
+    return None if fields[0] is None else torch.cat(fields)  # type: ignore[arg-type]

@@ -50,6 +50,7 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
     normalisation_: str | None
     channel_names_in_: list[str]
     on_scalp_: bool
+    positions_: Any
     center_: np.ndarray
     spread_: np.ndarray
 
@@ -63,6 +64,7 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
     def _read_fit(self, X: Any, owner: Any) -> Recordings:
         """Read what is learned from, on behalf of the estimator that the user has in hand; forget an earlier fit."""
         forget(self)
+        self.positions_ = self._own_positions()
         self.reads_rows_ = is_rows(X)
         if self.reads_rows_:
             check_table(X)
@@ -97,6 +99,7 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
             )
         for group in recordings.groups:
             self._check_known(group.channels, "X")
+        self._warn_of_dropped(recordings)
         return recordings
 
     def _check_known(self, channels: tuple[str, ...], where: str) -> None:
@@ -119,13 +122,13 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         """Which channels are in use."""
         if not (self.on_scalp_ and self.drop_unknown):
             return list(range(len(channels)))
-        unknown = set(unknown_electrodes(channels, self._mapping()))
+        unknown = set(unknown_electrodes(channels, self.positions_))
         kept = [i for i, name in enumerate(channels) if name not in unknown]
         if not kept:
             raise ValueError(f"X: none of the channels {list(channels)} is a known electrode. Give positions=.")
         return kept
 
-    def _mapping(self) -> Any:
+    def _own_positions(self) -> Any:
         """The user's positions, on the unit sphere where the head is what they are measured by."""
         if self.positions is None or _is_none(self.positions) or self.position_norm != "head":
             return None if _is_none(self.positions) else self.positions
@@ -200,8 +203,10 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         if self.normalisation_ == "channel":
             at = [self.channel_names_in_.index(name) for name in names]
             return self.center_[at] * np.ones((len(values), 1, 1)), self.spread_[at] * one
-        if self.normalisation_ not in ("zscore", "iqr", "shared"):
+        if self.normalisation_ is None:
             return np.zeros((len(values), 1, values.shape[2])), one
+        if self.normalisation_ == "running":
+            return first_values(values), one
         # Units of a recording do not depend on its level, but single precision does: some recorders add thousands.
         count = np.maximum((~np.isnan(values)).sum(1, keepdims=True), 1)
         level = np.nansum(values, 1, keepdims=True) / count
@@ -211,7 +216,7 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         names = [channels[i] for i in self._kept(channels)]
         if not self.on_scalp_:
             return np.full((len(names), 3), np.nan)
-        return electrode_positions(names, self._mapping())
+        return electrode_positions(names, self.positions_)
 
     def _warn_of_dropped(self, recordings: Recordings) -> None:
         dropped = sorted(
@@ -223,6 +228,13 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         )
         if dropped:
             warn_user(f"X: channels {dropped} are no known electrodes and were left out.")
+
+
+def first_values(values: np.ndarray) -> np.ndarray:
+    """The first value of each channel of (n, T, C) that is there, (n, 1, C); 0 where none is."""
+    seen = ~np.isnan(values)
+    found = np.take_along_axis(values, seen.argmax(1)[:, None], 1)
+    return np.where(seen.any(1, keepdims=True), found, 0.0)
 
 
 def _typical_size(parts: list[np.ndarray]) -> float:

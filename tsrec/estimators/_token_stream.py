@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tsrec.estimators._recordings import first_values
 from tsrec.frames import to_numbers
 from tsrec.training import single_thread
 
@@ -46,6 +47,9 @@ class TokenStream:
         self._points = torch.from_numpy(encoder._points(self._channels)).float()[None].to(device)
         self._names = torch.tensor([[known.get(name, 0) for name in names]], device=device)
         self._level, self._size = (unit[0] for unit in encoder._units(np.zeros((1, 1, len(names))), names))
+        if encoder.normalisation_ == "running":
+            # As for whole recordings: single precision counts from the first value.
+            self._level = np.full((1, len(names)), np.nan)
         self._state = inner.init_state(1, len(names))
         self._rest = np.empty((0, len(names)))
         self._count = 0
@@ -64,7 +68,11 @@ class TokenStream:
             A row for each patch that is now complete, by the time of its first sample in seconds from the first of all.
         """
         inner = self._encoder.module_.encoder
-        values = (self._read(rows)[:, self._kept] - self._level) / self._size
+        values = self._read(rows)[:, self._kept]
+        if len(values) and np.isnan(self._level).any():
+            first = np.where(np.isnan(values).all(0), np.nan, first_values(values[None])[0])
+            self._level = np.where(np.isnan(self._level), first, self._level)
+        values = (values - self._level) / self._size
         waiting = np.concatenate([self._rest, values])
         n = len(waiting) // inner.patch
         self._rest = waiting[n * inner.patch :]

@@ -113,6 +113,8 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         Rate of the model.
     n_patches_ : int
         Patches of the pieces that are learned from.
+    positions_ : dict or None
+        The positions given, on the unit sphere where `position_norm` is "head".
     on_scalp_ : bool
         Whether channels are known by their positions.
     normalisation_ : str or None
@@ -238,7 +240,8 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         ----------
         X : list or dict of frames, panel, or array
             Recordings: frames with the time as index and a column per channel, of any channels, lengths and rates; a
-            frame with index (recording, time), where a channel without a value in a recording is not part of it; an
+            frame with index (recording, time), where a channel without a value in a recording is not part of it (in a
+            list, a column without a value is a channel that is there and hidden); an
             array of shape (n_recordings, n_channels, n_times), or (n_recordings, n_times).
         y : ignored
             There for pipelines; one that names the recordings in another order is refused.

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -146,7 +147,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     def __sklearn_clone__(self) -> Self:
         """Copy the parameters; what a fitted encoder has learned is one of them."""
         twin = super().__sklearn_clone__()
-        if _is_fitted(self.encoder):
+        if _is_fitted(_inside(self.encoder)):
             twin.encoder = self.encoder
         return twin
 
@@ -170,7 +171,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         """
         encoder = params.get("encoder", self.encoder)
         inner = sorted(name for name in params if name.startswith("encoder__"))
-        if inner and _is_fitted(encoder):
+        if inner and _is_fitted(_inside(encoder)):
             raise ValueError(
                 f"{inner[0]}: the encoder is fitted, and its parameters are those of its fit. Fit another one with it, "
                 "or give clone(encoder), which is not fitted."
@@ -293,7 +294,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         check_verbose(self)
         check_random_state(self.random_state)
         resolve_device(self.device)
-        if not (self.encoder is None or isinstance(self.encoder, LuMambaEncoder)):
+        if not (self.encoder is None or isinstance(_inside(self.encoder), LuMambaEncoder)):
             raise TypeError(f"encoder: found {type(self.encoder).__name__}. Give a LuMambaEncoder, or None.")
 
     def _times_class_weight(self, weight: np.ndarray | None, codes: np.ndarray) -> np.ndarray:
@@ -307,14 +308,14 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     def _own_encoder(self, X: Any) -> tuple[LuMambaEncoder, Recordings]:
         """A copy of the encoder for this classifier, and the recordings as it reads them."""
         forget(self)
-        if _is_fitted(self.encoder):
-            encoder = deepcopy(self.encoder)
+        if _is_fitted(_inside(self.encoder)):
+            encoder = deepcopy(_inside(self.encoder))
             recordings = encoder._read(X, encoder)
             self.n_features_in_ = encoder.n_features_in_
             if hasattr(encoder, "feature_names_in_"):
                 self.feature_names_in_ = encoder.feature_names_in_
             return encoder, recordings
-        encoder = LuMambaEncoder() if self.encoder is None else clone(self.encoder)
+        encoder = LuMambaEncoder() if self.encoder is None else clone(_inside(self.encoder))
         return encoder, encoder._begin(X, self)
 
     @with_callbacks
@@ -322,7 +323,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         self, groups: list[Prepared], codes: torch.Tensor, weight: np.ndarray | None, generator: torch.Generator
     ) -> None:
         encoder, device = self.encoder_, resolve_device(self.device)
-        decay = self.layer_decay if self.layer_decay != "auto" else _DECAY if _is_fitted(self.encoder) else 1.0
+        decay = self.layer_decay if self.layer_decay != "auto" else _DECAY if _is_fitted(_inside(self.encoder)) else 1.0
         module = LuMambaClassification(
             encoder.module_.encoder,
             self._head(len(self.classes_), generator),
@@ -362,6 +363,11 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         head = self._head(len(self.classes_), torch.Generator())
         head.load_state_dict({name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()})
         self.module_ = head.eval()
+
+
+def _inside(encoder: Any) -> Any:
+    """What a FrozenEstimator holds, which keeps a fit through clones of parameters too; else the encoder itself."""
+    return encoder.estimator if isinstance(encoder, FrozenEstimator) else encoder
 
 
 def _is_fitted(encoder: Any) -> bool:

@@ -32,8 +32,8 @@ class LuMambaModule(nn.Module):
     head : {"query", "linear", "mamba"}
         How tokens become log odds.
     encoder : LuMambaEncoder, optional
-        A fitted one, whose weights are the first ones and stay as they are in the encoder itself. Its filters and units
-        that come from fit are not applied.
+        A fitted one, whose weights are the first ones and stay as they are in the encoder itself; its positions hold.
+        Its filters, and units that come from fit, are not applied.
     seed : int
         Of the first weights of all else, and of dropout.
     **options
@@ -73,13 +73,18 @@ class LuMambaModule(nn.Module):
             raise ValueError(f"n_chans: found {n_chans}, but chs_info has {len(names)} channels. Give the same.")
         if encoder is not None and sfreq is not None and abs(sfreq / encoder.sfreq_ - 1) > 1e-4:
             raise ValueError(f"sfreq: found {sfreq}, the encoder learned at {encoder.sfreq_}. Resample the windows.")
+        if encoder is not None and not encoder.on_scalp_:
+            raise ValueError(
+                "encoder: its channels are on no scalp, so it knows nothing of places. Fit one with names."
+            )
         generator = make_generator(seed)
         self.encoder = LuMamba(**(options if encoder is None else encoder.architecture_), generator=generator)
         if encoder is not None:
             self.encoder.load_state_dict(encoder.module_.encoder.state_dict())
         self.head = make_head(head, self.encoder.n_features, n_outputs, generator=generator)
         self.seed = seed
-        self.register_buffer("points", torch.from_numpy(electrode_positions(names, where="chs_info")).float())
+        own = None if encoder is None else encoder.positions_
+        self.register_buffer("points", torch.from_numpy(electrode_positions(names, own, where="chs_info")).float())
 
     def forward(self, x: Tensor) -> Tensor:
         """Log odds (batch, n_outputs) of windows (batch, n_chans, n_times)."""

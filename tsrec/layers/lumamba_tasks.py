@@ -122,7 +122,10 @@ class LuMambaPretraining(nn.Module):
         local = self._embedded(samples, missing, positions, r.n_local, r.local_patches)
         whole = self._embedded(samples, missing, positions, r.n_global, r.global_patches).mean(0)
         directions = random_directions(r.n_slices, local.shape[-1], generator=self._drawn_from())
-        spread = torch.stack([sigreg(v, directions, n_ref=r.n_ref, grid=r.grid) for v in local]).mean()
+        # A single recording has no spread: its embedding would be drawn to zero.
+        spread = local.sum() * 0
+        if local.shape[1] > 1:
+            spread = torch.stack([sigreg(v, directions, n_ref=r.n_ref, grid=r.grid) for v in local]).mean()
         prediction = (whole - local).square().mean()
         share = r.lejepa_lambda
         return {
@@ -139,13 +142,13 @@ class LuMambaPretraining(nn.Module):
         size = min(n_patches * patch, T)
         generator = self._drawn_from()
         starts = torch.randint(T - size + 1, (n_views * B,), generator=generator, device=generator.device)
-        at = (starts.to(samples.device)[:, None] + torch.arange(size, device=samples.device))[:, None]
-        at = at.expand(-1, samples.shape[1], -1)
-        pieces = samples.repeat(n_views, 1, 1).gather(2, at)
+        at = starts.to(samples.device)[:, None] + torch.arange(size, device=samples.device)
+        rows = torch.arange(B, device=samples.device).repeat(n_views)[:, None]
+        pieces = samples.mT[rows, at].mT
         pieces = augmented(pieces.mT, self.recipe.augment, generator=generator).mT.unflatten(2, (-1, patch))
         hidden = None
         if missing is not None:
-            hidden = missing.repeat(n_views, 1, 1).gather(2, at).unflatten(2, (-1, patch)).any(-1)
+            hidden = missing.mT[rows, at].mT.unflatten(2, (-1, patch)).any(-1)
         tokens, _ = self.encoder.encode(pieces, positions.repeat(n_views, 1, 1), hidden)
         return tokens.mean(1).unflatten(0, (n_views, B))
 

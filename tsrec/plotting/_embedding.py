@@ -102,7 +102,7 @@ class EmbeddingDisplay:
             If matplotlib is not installed.
         """
         rows = np.asarray(self.embeddings, dtype=np.float64)
-        labels = labels_of(self.y, len(rows))
+        labels = labels_of(_in_order(self.y, self.embeddings), len(rows))
         classes = np.array([]) if labels is None else np.unique(labels)
         if len(classes) > _MOST_CLASSES:
             raise ValueError(f"y: found {len(classes)} classes. Give at most {_MOST_CLASSES}, which colours can tell.")
@@ -218,6 +218,14 @@ class LossDisplay:
         self.ax_.legend(frameon=False, fontsize="small")
         _plain(self.ax_)
         return self
+
+
+def _in_order(y: Any, embeddings: Any) -> Any:
+    """Labels in the order of the embeddings, where both name the same rows."""
+    if not isinstance(y, pd.Series) or not isinstance(embeddings, pd.DataFrame) or y.index.equals(embeddings.index):
+        return y
+    same = y.index.is_unique and len(y) == len(embeddings) and embeddings.index.isin(y.index).all()
+    return y.loc[embeddings.index] if same else y
 
 
 def _axes(ax: Any, name: str, size: tuple[float, float]) -> tuple[Any, Any]:

@@ -86,7 +86,8 @@ class AttentionDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        return cls(encoder.get_attention(X), recording=recording, positions=encoder.positions).plot()
+        positions = encoder.positions if isinstance(encoder.positions, str) else encoder.positions_
+        return cls(encoder.get_attention(X), recording=recording, positions=positions).plot()
 
     def plot(self) -> "AttentionDisplay":
         """Draw a head for each query on a new figure.
