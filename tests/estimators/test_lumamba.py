@@ -168,7 +168,9 @@ def test_unknown_channels_are_listed_or_dropped(fitted):
     frames = [one.assign(ECG=1.0, status=2.0) for one in recordings()]
     with pytest.warns(UserWarning, match=r"channels \['ECG', 'status'\] are no known electrodes and were left out"):
         dropping = LuMambaEncoder(max_epochs=2, drop_unknown=True, **SMALL).fit(frames)
-    np.testing.assert_array_equal(dropping.transform([frame]), fitted.transform(recordings(1)))
+    with pytest.warns(UserWarning, match="were left out"):
+        found = dropping.transform([frame])
+    np.testing.assert_array_equal(found, fitted.transform(recordings(1)))
     with pytest.raises(ValueError, match="none of the channels"):
         dropping.transform([frame[["ECG"]]])
 
@@ -270,7 +272,7 @@ def test_a_classifier_learns_from_one_cap_and_reads_another(head, freeze):
     encoder = LuMambaEncoder(max_epochs=2, **SMALL).fit(frames)
     before = encoder.transform(frames)
     classifier = LuMambaClassifier(
-        encoder, head=head, freeze=freeze, max_epochs=200 if freeze else 30, random_state=0, learning_rate=3e-3
+        encoder, head=head, freeze=freeze, max_epochs=100 if freeze else 30, random_state=0, learning_rate=3e-3
     )
     classifier.fit(frames, y)
     assert classifier.score(frames, y) == 1.0

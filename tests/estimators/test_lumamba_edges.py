@@ -174,3 +174,14 @@ def test_dropped_channels_are_told_each_time():
 def test_a_single_recording_per_step_is_not_drawn_to_zero():
     encoder = LuMambaEncoder(max_epochs=1, batch_size=1, **SMALL).fit(recordings(2))
     assert encoder.history_["sigreg_loss"].item() == 0
+
+
+def test_times_in_milliseconds_are_told(fitted):
+    frame = recordings(1)[0]
+    frame.index, frame.attrs = frame.index * 1000, {}
+    with pytest.raises(
+        ValueError, match=r"recordings have 0\.128 samples in a second, but sfreq=128\. Is the index in mill"
+    ):
+        fitted.transform([frame])
+    with pytest.raises(ValueError, match="Is the index in milliseconds"):
+        LuMambaEncoder(**SMALL).fit([frame])

@@ -11,7 +11,7 @@ from torch import Tensor
 from tsrec.estimators._callbacks import with_callbacks
 from tsrec.estimators._epochs import fit_module, history_frame
 from tsrec.estimators._lumamba_parts import architecture, check_parameters, n_epochs, piece_patches, recipe
-from tsrec.estimators._recording_batches import Prepared, RecordingBatches
+from tsrec.estimators._recording_batches import Prepared, RecordingBatches, is_small
 from tsrec.estimators._recordings import RecordingEstimator, longest_samples
 from tsrec.frames import Recordings
 from tsrec.layers.lumamba import LuMamba
@@ -72,6 +72,7 @@ class LuMambaBase(RecordingEstimator):
 
     @with_callbacks
     def _train(self, module: LuMambaPretraining, groups: list[Prepared], generator: torch.Generator) -> None:
+        device = resolve_device(self.device)
         piece = self.n_patches_ * self.architecture_["patch"]
         batches = RecordingBatches(groups, batch_size=self.batch_size, crop=piece, channel_dropout=self.channel_dropout)
 
@@ -84,8 +85,8 @@ class LuMambaBase(RecordingEstimator):
             batches,
             max_epochs=n_epochs(self.max_epochs, len(batches)),
             generator=generator,
-            device=resolve_device(self.device),
-            one_thread=False,
+            device=device,
+            one_thread=device.type == "cpu" and is_small(groups, self.batch_size, piece),
             weight_decay=self.weight_decay,
             keep=keep,
         )

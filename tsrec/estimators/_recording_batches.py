@@ -9,6 +9,9 @@ from torch import Tensor
 
 from tsrec.training import Batch
 
+# Samples of a step.
+_LARGE_STEP = 1 << 18
+
 
 class Prepared(NamedTuple):
     """Recordings of equal channels and length, as a module takes them.
@@ -59,6 +62,12 @@ class Prepared(NamedTuple):
         """The same recordings as tokens, by their numbers."""
         values = torch.from_numpy(np.stack([tokens[number] for number in self.numbers.tolist()]))
         return self._replace(values=values, points=None)
+
+
+def is_small(groups: Sequence[Prepared], batch_size: int, crop: int | None = None) -> bool:
+    """Whether steps are so small that a pool of threads costs more than it gains."""
+    largest = max(group.values[0, :crop].numel() * min(batch_size, len(group.numbers)) for group in groups)
+    return largest < _LARGE_STEP
 
 
 class RecordingBatches:

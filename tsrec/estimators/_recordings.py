@@ -31,6 +31,8 @@ from tsrec.frames.warn import warn_user
 NORMALISATIONS = ("auto", "zscore", "iqr", "running", "shared", "channel", None)
 # Beyond it squares leave single precision.
 _LARGEST = 1e12
+# Recordings are not brought to more than so many times as many samples.
+_MOST_TIMES = 16
 # Rates that differ by less are the same.
 _SAME_RATE = 1e-4
 
@@ -166,6 +168,11 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         kept = self._kept(group.channels)
         values = group.values if len(kept) == len(group.channels) else group.values[:, kept]
         rate = self.sfreq_ if group.rate is None else group.rate
+        if self.sfreq_ > _MOST_TIMES * rate:
+            raise ValueError(
+                f"X: by their times, recordings have {rate:.4g} samples in a second, but sfreq={self.sfreq_:.4g}. Is the "
+                "index in milliseconds? It counts in seconds: divide it by 1000. Or choose a lower sfreq."
+            )
         if self.band is not None:
             values = band_pass_array(values, rate, *self.band)
         if self.notch is not None:

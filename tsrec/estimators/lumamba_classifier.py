@@ -27,7 +27,7 @@ from tsrec.estimators._parameters import (
     check_verbose,
     check_whole,
 )
-from tsrec.estimators._recording_batches import Prepared, RecordingBatches
+from tsrec.estimators._recording_batches import Prepared, RecordingBatches, is_small
 from tsrec.estimators._recordings import forget
 from tsrec.estimators._supervised import checked_weight, in_order
 from tsrec.estimators.lumamba import LuMambaEncoder
@@ -349,7 +349,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
             max_epochs=n_epochs(self.max_epochs, len(batches)),
             generator=generator,
             device=device,
-            one_thread=False,
+            one_thread=device.type == "cpu" and is_small(groups, self.batch_size),
             weight_decay=self.weight_decay,
             keep=keep,
         )
