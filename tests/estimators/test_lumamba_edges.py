@@ -185,3 +185,18 @@ def test_times_in_milliseconds_are_told(fitted):
         fitted.transform([frame])
     with pytest.raises(ValueError, match="Is the index in milliseconds"):
         LuMambaEncoder(**SMALL).fit([frame])
+
+
+def test_parameters_of_no_encoder_are_told():
+    with pytest.raises(ValueError, match="encoder__width: encoder is None"):
+        LuMambaClassifier().set_params(encoder__width=32)
+    assert LuMambaClassifier().set_params(encoder=LuMambaEncoder(), encoder__width=32).encoder.width == 32
+
+
+def test_a_stream_of_another_rate_is_refused():
+    options = {"bidirectional": False, "normalisation": "running", "max_epochs": 0}
+    encoder = LuMambaEncoder(**options, **SMALL).fit(recordings(1))
+    frame = recordings(1)[0]
+    frame.index, frame.attrs = frame.index * 2, {}
+    with pytest.raises(ValueError, match="rows: by their times they come at 64 Hz, the encoder works at 128 Hz"):
+        encoder.stream(CAP).push(frame)

@@ -46,7 +46,7 @@ def check_parameters(estimator: Any) -> None:
         check_whole(e, name, least=unit)
         if value % unit:
             raise ValueError(f"{name}: found {value}. Give a multiple of {unit}.")
-    check_whole(e, "n_heads", "d_state", "expand", "n_slices", "n_local", "n_global", "batch_size")
+    check_whole(e, "n_heads", "d_state", "expand", "n_local", "n_global", "batch_size")
     if numbers(e)[0] % e.n_heads:
         raise ValueError(f"n_heads: found {e.n_heads}. Give a number that divides the width, {numbers(e)[0]}.")
     check_whole(e, "max_epochs", least=0, auto=True)
@@ -130,7 +130,7 @@ def recipe(estimator: Any) -> Recipe:
     e, whole = estimator, estimator.n_patches_
     names = ("mask_ratio", "visible_weight", "query_weight", "lejepa_weight", "lejepa_lambda")
     return Recipe(
-        **{name: getattr(e, name) for name in (*names, "n_slices", "n_local", "n_global", "augment")},
+        **{name: getattr(e, name) for name in (*names, "n_local", "n_global", "augment")},
         n_ref=float(e.sigreg_n_ref),
         local_patches=max(whole // 8, min(whole, 2)) if e.local_patches == "auto" else int(e.local_patches),
         global_patches=max(whole // 2, 1) if e.global_patches == "auto" else int(e.global_patches),

@@ -170,8 +170,8 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         rate = self.sfreq_ if group.rate is None else group.rate
         if self.sfreq_ > _MOST_TIMES * rate:
             raise ValueError(
-                f"X: by their times, recordings have {rate:.4g} samples in a second, but sfreq={self.sfreq_:.4g}. Is the "
-                "index in milliseconds? It counts in seconds: divide it by 1000. Or choose a lower sfreq."
+                f"X: by their times, recordings have {rate:.4g} samples in a second, but sfreq={self.sfreq_:.4g}. Is "
+                "the index in milliseconds? It counts in seconds: divide it by 1000. Or choose a lower sfreq."
             )
         if self.band is not None:
             values = band_pass_array(values, rate, *self.band)

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from tsrec.estimators._recordings import first_values
-from tsrec.frames import to_numbers
+from tsrec.frames import sampling_rate, to_numbers
 from tsrec.training import single_thread
 
 
@@ -92,6 +92,12 @@ class TokenStream:
         if isinstance(rows, pd.DataFrame):
             if tuple(map(str, rows.columns)) != self._channels:
                 raise ValueError(f"rows: its columns are {list(rows.columns)}. Give {list(self._channels)}.")
+            rate = sampling_rate(rows.index, where="rows") if len(rows) > 2 else None
+            if rate is not None and abs(rate / self._encoder.sfreq_ - 1) > 1e-3:
+                raise ValueError(
+                    f"rows: by their times they come at {rate:.4g} Hz, the encoder works at {self._encoder.sfreq_:.4g} "
+                    "Hz, and a stream is not resampled. Fit with the sfreq of the stream."
+                )
             values = to_numbers(rows, where="rows")
         else:
             values = np.asarray(rows, dtype=np.float64)

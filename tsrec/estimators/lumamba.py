@@ -75,8 +75,6 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         Weights of the losses: see :class:`tsrec.layers.lumamba_tasks.Recipe`, whose defaults are the paper's. Those
         here give LeJEPA its own balance and as much weight as reconstruction: on some hundred windows, reconstruction
         alone left features that were no better than random ones. A `lejepa_weight` of 0 is reconstruction alone.
-    n_slices : int
-        Directions of SIGReg.
     sigreg_n_ref : float
         Recordings that SIGReg counts as if a batch held as many.
     n_local, n_global : int
@@ -174,7 +172,6 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         query_weight: float = 0.8,
         lejepa_weight: float = 1.0,
         lejepa_lambda: float = 0.02,
-        n_slices: int = 128,
         sigreg_n_ref: float = 256.0,
         n_local: int = 4,
         n_global: int = 2,
@@ -216,7 +213,6 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         self.query_weight = query_weight
         self.lejepa_weight = lejepa_weight
         self.lejepa_lambda = lejepa_lambda
-        self.n_slices = n_slices
         self.sigreg_n_ref = sigreg_n_ref
         self.n_local = n_local
         self.n_global = n_global
@@ -348,7 +344,7 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         Parameters
         ----------
         channels : sequence of str
-            Names of the channels, in the order of the rows to come.
+            Names of the channels, in the order of the rows to come, which must be at the rate of the encoder, `sfreq_`.
 
         Returns
         -------

@@ -167,7 +167,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         ------
         ValueError
             If a parameter of a fitted encoder is given: its weights were learned with the ones it has, and it is the
-            user's own.
+            user's own. Or if there is no encoder.
         """
         encoder = params.get("encoder", self.encoder)
         inner = sorted(name for name in params if name.startswith("encoder__"))
@@ -176,6 +176,8 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
                 f"{inner[0]}: the encoder is fitted, and its parameters are those of its fit. Fit another one with it, "
                 "or give clone(encoder), which is not fitted."
             )
+        if inner and encoder is None:
+            raise ValueError(f"{inner[0]}: encoder is None. Give LuMambaEncoder() as encoder, which has parameters.")
         return super().set_params(**params)
 
     def __sklearn_is_fitted__(self) -> bool:
