@@ -200,3 +200,11 @@ def test_a_stream_of_another_rate_is_refused():
     frame.index, frame.attrs = frame.index * 2, {}
     with pytest.raises(ValueError, match="rows: by their times they come at 64 Hz, the encoder works at 128 Hz"):
         encoder.stream(CAP).push(frame)
+
+
+def test_what_is_no_recording_is_told_before_anything_is_learned():
+    X = recordings(4)
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[4, 3\]"):
+        LuMambaEncoder(max_epochs=10_000, **SMALL).fit(X, list("aba"))
+    with pytest.warns(UserWarning, match="the longest recording has 9 samples at 128 Hz, less than a patch of 16"):
+        LuMambaEncoder(max_epochs=0, **SMALL).fit([frame.iloc[:9] for frame in X])

@@ -255,3 +255,15 @@ def test_a_recording_made_here_goes_to_mne_and_back():
     back = to_frames(mne.io.RawArray(frame.to_numpy().T * 1e-6, info, verbose="error"))
     pd.testing.assert_frame_equal(back, frame, rtol=1e-12)
     assert back.attrs == frame.attrs
+
+
+def test_a_series_says_which_windows_it_is_of():
+    labels = pd.Series(["a", "a", "b", "a"], index=[4, 5, 7, 0])
+    found = to_annotations(labels, window=2.0)
+    assert found.onset.tolist() == [0.0, 8.0, 14.0]
+    assert found.duration.tolist() == [2.0, 4.0, 2.0]
+    assert found.description.tolist() == ["a", "a", "b"]
+    by_place = to_annotations(labels.set_axis(list("wxyz")), window=2.0)
+    assert by_place.onset.tolist() == [0.0, 4.0, 6.0]
+    with pytest.raises(ValueError, match="labels: its index names window 4 twice"):
+        to_annotations(pd.Series(["a", "b"], index=[4, 4]), window=2.0)

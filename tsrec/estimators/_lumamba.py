@@ -14,6 +14,7 @@ from tsrec.estimators._lumamba_parts import architecture, check_parameters, n_ep
 from tsrec.estimators._recording_batches import Prepared, RecordingBatches, is_small
 from tsrec.estimators._recordings import RecordingEstimator, longest_samples
 from tsrec.frames import Recordings
+from tsrec.frames.warn import warn_user
 from tsrec.layers.lumamba import LuMamba
 from tsrec.layers.lumamba_tasks import LuMambaPretraining
 from tsrec.training import Batch, TrainingState, resolve_device, single_thread
@@ -32,6 +33,7 @@ class LuMambaBase(RecordingEstimator):
     channel_dropout: float
     device: Any
     max_epochs: int | str
+    patch_size: int
     random_state: Any
     weight_decay: float
     architecture_: dict[str, Any]
@@ -62,7 +64,13 @@ class LuMambaBase(RecordingEstimator):
         for group in recordings.groups:
             self._points(group.channels)
         self._measure(recordings)
-        self.n_patches_ = piece_patches(self, longest_samples(recordings, self.sfreq_))
+        longest = longest_samples(recordings, self.sfreq_)
+        if self.on_scalp_ and longest < self.patch_size:
+            warn_user(
+                f"X: the longest recording has {longest} samples at {self.sfreq_:.4g} Hz, less than a patch of "
+                f"{self.patch_size}; they are filled up. Give longer windows, or a smaller patch_size."
+            )
+        self.n_patches_ = piece_patches(self, longest)
         self.architecture_ = architecture(self)
         return recordings
 

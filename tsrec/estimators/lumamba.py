@@ -12,7 +12,7 @@ from tsrec.estimators._lumamba import LuMambaBase, encoded, tokens_of
 from tsrec.estimators._lumamba_parts import reconstructed, token_index
 from tsrec.estimators._recordings import named_frame
 from tsrec.estimators._token_stream import TokenStream
-from tsrec.frames import check_order
+from tsrec.frames import align_target, check_order
 from tsrec.training import make_generator
 
 
@@ -253,6 +253,8 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         """
         with refusing(self):
             recordings = self._begin(X, self)
+            if y is not None:
+                align_target(y, recordings)
             check_order(y, recordings)
             groups = self._prepare(recordings)
         generator = make_generator(self.random_state)

@@ -1,5 +1,7 @@
 """One long recording cut into a collection of equally long windows."""
 
+from numbers import Integral
+
 import numpy as np
 import pandas as pd
 
@@ -39,8 +41,11 @@ def windows(recording: pd.DataFrame | pd.Series, length: int, step: int | None =
             "recording: expected a Series or frame with one time index. Cut each series of a panel by itself."
         )
     step = length if step is None else step
-    if length < 1 or step < 1:
-        raise ValueError(f"length, step: found {length} and {step}. Both must be at least 1.")
+    if not all(isinstance(rows, Integral) and rows >= 1 for rows in (length, step)):
+        raise ValueError(
+            f"length, step: found {length!r} and {step!r}. Both are whole numbers of rows, at least 1: two seconds at "
+            "250 Hz are 500."
+        )
     if len(recording) < length:
         raise ValueError(
             f"recording: it has {len(recording)} rows, fewer than one window. Give length <= {len(recording)}."

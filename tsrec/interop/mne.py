@@ -207,8 +207,9 @@ def to_annotations(
     Parameters
     ----------
     labels : array-like of shape (n_windows,)
-        What a classifier says of each window, in their order; window k begins at ``first + k * step``. Windows with a
-        missing label get no annotation.
+        What a classifier says of each window; window k begins at ``first + k * step``. A Series with whole numbers as
+        its index says itself which windows it is of (as epochs do, some of which were dropped); else they are counted
+        in their order. Windows with a missing label get no annotation.
     window : float
         Seconds of each window.
     step : float, optional
@@ -249,19 +250,30 @@ def to_annotations(
             f"labels: found {labels.ndim} dimensions (shape {labels.shape}). Give one label per window, as predict "
             "does."
         )
-    values = list(labels)
     touching = merge and step <= window * (1 + 1e-9)
     runs: list[list[int]] = []
-    for number, label in enumerate(values):
+    said: list[Any] = []
+    for number, label in _numbered(labels):
         if pd.isna(label) or label in ignore:
             continue
-        if touching and runs and runs[-1][1] == number - 1 and values[number - 1] == label:
+        if touching and runs and runs[-1][1] == number - 1 and said[-1] == label:
             runs[-1][1] = number
         else:
             runs.append([number, number])
+            said.append(label)
     starts, ends = np.array(runs, dtype=np.int64).reshape(-1, 2).T
     onsets, durations = first + starts * step, (ends - starts) * step + window
-    return mne.Annotations(onsets, durations, [str(values[start]) for start in starts])
+    return mne.Annotations(onsets, durations, [str(label) for label in said])
+
+
+def _numbered(labels: Any) -> list[tuple[int, Any]]:
+    """Labels with the numbers of their windows, in the order of these."""
+    if not (isinstance(labels, pd.Series) and pd.api.types.is_integer_dtype(labels.index)):
+        return list(enumerate(labels))
+    if labels.index.has_duplicates:
+        twice = labels.index[labels.index.duplicated()][0]
+        raise ValueError(f"labels: its index names window {twice} twice. Give one label per window.")
+    return [(int(number), label) for number, label in labels.sort_index().items()]
 
 
 def annotate(
