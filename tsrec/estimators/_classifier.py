@@ -99,9 +99,7 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
         array of shape (n_series,)
             A Series with the names of the series where X names them.
         """
-        found = self.predict_proba(X, rate=rate)
-        best = self.classes_[np.asarray(found).argmax(axis=1)]
-        return pd.Series(best, index=found.index) if isinstance(found, pd.DataFrame) else best
+        return most_probable(self.predict_proba(X, rate=rate), self.classes_)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy on series with known answers.
@@ -119,6 +117,12 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
 
     def _respond(self, answers: np.ndarray) -> np.ndarray:
         return softmax(answers.astype(np.float64) * self.sharpness_, axis=1)
+
+
+def most_probable(probabilities: Any, classes: np.ndarray) -> Any:
+    """The class of each row: a Series with the names of the rows, where a frame names them."""
+    best = classes[np.asarray(probabilities).argmax(axis=1)]
+    return pd.Series(best, index=probabilities.index) if isinstance(probabilities, pd.DataFrame) else best
 
 
 def read_classes(y: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -138,8 +138,7 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
     def _read_fit(self, X: Any) -> Collection:
         """Read what is learned from, and remember its shape; what an earlier fit learned is forgotten."""
         self._check_parameters()
-        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
-            delattr(self, name)
+        forget(self)
         self.reads_rows_ = is_rows(X)
         if self.reads_rows_:
             check_table(X)
@@ -322,6 +321,12 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _generator(self) -> torch.Generator:
         return make_generator(self.random_state)
+
+
+def forget(estimator: Any) -> None:
+    """Drop what an earlier fit learned."""
+    for name in [name for name in vars(estimator) if name.endswith("_") and not name.startswith("_")]:
+        delattr(estimator, name)
 
 
 @contextmanager

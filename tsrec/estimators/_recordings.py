@@ -10,7 +10,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, validate_data
 
 from tsrec.estimators._callbacks import CallbackSupportMixin
-from tsrec.estimators._collection import check_table, row_labels
+from tsrec.estimators._collection import check_table, forget, row_labels
 from tsrec.estimators._recording_batches import Prepared
 from tsrec.frames import (
     RecordingGroup,
@@ -259,12 +259,6 @@ def _typical_size(parts: list[np.ndarray]) -> float:
 def longest_samples(recordings: Recordings, sfreq: float) -> int:
     """Samples of the longest recording at another rate, about."""
     return max(round(group.values.shape[2] * sfreq / (group.rate or sfreq)) for group in recordings.groups)
-
-
-def forget(estimator: Any) -> None:
-    """Drop what an earlier fit learned."""
-    for name in [name for name in vars(estimator) if name.endswith("_") and not name.startswith("_")]:
-        delattr(estimator, name)
 
 
 def _is_none(positions: Any) -> bool:

@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from tsrec.estimators._callbacks import CallbackSupportMixin, with_callbacks
-from tsrec.estimators._classifier import check_two_classes, read_classes, times_class_weight
-from tsrec.estimators._collection import refusing
+from tsrec.estimators._classifier import check_two_classes, most_probable, read_classes, times_class_weight
+from tsrec.estimators._collection import forget, refusing
 from tsrec.estimators._epochs import fit_module, history_frame
 from tsrec.estimators._lumamba import tokens_of
 from tsrec.estimators._lumamba_parts import n_epochs
@@ -28,7 +28,6 @@ from tsrec.estimators._parameters import (
     check_whole,
 )
 from tsrec.estimators._recording_batches import Prepared, RecordingBatches, is_small
-from tsrec.estimators._recordings import forget
 from tsrec.estimators._supervised import checked_weight, in_order
 from tsrec.estimators.lumamba import LuMambaEncoder
 from tsrec.frames import Recordings, align_target
@@ -263,9 +262,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         array of shape (n_recordings,)
             A Series with the names of the recordings where X names them.
         """
-        found = self.predict_proba(X)
-        best = self.classes_[np.asarray(found).argmax(axis=1)]
-        return pd.Series(best, index=found.index) if isinstance(found, pd.DataFrame) else best
+        return most_probable(self.predict_proba(X), self.classes_)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy on recordings with known answers.
