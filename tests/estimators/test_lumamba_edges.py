@@ -208,3 +208,27 @@ def test_what_is_no_recording_is_told_before_anything_is_learned():
         LuMambaEncoder(max_epochs=10_000, **SMALL).fit(X, list("aba"))
     with pytest.warns(UserWarning, match="the longest recording has 9 samples at 128 Hz, less than a patch of 16"):
         LuMambaEncoder(max_epochs=0, **SMALL).fit([frame.iloc[:9] for frame in X])
+
+
+def test_arrays_of_other_meaning_are_told():
+    encoder = LuMambaEncoder(max_epochs=0, ch_names=["Fz", "Cz"], **SMALL)
+    with pytest.raises(ValueError, match=r"but ch_names has 2 names. One recording \(n_channels, n_times\) is X\[None"):
+        encoder.fit(np.zeros((2, 64)))
+    one = LuMambaEncoder(max_epochs=0, ch_names=["fz"], **SMALL).fit(np.ones((3, 64)))
+    assert one.on_scalp_
+    assert one.channel_names_in_ == ["Fz"]
+    with pytest.warns(UserWarning, match=r"read as \(recording, channel, time\): 40 channels of 20 steps"):
+        LuMambaEncoder(max_epochs=0, **SMALL).fit(np.random.default_rng(0).normal(size=(2, 40, 20)))
+    frame = pd.DataFrame(np.ones((64, 2)), index=np.arange(64) * 8, columns=["Fz", "Cz"])
+    with pytest.warns(UserWarning, match="whole numbers 8 apart, which tell no sampling rate"):
+        LuMambaEncoder(max_epochs=0, **SMALL).fit([frame])
+
+
+def test_rows_of_tables_of_tokens_follow_the_recordings(fitted):
+    X = [*recordings(2), *recordings(1, ["Cz", "Pz"]), *recordings(1)]
+    for answer in (fitted.get_attention, fitted.reconstruct):
+        whole = answer(X)
+        assert whole.index.get_level_values(0).unique().tolist() == [0, 1, 2, 3]
+        for number, one in enumerate(X):
+            alone = answer([one])
+            pd.testing.assert_frame_equal(whole.loc[number][alone.columns], alone.loc[0])

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tsrec import LuMambaEncoder
 from tsrec.frames import (
     canonical_name,
     electrode_positions,
@@ -267,3 +268,13 @@ def test_a_series_says_which_windows_it_is_of():
     assert by_place.onset.tolist() == [0.0, 4.0, 6.0]
     with pytest.raises(ValueError, match="labels: its index names window 4 twice"):
         to_annotations(pd.Series(["a", "b"], index=[4, 4]), window=2.0)
+
+
+def test_estimators_say_how_objects_of_mne_become_frames():
+    raw = mne.io.RawArray(np.zeros((2, 512)), mne.create_info(["Cz", "Pz"], 256.0, "eeg"), verbose="error")
+    epochs = mne.make_fixed_length_epochs(raw, 1.0, preload=True, verbose="error")
+    encoder = LuMambaEncoder(width=16, n_queries=2, n_layers=1, max_epochs=0)
+    for given in (raw, [raw, raw], epochs):
+        with pytest.raises(TypeError, match="tsrec.interop.mne.to_frames makes frames of it"):
+            encoder.fit(given)
+    assert encoder.fit(to_frames(epochs)).channel_names_in_ == ["Cz", "Pz"]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from tsrec import LSSLEncoder, LuMambaEncoder
+from tsrec import LSSLEncoder, LuMambaClassifier, LuMambaEncoder
 from tsrec.frames import recording
 from tsrec.plotting import AttentionDisplay, EmbeddingDisplay, LossDisplay
 from tsrec.plotting._scalp import _between, on_a_disc
@@ -115,3 +115,19 @@ def test_losses_have_a_line_for_each_term(encoder):
         LossDisplay.from_estimator(untrained)
     with pytest.raises(ValueError, match="has no history_"):
         LossDisplay.from_estimator(LuMambaEncoder())
+
+
+def test_a_classifier_is_shown_by_its_encoder(encoder):
+    X = list(recordings().values()) * 2
+    classifier = LuMambaClassifier(encoder, max_epochs=1, random_state=0).fit(X, [0, 1, 0, 1])
+    shown = AttentionDisplay.from_estimator(classifier, X).attention
+    pd.testing.assert_frame_equal(shown, classifier.encoder_.get_attention(X))
+    points = EmbeddingDisplay.from_estimator(classifier, X).embeddings
+    np.testing.assert_array_equal(points, classifier.encoder_.transform(X))
+
+
+def test_channels_on_no_scalp_have_no_picture():
+    X = np.random.default_rng(0).normal(size=(2, 3, 64))
+    encoder = LuMambaEncoder(width=16, n_queries=2, n_layers=1, max_epochs=0).fit(X)
+    with pytest.raises(ValueError, match="on no scalp, so there is nothing to draw them on"):
+        AttentionDisplay.from_estimator(encoder, X)

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from tsrec.estimators._callbacks import CallbackSupportMixin, with_callbacks
-from tsrec.estimators._epochs import fit_module, history_frame
+from tsrec.estimators._epochs import epochs_for, fit_module, history_frame
 from tsrec.estimators._parameters import (
     check_choice,
     check_positive,
@@ -33,7 +33,15 @@ from tsrec.estimators._units import center_and_spread
 from tsrec.frames import Collection, columns_message, from_rows, is_default, is_rows, label_at, read_collection
 from tsrec.frames.warn import warn_user
 from tsrec.layers.sequence_model import SequenceModel
-from tsrec.training import Batch, SeriesBatches, TrainingState, make_generator, resolve_device, single_thread
+from tsrec.training import (
+    Batch,
+    SeriesBatches,
+    TrainingState,
+    make_generator,
+    resolve_device,
+    single_thread,
+    with_weights,
+)
 
 # From a module and a batch of series to a row for each.
 Ask = Callable[[SequenceModel, Batch], Tensor]
@@ -44,7 +52,7 @@ _INFERENCE_ELEMENTS, _INFERENCE_BATCH = 1 << 20, 64
 # Small steps lose more to a pool of threads than they gain.
 _LARGE_STEP = 1 << 22
 # Steps of training that "auto" aims at, and the epochs it keeps within.
-_STEPS, _LEAST_EPOCHS, _MOST_EPOCHS = 1000, 5, 200
+_AUTO = {"steps": 1000, "most": 200}
 # The square of what is larger, summed up, would leave single precision.
 _LARGEST = 1e12
 # Months, and days at a change of the clocks, are not equally long.
@@ -92,10 +100,7 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         """Missing values are legal, and so are arrays (series, channel, time)."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.three_d_array = True
-        return tags
+        return takes_series(super().__sklearn_tags__())
 
     def stream(self, n_streams: int | None = None, *, rate: float = 1.0, state: Any = None) -> Stream:
         """Answer while series come in, in constant memory and time per step.
@@ -146,11 +151,7 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
             collection = from_rows(values, row_labels(X))
         else:
             collection = read_collection(X)
-            if getattr(X, "ndim", 0) == 3 and X.shape[1] > X.shape[2]:
-                warn_user(
-                    f"X of shape {X.shape} was read as (series, channel, time): {X.shape[1]} channels of {X.shape[2]} "
-                    "steps. If time comes second, give X.transpose(0, 2, 1)."
-                )
+            tell_shape(X, "series")
             self.n_features_in_ = collection.n_channels
             if all(isinstance(name, str) for name in collection.columns):
                 self.feature_names_in_ = np.asarray(collection.columns, dtype=object)
@@ -180,7 +181,8 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
                 f"X has {collection.n_channels} channels, but {type(self).__name__} is expecting {self.n_channels_} "
                 "channels as in fit. Arrays are (series, channel, time)."
             )
-        _warn_of_nothing(collection)
+        observed = np.logical_or.reduceat(~np.isnan(collection.values).all(1), collection.offsets[:-1])
+        tell_silent(collection.labels, observed, "series")
         return collection
 
     def _check_columns(self, columns: pd.Index, where: str) -> None:
@@ -292,17 +294,12 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _restore_module(self, weights: dict[str, np.ndarray]) -> None:
         """Build the module again and give it saved weights."""
-        module = self._build(torch.Generator())
-        module.load_state_dict({name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()})
-        self.module_ = module.eval()
+        self.module_ = with_weights(self._build(torch.Generator()), weights)
 
     @with_callbacks
     def _train(self, module: SequenceModel, batches: SeriesBatches, generator: torch.Generator) -> None:
         """Train by gradients; ``module_`` and ``history_`` are there afterwards, also when it is interrupted."""
         device = resolve_device(self.device)
-        epochs = self.max_epochs
-        if epochs == "auto":
-            epochs = int(np.clip(-(-_STEPS // len(batches)), _LEAST_EPOCHS, _MOST_EPOCHS))
         step = int(batches.batch_size * min(self.length_, batches.crop or self.length_) * module.width)
 
         def keep(state: TrainingState) -> None:
@@ -312,7 +309,7 @@ class CollectionEstimator(CallbackSupportMixin, BaseEstimator):
             self,
             module,
             batches,
-            max_epochs=int(epochs),
+            max_epochs=epochs_for(self.max_epochs, len(batches), **_AUTO),
             generator=generator,
             device=device,
             one_thread=device.type == "cpu" and step < _LARGE_STEP,
@@ -341,13 +338,27 @@ def refusing(estimator: Any) -> Iterator[None]:
         raise
 
 
-def _warn_of_nothing(collection: Collection) -> None:
-    """Tell of series without any observed value: an answer to them is one to silence."""
-    observed = np.logical_or.reduceat(~np.isnan(collection.values).all(1), collection.offsets[:-1])
+def takes_series(tags: Tags) -> Tags:
+    """Say that missing values are legal, and so are arrays (series, channel, time)."""
+    tags.input_tags.allow_nan = tags.input_tags.three_d_array = True
+    return tags
+
+
+def tell_shape(X: Any, unit: str) -> None:
+    """Warn of an array whose time seems to come second."""
+    if getattr(X, "ndim", 0) == 3 and X.shape[1] > X.shape[2]:
+        warn_user(
+            f"X of shape {X.shape} was read as ({unit}, channel, time): {X.shape[1]} channels of {X.shape[2]} steps. "
+            "If time comes second, give X.transpose(0, 2, 1)."
+        )
+
+
+def tell_silent(labels: pd.Index, observed: np.ndarray, unit: str) -> None:
+    """Warn of series without any observed value: an answer to them is one to silence."""
     if not observed.all():
         warn_user(
-            f"X: {int((~observed).sum())} of {len(observed)} series have no observed value, the first is "
-            f"{label_at(collection.labels, int(observed.argmin()))!r}. Their answers say nothing about them."
+            f"X: {int((~observed).sum())} of {len(observed)} {unit} have no observed value, the first is "
+            f"{label_at(labels, int(observed.argmin()))!r}. Their answers say nothing about them."
         )
 
 

@@ -3,12 +3,20 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
 from tsrec.estimators._callbacks import EpochHook
 from tsrec.training import Progress, TrainingState, single_thread, train
+
+_LEAST_EPOCHS = 5
+
+
+def epochs_for(asked: int | str, n_batches: int, *, steps: int, most: int) -> int:
+    """Epochs; so many that there are about so many steps, but at most so many, when "auto"."""
+    return int(np.clip(-(-steps // n_batches), _LEAST_EPOCHS, most)) if asked == "auto" else int(asked)
 
 
 def train_epochs(

@@ -9,21 +9,23 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from tsrec.estimators._callbacks import with_callbacks
-from tsrec.estimators._epochs import fit_module, history_frame
-from tsrec.estimators._lumamba_parts import architecture, check_parameters, n_epochs, piece_patches, recipe
+from tsrec.estimators._epochs import epochs_for, fit_module, history_frame
+from tsrec.estimators._lumamba_parts import architecture, check_parameters, piece_patches, recipe
 from tsrec.estimators._recording_batches import Prepared, RecordingBatches, is_small
-from tsrec.estimators._recordings import RecordingEstimator, longest_samples
+from tsrec.estimators._recordings import RecordingEstimator
 from tsrec.frames import Recordings
 from tsrec.frames.warn import warn_user
 from tsrec.layers.lumamba import LuMamba
 from tsrec.layers.lumamba_tasks import LuMambaPretraining
-from tsrec.training import Batch, TrainingState, resolve_device, single_thread
+from tsrec.training import Batch, TrainingState, resolve_device, single_thread, with_weights
 
 # From a fitted module and a batch to rows, one for each recording of it.
 Ask = Callable[[LuMambaPretraining, Batch], Tensor]
 
+# Steps that "auto" aims at, and the most epochs; minutes on a laptop.
+AUTO = {"steps": 300, "most": 100}
 # Samples at a time in inference, and recordings at most: a batch of recordings of one kind has always the same shape.
-_INFERENCE_SAMPLES, _INFERENCE_BATCH = 1 << 18, 32
+_INFERENCE_SAMPLES, _INFERENCE_BATCH = 1 << 18, 8
 
 
 class LuMambaBase(RecordingEstimator):
@@ -59,12 +61,10 @@ class LuMambaBase(RecordingEstimator):
         check_parameters(self)
         check_random_state(self.random_state)
         recordings = self._read_fit(X, owner)
-        self.sfreq_ = float(self.sfreq)
-        self._warn_of_dropped(recordings)
         for group in recordings.groups:
             self._points(group.channels)
         self._measure(recordings)
-        longest = longest_samples(recordings, self.sfreq_)
+        longest = max(group.values.shape[2] for group in recordings.groups)
         if self.on_scalp_ and longest < self.patch_size:
             warn_user(
                 f"X: the longest recording has {longest} samples at {self.sfreq_:.4g} Hz, less than a patch of "
@@ -91,7 +91,7 @@ class LuMambaBase(RecordingEstimator):
             self,
             module,
             batches,
-            max_epochs=n_epochs(self.max_epochs, len(batches)),
+            max_epochs=epochs_for(self.max_epochs, len(batches), **AUTO),
             generator=generator,
             device=device,
             one_thread=device.type == "cpu" and is_small(groups, self.batch_size, piece),
@@ -123,9 +123,7 @@ class LuMambaBase(RecordingEstimator):
 
     def _restore_module(self, weights: dict[str, np.ndarray]) -> None:
         """Build the module again and give it saved weights."""
-        module = self._module(torch.Generator())
-        module.load_state_dict({name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()})
-        self.module_ = module.eval()
+        self.module_ = with_weights(self._module(torch.Generator()), weights)
 
 
 def encoded(module: LuMambaPretraining, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """Numbers of a LuMamba from the parameters of its estimator, and frames from what it answers."""
 
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
@@ -29,8 +30,6 @@ from tsrec.training import make_generator, resolve_device
 
 # Width, queries and layers.
 SIZES = {"tiny": (64, 6, 2), "small": (64, 6, 8)}
-# Steps of training that "auto" aims at, and the epochs it keeps within.
-_STEPS, _LEAST_EPOCHS, _MOST_EPOCHS = 300, 5, 100
 
 
 def check_parameters(estimator: Any) -> None:
@@ -137,11 +136,6 @@ def recipe(estimator: Any) -> Recipe:
     )
 
 
-def n_epochs(asked: int | str, n_batches: int) -> int:
-    """Epochs; so many that there are about 300 steps when "auto"."""
-    return int(np.clip(-(-_STEPS // n_batches), _LEAST_EPOCHS, _MOST_EPOCHS)) if asked == "auto" else int(asked)
-
-
 def token_index(labels: pd.Index, counts: list[int], seconds: float, n_queries: int | None = None) -> pd.MultiIndex:
     """Index (recording, time) of tokens, or (recording, time, query)."""
     places = np.repeat(np.arange(len(labels)), counts)
@@ -157,26 +151,43 @@ def token_index(labels: pd.Index, counts: list[int], seconds: float, n_queries: 
     return pd.MultiIndex.from_arrays(columns, names=names)
 
 
+def by_step(
+    groups: list[Prepared],
+    answers: Callable[[Prepared], np.ndarray],
+    recordings: Recordings,
+    seconds: float,
+    n_queries: int | None = None,
+) -> pd.DataFrame:
+    """Frame of answers (n, n_steps, ..., n_channels) for each group, in the order of the recordings."""
+    frames, owners = [], []
+    for group in groups:
+        found = answers(group)
+        n, steps = found.shape[:2]
+        index = token_index(recordings.labels[group.numbers], [steps] * n, seconds, n_queries)
+        frames.append(pd.DataFrame(found.reshape(len(index), -1), index=index, columns=list(group.channels)))
+        owners.append(group.numbers.repeat(len(index) // n))
+    order = np.argsort(np.concatenate(owners), kind="stable")
+    return pd.concat(frames).iloc[order] if len(frames) > 1 else frames[0]
+
+
 def reconstructed(encoder: Any, groups: list[Prepared], recordings: Recordings, mask: Any) -> pd.DataFrame:
     """What the encoder makes of recordings, in their units: see ``LuMambaEncoder.reconstruct``."""
-    parts: dict[int, pd.DataFrame] = {}
     inner: LuMamba = encoder.module_.encoder
-    for group in groups:
+
+    def signals(group: Prepared) -> np.ndarray:
         cells = _cells(mask, group, inner.patch, recordings.n_series)
 
-        def ask(module: Any, batch: Any, cells: Tensor | None = cells) -> Tensor:
+        def ask(module: Any, batch: Any) -> Tensor:
             hidden = None if cells is None else cells[batch.series.cpu()].to(batch.context.device)
             cut, _ = inner.cut(batch.context)
             positions = inner.positions(batch.static, batch.variable)
             found, _ = module.reconstruct(cut.x, positions, batch.variable, either(cut.absent, hidden))
             return (found * cut.size + cut.level).flatten(2).mT
 
-        for number, values in encoder._each([group], ask):
-            row = np.flatnonzero(group.numbers == number)[0]
-            index = token_index(recordings.labels[[number]], [len(values)], 1 / encoder.sfreq_)
-            signal = values.astype(np.float64) * group.size[0] + group.level[row]
-            parts[number] = pd.DataFrame(signal, index=index, columns=list(group.channels))
-    return pd.concat([parts[number] for number in sorted(parts)])
+        values = np.stack([row for _, row in encoder._each([group], ask)])
+        return values.astype(np.float64) * group.size + group.level
+
+    return by_step(groups, signals, recordings, 1 / encoder.sfreq_)
 
 
 def _cells(mask: Any, group: Prepared, patch: int, n_recordings: int) -> Tensor | None:

@@ -1,5 +1,6 @@
 """Recordings with any channels, for estimators: read, filtered, brought to one rate, their electrodes found."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, validate_data
 
 from tsrec.estimators._callbacks import CallbackSupportMixin
-from tsrec.estimators._collection import check_table, forget, row_labels
+from tsrec.estimators._collection import check_table, forget, row_labels, takes_series, tell_shape, tell_silent
 from tsrec.estimators._recording_batches import Prepared
 from tsrec.frames import (
     RecordingGroup,
@@ -58,40 +59,42 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         """Missing values are legal, and so are arrays (recording, channel, time)."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.three_d_array = True
-        return tags
+        return takes_series(super().__sklearn_tags__())
 
     def _read_fit(self, X: Any, owner: Any) -> Recordings:
         """Read what is learned from, on behalf of the estimator that the user has in hand; forget an earlier fit."""
         forget(self)
+        _refuse_mne(X)
+        self.sfreq_ = float(self.sfreq)
         self.positions_ = self._own_positions()
         self.reads_rows_ = is_rows(X)
         if self.reads_rows_:
-            check_table(X)
+            self._check_rows(X)
             values = validate_data(owner, X, dtype=np.float64, ensure_all_finite="allow-nan")
-            recordings = recordings_from_rows(values, row_labels(X))
+            recordings = recordings_from_rows(values, row_labels(X), self.ch_names)
         else:
             recordings = read_recordings(X, ch_names=self.ch_names)
+            tell_shape(X, "recording")
             owner.n_features_in_ = max(len(group.channels) for group in recordings.groups)
         self.on_scalp_ = recordings.on_scalp and not _is_none(self.positions)
         self.normalisation_ = self.normalisation
         if self.normalisation == "auto":
             self.normalisation_ = "zscore" if self.on_scalp_ else "channel"
-        found = [self._named(group.channels) for group in recordings.groups]
+        recordings = self._in_use(recordings)
+        found = [self._standard(group.channels) for group in recordings.groups]
         self.channel_names_in_ = list(dict.fromkeys(name for names in found for name in names))
-        return recordings
+        return self._brought(recordings)
 
     def _read(self, X: Any, owner: Any) -> Recordings:
         """Read what is asked about: any electrodes, but on no scalp the channels of fit."""
+        _refuse_mne(X)
         if is_rows(X):
-            check_table(X)
+            self._check_rows(X)
             if self.reads_rows_ and hasattr(owner, "n_features_in_"):
                 values = validate_data(owner, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
             else:
                 values = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan")
-            recordings = recordings_from_rows(values, row_labels(X))
+            recordings = recordings_from_rows(values, row_labels(X), self.ch_names)
         else:
             recordings = read_recordings(X, ch_names=self.ch_names)
         if recordings.on_scalp and not _is_none(self.positions) and not self.on_scalp_:
@@ -99,26 +102,59 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
                 "X: its channels have names, those of fit had none. Give arrays as in fit, or fit on frames, or on "
                 "arrays with ch_names=."
             )
+        recordings = self._in_use(recordings)
         for group in recordings.groups:
             self._check_known(group.channels, "X")
-        self._warn_of_dropped(recordings)
-        return recordings
+        return self._brought(recordings)
+
+    def _check_rows(self, X: Any) -> None:
+        """Refuse a table that is none."""
+        check_table(X)
+        names = self.ch_names
+        if names is not None and not isinstance(names, str) and len(list(names)) > 1:
+            raise ValueError(
+                f"X: an array of two dimensions holds recordings of one channel, a row each, but ch_names has "
+                f"{len(list(names))} names. One recording (n_channels, n_times) is X[None]."
+            )
+
+    def _in_use(self, recordings: Recordings) -> Recordings:
+        """The recordings with the channels in use, of which a warning tells those that are not."""
+        observed = np.empty(recordings.n_series, dtype=bool)
+        for group in recordings.groups:
+            observed[group.numbers] = ~np.isnan(group.values).all((1, 2))
+        tell_silent(recordings.labels, observed, "recordings")
+        groups, dropped = [], set[str]()
+        for group in recordings.groups:
+            kept = self._kept(group.channels)
+            if len(kept) < len(group.channels):
+                names = tuple(group.channels[i] for i in kept)
+                dropped |= set(group.channels) - set(names)
+                groups.append(replace(group, values=group.values[:, kept], channels=names))
+            else:
+                groups.append(group)
+        if dropped:
+            warn_user(f"X: channels {sorted(dropped)} are no known electrodes and were left out.")
+        return replace(recordings, groups=groups)
+
+    def _brought(self, recordings: Recordings) -> Recordings:
+        """The recordings filtered and at the rate of the model."""
+        groups = [replace(group, values=self._signals(group), rate=self.sfreq_) for group in recordings.groups]
+        return replace(recordings, groups=groups)
 
     def _check_known(self, channels: tuple[str, ...], where: str) -> None:
-        """Refuse channels that were not there in fit, where that matters."""
+        """Refuse channels in use that were not there in fit, where that matters."""
         if self.on_scalp_ and self.normalisation_ != "channel":
             return
-        new = [name for name in self._named(channels) if name not in self.channel_names_in_]
+        new = [name for name in self._standard(channels) if name not in self.channel_names_in_]
         if new:
             raise ValueError(
                 f"{where}: channels {new} were not there in fit, which had {self.channel_names_in_}. Channels on no "
                 "scalp, and units by channel, must be those of fit; give these, or fit again."
             )
 
-    def _named(self, channels: tuple[str, ...]) -> list[str]:
-        """Standard names of the channels in use."""
-        kept = [channels[i] for i in self._kept(channels)]
-        return [canonical_name(name) for name in kept] if self.on_scalp_ else kept
+    def _standard(self, channels: tuple[str, ...]) -> list[str]:
+        """Standard names of channels in use."""
+        return [canonical_name(name) for name in channels] if self.on_scalp_ else list(channels)
 
     def _kept(self, channels: tuple[str, ...]) -> list[int]:
         """Which channels are in use."""
@@ -146,13 +182,13 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         n = len(self.channel_names_in_)
         self.center_, self.spread_ = np.zeros(n), np.ones(n)
         if self.normalisation_ == "shared":
-            self.spread_[:] = _typical_size([self._signals(group) for group in recordings.groups])
+            self.spread_[:] = _typical_size([group.values for group in recordings.groups])
         if self.normalisation_ != "channel":
             return
         parts = []
         for group in recordings.groups:
-            at = np.array([self.channel_names_in_.index(name) for name in self._named(group.channels)])
-            parts.append((at, self._signals(group)))
+            at = np.array([self.channel_names_in_.index(name) for name in self._standard(group.channels)])
+            parts.append((at, group.values))
         count, total, square = np.zeros(n), np.zeros(n), np.zeros(n)
         for at, values in parts:
             count[at] += (~np.isnan(values)).sum((0, 2))
@@ -164,10 +200,8 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         self.spread_ = np.where(spread > 1e-12 * np.abs(self.center_), spread, 1.0)
 
     def _signals(self, group: RecordingGroup) -> np.ndarray:
-        """Channels in use, filtered and at the rate of the model: (n, C, T)."""
-        kept = self._kept(group.channels)
-        values = group.values if len(kept) == len(group.channels) else group.values[:, kept]
-        rate = self.sfreq_ if group.rate is None else group.rate
+        """Values (n, C, T), filtered and at the rate of the model."""
+        values, rate = group.values, self.sfreq_ if group.rate is None else group.rate
         if self.sfreq_ > _MOST_TIMES * rate:
             raise ValueError(
                 f"X: by their times, recordings have {rate:.4g} samples in a second, but sfreq={self.sfreq_:.4g}. Is "
@@ -186,8 +220,8 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         known = {name: number for number, name in enumerate(self.channel_names_in_, 1)}
         prepared = []
         for group in recordings.groups:
-            names = self._named(group.channels)
-            values = self._signals(group).transpose(0, 2, 1)
+            names = self._standard(group.channels)
+            values = group.values.transpose(0, 2, 1)
             level, size = self._units(values, names)
             with np.errstate(over="ignore", invalid="ignore"):
                 values = np.clip((values - level) / size, -_LARGEST, _LARGEST)
@@ -197,7 +231,7 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
                     values=torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)),
                     points=torch.from_numpy(self._points(group.channels)).float(),
                     names=torch.tensor([known.get(name, 0) for name in names]),
-                    channels=tuple(group.channels[i] for i in self._kept(group.channels)),
+                    channels=group.channels,
                     level=level,
                     size=size,
                 )
@@ -220,21 +254,19 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         return level, self.spread_[0] * one if self.normalisation_ == "shared" else one
 
     def _points(self, channels: tuple[str, ...]) -> np.ndarray:
-        names = [channels[i] for i in self._kept(channels)]
         if not self.on_scalp_:
-            return np.full((len(names), 3), np.nan)
-        return electrode_positions(names, self.positions_)
+            return np.full((len(channels), 3), np.nan)
+        return electrode_positions(channels, self.positions_)
 
-    def _warn_of_dropped(self, recordings: Recordings) -> None:
-        dropped = sorted(
-            {
-                name
-                for group in recordings.groups
-                for name in set(group.channels) - {group.channels[i] for i in self._kept(group.channels)}
-            }
+
+def _refuse_mne(X: Any) -> None:
+    """Refuse the objects of MNE-Python, alone or in a list: they would be taken for tables."""
+    first = X[0] if isinstance(X, list | tuple) and X else X
+    if type(first).__module__.split(".")[0] == "mne":
+        raise TypeError(
+            f"X: found {type(first).__name__} of MNE. tsrec.interop.mne.to_frames makes frames of it: of Epochs the "
+            "panel to give here, of a Raw a recording to cut with tsrec.frames.windows."
         )
-        if dropped:
-            warn_user(f"X: channels {dropped} are no known electrodes and were left out.")
 
 
 def first_values(values: np.ndarray) -> np.ndarray:
@@ -254,11 +286,6 @@ def _typical_size(parts: list[np.ndarray]) -> float:
     found = np.concatenate(sizes)
     found = found[found > 1e-9]
     return float(np.median(found)) if len(found) else 1.0
-
-
-def longest_samples(recordings: Recordings, sfreq: float) -> int:
-    """Samples of the longest recording at another rate, about."""
-    return max(round(group.values.shape[2] * sfreq / (group.rate or sfreq)) for group in recordings.groups)
 
 
 def _is_none(positions: Any) -> bool:

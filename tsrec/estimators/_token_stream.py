@@ -39,12 +39,13 @@ class TokenStream:
             )
         names = [channels] if isinstance(channels, str) else channels
         self._encoder, self._channels = encoder, tuple(str(name) for name in names)
-        encoder._check_known(self._channels, "channels")
-        known = {name: number for number, name in enumerate(encoder.channel_names_in_, 1)}
-        names = encoder._named(self._channels)
         self._kept = encoder._kept(self._channels)
+        used = tuple(self._channels[i] for i in self._kept)
+        encoder._check_known(used, "channels")
+        known = {name: number for number, name in enumerate(encoder.channel_names_in_, 1)}
+        names = encoder._standard(used)
         device = inner.hidden.device
-        self._points = torch.from_numpy(encoder._points(self._channels)).float()[None].to(device)
+        self._points = torch.from_numpy(encoder._points(used)).float()[None].to(device)
         self._names = torch.tensor([[known.get(name, 0) for name in names]], device=device)
         self._level, self._size = (unit[0] for unit in encoder._units(np.zeros((1, 1, len(names))), names))
         if encoder.normalisation_ == "running":

@@ -28,7 +28,7 @@ from tsrec.estimators._units import SeriesUnits, measure
 from tsrec.estimators._window_weights import window_weights, with_mean_one
 from tsrec.frames import Panel, contexts, origins, variable_names, window_rows
 from tsrec.layers.ensemble import mean_of
-from tsrec.training import make_generator, resolve_device, single_thread
+from tsrec.training import make_generator, resolve_device, single_thread, with_weights
 
 # Windows in every batch of inference: always as many, so that an answer does not depend on its neighbours.
 _INFERENCE_BATCH = 256
@@ -180,8 +180,7 @@ class TorchForecaster(CallbackSupportMixin, BaseForecaster):
     def _restore_module(self, weights: dict[str, np.ndarray]) -> None:
         """Build the module again and give it saved weights."""
         module = mean_of([self._build(self.n_features_, torch.Generator()) for _ in range(self.n_members_)])
-        module.load_state_dict({name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()})
-        self.module_ = module.eval()
+        self.module_ = with_weights(module, weights)
 
     def _forecast(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
         def answer(windows: _Windows) -> Tensor:

@@ -9,7 +9,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsrec.estimators._collection import refusing
 from tsrec.estimators._lumamba import LuMambaBase, encoded, tokens_of
-from tsrec.estimators._lumamba_parts import reconstructed, token_index
+from tsrec.estimators._lumamba_parts import by_step, reconstructed, token_index
+from tsrec.estimators._recording_batches import Prepared
 from tsrec.estimators._recordings import named_frame
 from tsrec.estimators._token_stream import TokenStream
 from tsrec.frames import align_target, check_order
@@ -312,13 +313,13 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
             Indexed by (recording, time, query), a column per channel, NaN where a recording lacks it; rows add up to 1.
         """
         check_is_fitted(self)
-        recordings, parts = self._read(X, self), {}
-        for group in self._prepare(recordings):
-            for number, weights in self._each([group], lambda module, batch: encoded(module, batch)[1]):
-                steps, queries, _ = weights.shape
-                index = token_index(recordings.labels[[number]], [steps], self._seconds, queries)
-                parts[number] = pd.DataFrame(weights.reshape(len(index), -1), index=index, columns=group.channels)
-        return pd.concat([parts[number] for number in sorted(parts)])
+        recordings = self._read(X, self)
+
+        def attention(group: Prepared) -> np.ndarray:
+            return np.stack([row for _, row in self._each([group], lambda m, batch: encoded(m, batch)[1])])
+
+        queries = self.architecture_["n_queries"]
+        return by_step(self._prepare(recordings), attention, recordings, self._seconds, queries)
 
     def reconstruct(self, X: Any, mask: Any = None) -> pd.DataFrame:
         """Tell the samples from the tokens, also those of patches that are hidden.

@@ -15,10 +15,9 @@ from torch import nn
 
 from tsrec.estimators._callbacks import CallbackSupportMixin, with_callbacks
 from tsrec.estimators._classifier import check_two_classes, most_probable, read_classes, times_class_weight
-from tsrec.estimators._collection import forget, refusing
-from tsrec.estimators._epochs import fit_module, history_frame
-from tsrec.estimators._lumamba import tokens_of
-from tsrec.estimators._lumamba_parts import n_epochs
+from tsrec.estimators._collection import forget, refusing, takes_series
+from tsrec.estimators._epochs import epochs_for, fit_module, history_frame
+from tsrec.estimators._lumamba import AUTO, tokens_of
 from tsrec.estimators._parameters import (
     check_choice,
     check_flag,
@@ -33,7 +32,7 @@ from tsrec.estimators.lumamba import LuMambaEncoder
 from tsrec.frames import Recordings, align_target
 from tsrec.layers.augment import AUGMENTATIONS
 from tsrec.layers.lumamba_tasks import HEADS, LuMambaClassification, make_head
-from tsrec.training import TrainingState, make_generator, resolve_device
+from tsrec.training import TrainingState, make_generator, resolve_device, with_weights
 
 # Factor of the learning rate from part to part, where the encoder has learned before.
 _DECAY = 0.75
@@ -138,10 +137,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         """Missing values are legal, and so are arrays (recording, channel, time)."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.three_d_array = True
-        return tags
+        return takes_series(super().__sklearn_tags__())
 
     def __sklearn_clone__(self) -> Self:
         """Copy the parameters; what a fitted encoder has learned is one of them."""
@@ -345,7 +341,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
             self,
             module,
             batches,
-            max_epochs=n_epochs(self.max_epochs, len(batches)),
+            max_epochs=epochs_for(self.max_epochs, len(batches), **AUTO),
             generator=generator,
             device=device,
             one_thread=device.type == "cpu" and is_small(groups, self.batch_size),
@@ -359,9 +355,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
 
     def _restore_module(self, weights: dict[str, np.ndarray]) -> None:
         """Build the head again and give it saved weights."""
-        head = self._head(len(self.classes_), torch.Generator())
-        head.load_state_dict({name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()})
-        self.module_ = head.eval()
+        self.module_ = with_weights(self._head(len(self.classes_), torch.Generator()), weights)
 
 
 def _inside(encoder: Any) -> Any:

@@ -232,22 +232,24 @@ def electrode_positions(
     found = [_find(name, places) for name in names]
     unknown = [name for name, place in zip(names, found, strict=True) if place is None]
     if unknown:
-        raise ValueError(_unknown_message(unknown, len(names), places, where))
+        raise ValueError(_unknown_message(unknown, len(names), places, where, built_in=positions is None))
     spellings = [place[0] for place in found if place is not None]
     _check_once(names, spellings, where)
     return np.array([place[1] for place in found if place is not None]).reshape(-1, 3)
 
 
-def _unknown_message(unknown: list[str], total: int, places: Mapping[str, Any], where: str) -> str:
+def _unknown_message(unknown: list[str], total: int, places: Mapping[str, Any], where: str, *, built_in: bool) -> str:
     lower = {str(name).lower(): name for name in places}
     shown = []
     for name in unknown:
         close = get_close_matches(canonical_name(name).lower(), lower, n=1, cutoff=0.75)
         shown.append(f"{name!r}" + (f" (is it {lower[close[0]]!r}?)" if close else ""))
+    mend = "give positions={name: (x, y, z), ...} of all channels"
+    if not built_in:
+        mend = "add them to positions=, which stands in the place of the built-in table, so that all share one unit"
     return (
         f"{where}: {len(unknown)} of its {total} channels have no known position: {', '.join(shown)}. Leave them out "
-        "with drop_unknown=True, give positions={name: (x, y, z), ...} of all channels, or positions='none' for "
-        "channels that are not on a scalp."
+        f"with drop_unknown=True, {mend}, or take positions='none' for channels that are not on a scalp."
     )
 
 

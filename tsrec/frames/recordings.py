@@ -14,6 +14,7 @@ from tsrec.frames.container import read_index, to_numbers
 from tsrec.frames.inference import is_default
 from tsrec.frames.panel import offsets_of
 from tsrec.frames.rates import declared_rate, rates_of, seconds_of
+from tsrec.frames.warn import warn_user
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ class Recordings:
         return len(self.labels)
 
 
-def recordings_from_rows(values: np.ndarray, labels: pd.Index) -> Recordings:
+def recordings_from_rows(values: np.ndarray, labels: pd.Index, ch_names: Sequence[str] | None = None) -> Recordings:
     """Recordings with one channel, from a table with one series a row.
 
     Parameters
@@ -79,6 +80,8 @@ def recordings_from_rows(values: np.ndarray, labels: pd.Index) -> Recordings:
         Checked already, as by scikit-learn's ``validate_data``.
     labels : Index of length n_series
         Index of the answers.
+    ch_names : sequence of one str, optional
+        Name of the channel.
 
     Returns
     -------
@@ -90,7 +93,8 @@ def recordings_from_rows(values: np.ndarray, labels: pd.Index) -> Recordings:
     (2, 1, 5)
     """
     cube = np.asarray(values, dtype=np.float64)[:, None, :]
-    return _equal_recordings(cube, ("x0",), labels, named=False, on_scalp=False)
+    names = _nameless(1, ch_names, "X")
+    return _equal_recordings(cube, names, labels, named=False, on_scalp=ch_names is not None)
 
 
 def _equal_recordings(
@@ -247,6 +251,8 @@ def _element_rates(
         place_of, in_time = (
             (np.arange(length, dtype=float), False) if is_default(index) else seconds_of(index, where=place)
         )
+        if np.isnan(declared_rate(element, place)) and index.dtype.kind in "iu":
+            _tell_strides(place_of, place)
         positions.append(place_of)
         timed.append(in_time)
         shown.append(index)
@@ -261,6 +267,16 @@ def _element_rates(
         np.concatenate(positions), bounds, timed=np.array(timed), where=where, show=show, ids=labels, declared=declared
     )
     return [None if np.isnan(rate) else rate for rate in rates.tolist()]
+
+
+def _tell_strides(counts: np.ndarray, where: str) -> None:
+    """Warn of whole numbers that hardly count rows, so that a rate seems to be meant that they do not tell."""
+    stride = counts[1] - counts[0] if len(counts) > 1 else 1
+    if stride != 1:
+        warn_user(
+            f"{where}: its times are whole numbers {stride:g} apart, which tell no sampling rate. If they are "
+            "milliseconds, divide the index by 1000; or state the rate with attrs['sfreq']."
+        )
 
 
 def _read_panel(X: pd.Series | pd.DataFrame, ch_names: Sequence[str] | None, where: str) -> Recordings:
@@ -282,6 +298,8 @@ def _read_panel(X: pd.Series | pd.DataFrame, ch_names: Sequence[str] | None, whe
         ids=rows.ids,
         declared=np.full(len(lengths), declared_rate(X, where)),
     )
+    if np.isnan(rates).all() and rows.times.dtype.kind in "iu":
+        _tell_strides(distinct[codes[bounds[0] : bounds[1]]], where)
     groups = _panel_groups(values, bounds, channels, rates)
     return Recordings(groups, rows.ids, True, lengths, on_scalp)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.plotting._scalp import labels_of
-from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, pyplot
+from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, encoder_of, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +59,7 @@ class EmbeddingDisplay:
         Parameters
         ----------
         encoder : fitted encoder
-            Any with ``transform``.
+            Any with ``transform``, or a classifier that holds one as ``encoder_``.
         X : collection
             What it takes.
         y : array-like, optional
@@ -79,7 +79,7 @@ class EmbeddingDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        return cls(encoder.transform(X), y).plot(ax=ax)
+        return cls(encoder_of(encoder).transform(X), y).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> "EmbeddingDisplay":
         """Draw.

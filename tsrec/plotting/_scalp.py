@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.frames import electrode_positions
-from tsrec.plotting._style import BLACK, pyplot
+from tsrec.plotting._style import BLACK, encoder_of, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +67,7 @@ class AttentionDisplay:
 
         Parameters
         ----------
-        encoder : fitted LuMambaEncoder
+        encoder : fitted LuMambaEncoder or LuMambaClassifier
             Asked; its `positions` count.
         X : list or dict of frames, panel, or array
             Recordings.
@@ -86,7 +86,8 @@ class AttentionDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        positions = encoder.positions if isinstance(encoder.positions, str) else encoder.positions_
+        encoder = encoder_of(encoder)
+        positions = encoder.positions_ if encoder.on_scalp_ else "none"
         return cls(encoder.get_attention(X), recording=recording, positions=positions).plot()
 
     def plot(self) -> "AttentionDisplay":
@@ -108,7 +109,10 @@ class AttentionDisplay:
         """
         weights = self._weights()
         if isinstance(self.positions, str):
-            raise ValueError("positions: the channels are on no scalp, so there is nothing to draw them on.")
+            raise ValueError(
+                "positions: the channels are on no scalp, so there is nothing to draw them on. Give frames whose "
+                "columns are names of electrodes, or the encoder ch_names=. The weights are encoder.get_attention(X)."
+            )
         points = on_a_disc(electrode_positions(list(weights.columns), self.positions))
         count = len(weights)
         columns = min(count, 6)

@@ -32,6 +32,11 @@ def pyplot(name: str) -> Any:
     return found
 
 
+def encoder_of(estimator: Any) -> Any:
+    """The encoder of a classifier that is built on one; else what was given."""
+    return estimator if hasattr(estimator, "transform") else getattr(estimator, "encoder_", estimator)
+
+
 def dress(ax: "Axes", time: np.ndarray, title: str) -> None:
     """Ticks that can be read, a title, and nothing that is not needed."""
     from matplotlib import dates, ticker

@@ -14,6 +14,7 @@ _HOME = {
     "resolve_device": "device",
     "single_thread": "device",
     "train": "loop",
+    "with_weights": "state",
 }
 __all__ = [
     "Batch",
@@ -26,6 +27,7 @@ __all__ = [
     "resolve_device",
     "single_thread",
     "train",
+    "with_weights",
 ]
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from tsrec.training.progress import Progress
     from tsrec.training.seeds import make_generator
     from tsrec.training.series import SeriesBatches
-    from tsrec.training.state import TrainingState
+    from tsrec.training.state import TrainingState, with_weights
     from tsrec.training.windows import WindowBatches
 
 

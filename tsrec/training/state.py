@@ -1,12 +1,14 @@
 """Everything a training run needs to go on: one object, made of tensors and JSON values."""
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _FORMAT = 1
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 @dataclass
@@ -91,6 +93,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(entry) for entry in value]
     return value
+
+
+def with_weights(module: _Module, weights: dict[str, Any]) -> _Module:
+    """Give a module saved weights, arrays by name, and make it ready to answer."""
+    module.load_state_dict({name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()})
+    return module.eval()
 
 
 def copy_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
