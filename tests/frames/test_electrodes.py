@@ -1,11 +1,10 @@
 """Electrodes: the system's geometry against MNE's tables, names as recorders write them, and what is refused."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 
-from tsrec.frames import TCP_PAIRS, bipolar, canonical_name, electrode_positions, on_unit_sphere, unknown_electrodes
+from tsrec.frames import canonical_name, electrode_positions, on_unit_sphere, unknown_electrodes
 from tsrec.frames.electrodes import _table
 
 
@@ -156,41 +155,3 @@ def test_no_sphere_through_few_or_flat_points(points):
         on_unit_sphere(points)
     with pytest.raises(ValueError, match=r"points: found shape \(2,\)"):
         on_unit_sphere([1, 2])
-
-
-def referential(n=5):
-    names = "FP1 FP2 F3 F4 C3 C4 P3 P4 O1 O2 F7 F8 T3 T4 T5 T6 A1 A2 CZ FZ PZ"
-    names = [f"EEG {name}-REF" for name in names.split()]
-    rng = np.random.default_rng(0)
-    frame = pd.DataFrame(rng.normal(size=(n, 21)), pd.Index(np.arange(n) / 4, name="time"), names)
-    frame.attrs["sfreq"] = 4.0
-    return frame
-
-
-def test_the_standard_bipolar_montage():
-    written = "FP1-F7 F7-T3 T3-T5 T5-O1 FP2-F8 F8-T4 T4-T6 T6-O2 T3-C3 C3-CZ CZ-C4 C4-T4 FP1-F3 F3-C3 C3-P3 P3-O1 "
-    written = (written + "FP2-F4 F4-C4 C4-P4 P4-O2 A1-T3 T4-A2").split()
-    assert ["-".join(pair) for pair in TCP_PAIRS] == [canonical_name(name) for name in written]
-    recording = referential()
-    pairs = bipolar(recording)
-    assert list(pairs.columns) == ["-".join(pair) for pair in TCP_PAIRS]
-    for name, column in zip(written, pairs.columns, strict=True):
-        plus, minus = (recording[f"EEG {part}-REF"] for part in name.split("-"))
-        np.testing.assert_array_equal(pairs[column], plus - minus)
-    assert pairs.attrs == {"sfreq": 4.0}
-    assert pairs.index.equals(recording.index)
-    # What is written as text is read as pairs; a common reference drops out.
-    pd.testing.assert_frame_equal(bipolar(recording + 3.0, written), pairs)
-
-
-def test_bipolar_says_what_is_missing():
-    recording = referential().drop(columns=["EEG A1-REF", "EEG A2-REF"])
-    with pytest.raises(ValueError, match=r"lacks the electrodes A1, A2; 20 of the 22 pairs.*pairs=TCP_PAIRS\[:20\]"):
-        bipolar(recording)
-    assert bipolar(recording, TCP_PAIRS[:20]).shape == (5, 20)
-    with pytest.raises(ValueError, match="'T7' and 'EEG T3-REF' are both T7"):
-        bipolar(pd.concat([recording[["EEG C3-REF"]].rename(columns=lambda _: "T7"), recording], axis=1), ["T3-C3"])
-    with pytest.raises(TypeError, match=r"recording: expected a frame.*ndarray"):
-        bipolar(recording.to_numpy())
-    with pytest.raises(ValueError, match="pairs: each must name two electrodes"):
-        bipolar(recording, ["Cz"])

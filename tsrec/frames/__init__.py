@@ -15,7 +15,6 @@ from tsrec.frames.container import (
 )
 from tsrec.frames.electrodes import (
     TCP_PAIRS,
-    bipolar,
     canonical_name,
     electrode_positions,
     on_unit_sphere,
@@ -30,6 +29,7 @@ from tsrec.frames.long import from_long, to_long
 from tsrec.frames.panel import Panel, label_at, offsets_of
 from tsrec.frames.rates import sampling_rate
 from tsrec.frames.recordings import RecordingGroup, Recordings, read_recordings, recordings_from_rows
+from tsrec.frames.reference import average_reference, bipolar, laplacian
 from tsrec.frames.segments import windows
 from tsrec.frames.signals import band_pass, notch, recording, resample
 from tsrec.frames.targets import align_target, check_order
@@ -44,6 +44,7 @@ __all__ = [
     "Recordings",
     "TimeGrid",
     "align_target",
+    "average_reference",
     "band_pass",
     "band_pass_array",
     "bipolar",
@@ -62,6 +63,7 @@ __all__ = [
     "is_default",
     "is_rows",
     "label_at",
+    "laplacian",
     "notch",
     "notch_array",
     "offsets_of",

@@ -8,9 +8,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pandas as pd
-
-from tsrec.frames.container import to_numbers
 
 # A tenth of the way from nasion to inion. With 23 degrees the ring of Fpz, T7 and Oz lies at 92 degrees from the vertex
 # and the nasion at 115, as in the caps of BioSemi and in EEGLAB, and as a sphere fitted to real heads has it.
@@ -305,58 +302,3 @@ def on_unit_sphere(points: Any) -> np.ndarray:
     system = np.c_[2 * scaled, np.ones(len(scaled))]
     *centre, constant = np.linalg.lstsq(system, (scaled**2).sum(axis=1), rcond=None)[0]
     return (scaled - centre) / np.sqrt(constant + np.square(centre).sum())
-
-
-def bipolar(recording: pd.DataFrame, pairs: Iterable[tuple[str, str] | str] = TCP_PAIRS) -> pd.DataFrame:
-    """Differences between electrodes: a bipolar montage made from channels with a common reference.
-
-    Parameters
-    ----------
-    recording : DataFrame
-        Columns are electrodes, in any of the spellings of `canonical_name`; rows are time steps, also of a panel.
-    pairs : iterable of pairs or of "A-B"
-        Each gives the column "A-B" with the values A - B. By default the 22 of the clinical standard (`TCP_PAIRS`).
-
-    Returns
-    -------
-    DataFrame
-        With the index and attrs of the recording.
-
-    Raises
-    ------
-    TypeError
-        If the recording is no frame.
-    ValueError
-        If electrodes are missing, all of which are listed, or occur twice.
-
-    Examples
-    --------
-    >>> bipolar(pd.DataFrame({"EEG FP1-REF": [3.0], "EEG F7-REF": [1.0]}), ["Fp1-F7"])
-       Fp1-F7
-    0     2.0
-    """
-    if not isinstance(recording, pd.DataFrame):
-        raise TypeError(f"recording: expected a frame with a column per electrode, found {type(recording).__name__}.")
-    wanted = [tuple(map(canonical_name, _pair(pair) or [pair] if isinstance(pair, str) else pair)) for pair in pairs]
-    if any(len(pair) != 2 for pair in wanted):
-        raise ValueError("pairs: each must name two electrodes, such as ('Fp1', 'F7') or 'Fp1-F7'.")
-    columns = [canonical_name(name) for name in recording.columns]
-    used = {name for pair in wanted for name in pair}
-    kept = [place for place, name in enumerate(columns) if name in used]
-    _check_once(recording.columns[kept], [columns[place] for place in kept], "recording")
-    missing = [name for name in dict.fromkeys(name for pair in wanted for name in pair) if name not in columns]
-    if missing:
-        possible = sum(all(name in columns for name in pair) for pair in wanted)
-        raise ValueError(
-            f"recording: it lacks the electrodes {', '.join(missing)}; {possible} of the {len(wanted)} pairs can be "
-            f"made. Its columns are {list(recording.columns)}. Add them, or give only the pairs it has, for example "
-            "pairs=TCP_PAIRS[:20] without the ear lobes."
-        )
-    values = to_numbers(recording.iloc[:, kept], where="recording")
-    place = {columns[column]: position for position, column in enumerate(kept)}
-    plus, minus = ([place[pair[side]] for pair in wanted] for side in (0, 1))
-    answer = pd.DataFrame(
-        values[:, plus] - values[:, minus], index=recording.index, columns=["-".join(pair) for pair in wanted]
-    )
-    answer.attrs = dict(recording.attrs)
-    return answer
