@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
 NAMES = ("alcoholism", "smni_subject", "smni_condition", "eyes", "fists", "move")
@@ -50,6 +51,18 @@ def load(name: str, band: tuple[float, float] | str | None = "usual") -> Task:
             raise ValueError(f"{name} consists of one-second trials, too short for a band-pass; take band=None.")
         return _smni(name)
     return _eyes(passed) if name == "eyes" else _fists(name, passed)
+
+
+def laplacian(task: Task) -> Task:
+    """The task with the mean of its four neighbours taken off every electrode."""
+    from tsrec import frames
+
+    def taken(windows: np.ndarray) -> np.ndarray:
+        n, channels, length = windows.shape
+        rows = pd.DataFrame(windows.transpose(0, 2, 1).reshape(-1, channels), columns=list(task.channels))
+        return frames.laplacian(rows).to_numpy().reshape(n, length, channels).transpose(0, 2, 1)
+
+    return task._replace(windows=taken(task.windows), unlabelled=taken(task.unlabelled))
 
 
 def train(task: Task) -> np.ndarray:

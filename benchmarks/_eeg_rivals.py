@@ -11,12 +11,13 @@ import math
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from unittest.mock import MagicMock
 
 import numpy as np
 import torch
-from _eeg_data import Task, folds
+from _eeg_data import Task, folds, laplacian
 from scipy.signal import resample_poly, welch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -27,6 +28,7 @@ from torch import nn
 # Hz: delta, theta, alpha, beta, gamma.
 _RANGES = ((1, 4), (4, 8), (8, 13), (13, 30), (30, 45))
 _PENALTIES = np.logspace(-5, 1, 7)
+Model = Callable[[Task, np.ndarray, np.ndarray, int], tuple[np.ndarray, float]]
 
 
 def regression(features: np.ndarray, task: Task, fit: np.ndarray, asked: np.ndarray) -> np.ndarray:
@@ -54,6 +56,19 @@ def band_power(task: Task, fit: np.ndarray, asked: np.ndarray, seed: int) -> tup
     # A flat lead has no power.
     features = np.log(np.concatenate(parts, axis=1) + 1e-6)
     return regression(features, task, fit, asked), time.perf_counter() - began
+
+
+def of_laplacian(model: Model) -> Model:
+    """A model of what is left where neighbours have been subtracted."""
+
+    def asked_of(task: Task, fit: np.ndarray, asked: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
+        began = time.perf_counter()
+        derived = laplacian(task)
+        spent = time.perf_counter() - began
+        scores, seconds = model(derived, fit, asked, seed)
+        return scores, spent + seconds
+
+    return asked_of
 
 
 class _Net(NamedTuple):
@@ -213,6 +228,7 @@ def versions() -> dict[str, str]:
 
 RIVALS = {
     "band power": band_power,
+    "band power, Laplacian": of_laplacian(band_power),
     "EEGNet": functools.partial(network, "EEGNet"),
     "ShallowFBCSP": functools.partial(network, "ShallowFBCSP"),
 }

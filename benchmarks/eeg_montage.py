@@ -5,7 +5,8 @@
 An encoder learns without labels from all 61 electrodes of the trials of smni_subject; then it is asked about them as
 caps with fewer electrodes, or with bipolar channels, would have recorded them. A regression on its features tells the
 person. Beside it the same, but with an encoder that learned from that cap itself. The electrodes of a smaller cap are
-those that lie farthest from each other. Results are added to results/eeg_montage.json.
+those that lie farthest from each other; neighbours within the cap are subtracted, but not from bipolar channels.
+Results are added to results/eeg_montage.json.
 """
 
 import argparse
@@ -17,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from _eeg_data import Task, folds, load, test, train, unlabelled
+from _eeg_data import Task, folds, laplacian, load, test, train, unlabelled
 from _eeg_models import encoder_for
 from _eeg_rivals import regression
 from _records import Record, append, grouped, markdown, mean, read, seeds, surroundings
@@ -52,7 +53,8 @@ def as_recorded_by(task: Task, cap: int | str) -> Task:
         return task._replace(windows=taken(task.windows), channels=PAIRS, unlabelled=taken(task.unlabelled))
     kept = spread_out(task.channels, int(cap))
     names = tuple(task.channels[i] for i in kept)
-    return task._replace(windows=task.windows[:, kept], channels=names, unlabelled=task.unlabelled[:, kept])
+    few = task._replace(windows=task.windows[:, kept], channels=names, unlabelled=task.unlabelled[:, kept])
+    return laplacian(few)
 
 
 def features(encoder: object, task: Task) -> np.ndarray:
@@ -66,7 +68,8 @@ def measure(task: Task, part: str, seed: int) -> list[Record]:
     divisions = [(train(task), test(task))] if part == "test" else folds(task)
     found: dict[tuple[int | str, str], list[float]] = {}
     for fit, asked in divisions:
-        whole = encoder_for(task, seed).fit(unlabelled(task, fit))
+        full = as_recorded_by(task, len(task.channels))
+        whole = encoder_for(full, seed).fit(unlabelled(full, fit))
         for cap in (*SIZES, "bipolar"):
             other = as_recorded_by(task, cap)
             own = encoder_for(other, seed).fit(unlabelled(other, fit)) if cap != len(task.channels) else whole
