@@ -1,5 +1,6 @@
 """LuMamba estimators where they could go wrong without a word: refits, other parameters, names, lengths."""
 
+import warnings
 from copy import deepcopy
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 
 from tests.estimators.test_lumamba import CAP, SMALL, recordings
 from tsrec import LuMambaClassifier, LuMambaEncoder
+from tsrec.estimators import _recordings
 
 LABELS = list("abababab")
 
@@ -220,8 +222,62 @@ def test_arrays_of_other_meaning_are_told():
     with pytest.warns(UserWarning, match=r"read as \(recording, channel, time\): 40 channels of 20 steps"):
         LuMambaEncoder(max_epochs=0, **SMALL).fit(np.random.default_rng(0).normal(size=(2, 40, 20)))
     frame = pd.DataFrame(np.ones((64, 2)), index=np.arange(64) * 8, columns=["Fz", "Cz"])
-    with pytest.warns(UserWarning, match="whole numbers 8 apart, which tell no sampling rate"):
-        LuMambaEncoder(max_epochs=0, **SMALL).fit([frame])
+    for X in ([frame, frame], pd.concat([frame, frame], keys=[0, 1])):
+        with pytest.warns(UserWarning, match="2 of its 2 recordings, the first 0, are whole numbers 8 apart") as told:
+            LuMambaEncoder(max_epochs=0, **SMALL).fit(X)
+        assert len(told) == 1
+
+
+def test_what_is_said_of_arrays_and_times_is_true():
+    # Names for each channel tell which axis is which.
+    names = [*CAP, *(f"C{number}" for number in (5, 6))]
+    wide = np.random.default_rng(0).normal(size=(2, len(names), 5))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        LuMambaEncoder(max_epochs=0, ch_names=names, **SMALL).fit(wide)
+        assert not [warning for warning in told if "If time comes second" in str(warning.message)]
+        # Disorder is no sampling rate: the error tells all there is to tell.
+        told.clear()
+        frame = pd.DataFrame(np.ones((8, 2)), index=np.arange(8)[::-1], columns=["Fz", "Cz"])
+        with pytest.raises(ValueError, match="not in order of time"):
+            LuMambaEncoder(max_epochs=0, **SMALL).fit([frame])
+        assert not told
+
+
+def test_a_recording_is_silent_if_its_known_electrodes_are():
+    X = recordings(2, ["Cz", "EOG"])
+    encoder = LuMambaEncoder(max_epochs=0, drop_unknown=True, **SMALL)
+    with pytest.warns(UserWarning, match="were left out"):
+        encoder.fit(X)
+    X[1]["Cz"] = np.nan
+    silent = "1 of 2 recordings have no observed value, the first is 1"
+    with pytest.warns(UserWarning, match="were left out"), pytest.warns(UserWarning, match=silent):
+        encoder.transform(X)
+
+
+def test_a_score_reads_the_recordings_once(fitted):
+    X = recordings(8)
+    classifier = LuMambaClassifier(fitted, freeze=True, max_epochs=1, random_state=0).fit(X, LABELS)
+    X[2] = X[2] * np.nan
+    with pytest.warns(UserWarning, match="1 of 8 recordings have no observed value") as told:
+        score = classifier.score(X, LABELS, np.arange(8))
+    assert len(told) == 1
+    with pytest.warns(UserWarning, match="no observed value"):
+        right = classifier.predict(X) == LABELS
+    assert score == pytest.approx(np.average(right, weights=np.arange(8)))
+
+
+def test_channels_without_names_are_told_where_electrodes_were_learned_from(fitted):
+    with pytest.raises(ValueError, match="X: its channels have no names, those of fit had"):
+        fitted.transform(np.zeros((2, 2, 64)))
+    with pytest.raises(ValueError, match="X: its channels have no names, those of fit had"):
+        fitted.transform(np.zeros((2, 64)))
+
+
+def test_unknown_electrodes_are_refused_before_filters_take_their_time(monkeypatch):
+    monkeypatch.setattr(_recordings, "band_pass_array", lambda *_: pytest.fail("filtered first"))
+    with pytest.raises(ValueError, match="no known position: 'EOG'"):
+        LuMambaEncoder(max_epochs=0, band=(1.0, 40.0), **SMALL).fit(recordings(2, ["Cz", "EOG"]))
 
 
 def test_rows_of_tables_of_tokens_follow_the_recordings(fitted):

@@ -274,7 +274,7 @@ def test_estimators_say_how_objects_of_mne_become_frames():
     raw = mne.io.RawArray(np.zeros((2, 512)), mne.create_info(["Cz", "Pz"], 256.0, "eeg"), verbose="error")
     epochs = mne.make_fixed_length_epochs(raw, 1.0, preload=True, verbose="error")
     encoder = LuMambaEncoder(width=16, n_queries=2, n_layers=1, max_epochs=0)
-    for given in (raw, [raw, raw], epochs):
+    for given in (raw, [raw, raw], epochs, {"a": raw}, [to_frames(raw), raw]):
         with pytest.raises(TypeError, match=r"tsrec\.interop\.mne\.to_frames makes frames of it"):
             encoder.fit(given)
     assert encoder.fit(to_frames(epochs)).channel_names_in_ == ["Cz", "Pz"]

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from sklearn.exceptions import NotFittedError
 
 from tsrec import LSSLEncoder, LuMambaClassifier, LuMambaEncoder
 from tsrec.frames import recording
@@ -131,3 +132,10 @@ def test_channels_on_no_scalp_have_no_picture():
     encoder = LuMambaEncoder(width=16, n_queries=2, n_layers=1, max_epochs=0).fit(X)
     with pytest.raises(ValueError, match="on no scalp, so there is nothing to draw them on"):
         AttentionDisplay.from_estimator(encoder, X)
+
+
+@pytest.mark.parametrize("estimator", [LuMambaEncoder(), LuMambaClassifier()])
+def test_what_is_not_fitted_has_no_picture(estimator):
+    for display in (AttentionDisplay, EmbeddingDisplay):
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            display.from_estimator(estimator, recordings())

@@ -61,8 +61,6 @@ class LuMambaBase(RecordingEstimator):
         check_parameters(self)
         check_random_state(self.random_state)
         recordings = self._read_fit(X, owner)
-        for group in recordings.groups:
-            self._points(group.channels)
         self._measure(recordings)
         longest = max(group.values.shape[2] for group in recordings.groups)
         if self.on_scalp_ and longest < self.patch_size:

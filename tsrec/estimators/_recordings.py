@@ -74,7 +74,9 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
             recordings = recordings_from_rows(values, row_labels(X), self.ch_names)
         else:
             recordings = read_recordings(X, ch_names=self.ch_names)
-            tell_shape(X, "recording")
+            if self.ch_names is None:
+                # As many names as channels say by themselves which axis is which.
+                tell_shape(X, "recording")
             owner.n_features_in_ = max(len(group.channels) for group in recordings.groups)
         self.on_scalp_ = recordings.on_scalp and not _is_none(self.positions)
         self.normalisation_ = self.normalisation
@@ -102,6 +104,11 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
                 "X: its channels have names, those of fit had none. Give arrays as in fit, or fit on frames, or on "
                 "arrays with ch_names=."
             )
+        if self.on_scalp_ and not recordings.on_scalp:
+            raise ValueError(
+                f"X: its channels have no names, those of fit had: {self.channel_names_in_}. Give frames with names of "
+                "electrodes as columns, or fit with ch_names=, which then names the channels of arrays."
+            )
         recordings = self._in_use(recordings)
         for group in recordings.groups:
             self._check_known(group.channels, "X")
@@ -119,10 +126,6 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _in_use(self, recordings: Recordings) -> Recordings:
         """The recordings with the channels in use, of which a warning tells those that are not."""
-        observed = np.empty(recordings.n_series, dtype=bool)
-        for group in recordings.groups:
-            observed[group.numbers] = ~np.isnan(group.values).all((1, 2))
-        tell_silent(recordings.labels, observed, "recordings")
         groups, dropped = [], set[str]()
         for group in recordings.groups:
             kept = self._kept(group.channels)
@@ -134,10 +137,17 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
                 groups.append(group)
         if dropped:
             warn_user(f"X: channels {sorted(dropped)} are no known electrodes and were left out.")
+        observed = np.empty(recordings.n_series, dtype=bool)
+        for group in groups:
+            observed[group.numbers] = ~np.isnan(group.values).all((1, 2))
+        tell_silent(recordings.labels, observed, "recordings")
         return replace(recordings, groups=groups)
 
     def _brought(self, recordings: Recordings) -> Recordings:
-        """The recordings filtered and at the rate of the model."""
+        """The recordings filtered and at the rate of the model; their lengths stay those of X, for targets."""
+        for group in recordings.groups:
+            # Unknown electrodes are refused before filters take their time.
+            self._points(group.channels)
         groups = [replace(group, values=self._signals(group), rate=self.sfreq_) for group in recordings.groups]
         return replace(recordings, groups=groups)
 
@@ -260,11 +270,12 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
 
 
 def _refuse_mne(X: Any) -> None:
-    """Refuse the objects of MNE-Python, alone or in a list: they would be taken for tables."""
-    first = X[0] if isinstance(X, list | tuple) and X else X
-    if type(first).__module__.split(".")[0] == "mne":
+    """Refuse the objects of MNE-Python, alone or in a list or dict: some would be taken for tables."""
+    parts = X.values() if isinstance(X, dict) else X if isinstance(X, list | tuple) else [X]
+    foreign = next((type(part).__name__ for part in parts if type(part).__module__.split(".")[0] == "mne"), None)
+    if foreign is not None:
         raise TypeError(
-            f"X: found {type(first).__name__} of MNE. tsrec.interop.mne.to_frames makes frames of it: of Epochs the "
+            f"X: found {foreign} of MNE. tsrec.interop.mne.to_frames makes frames of it: of Epochs the "
             "panel to give here, of a Raw a recording to cut with tsrec.frames.windows."
         )
 

@@ -9,6 +9,7 @@ import torch
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -239,7 +240,9 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
             A frame with the names of the recordings where X names them.
         """
         check_is_fitted(self)
-        recordings = self.encoder_._read(X, self)
+        return self._probabilities(self.encoder_._read(X, self))
+
+    def _probabilities(self, recordings: Recordings) -> Any:
         head = self.module_
         scores = self.encoder_._asked(recordings, lambda module, batch: head(tokens_of(module, batch)))
         found = softmax(np.stack(scores).astype(np.float64), axis=1)
@@ -274,7 +277,10 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         """
         check_is_fitted(self)
         recordings = self.encoder_._read(X, self)
-        return super().score(X, align_target(y, recordings), in_order(sample_weight, recordings))
+        found = most_probable(self._probabilities(recordings), self.classes_)
+        return float(
+            accuracy_score(align_target(y, recordings), found, sample_weight=in_order(sample_weight, recordings))
+        )
 
     def _check_parameters(self) -> None:
         check_choice(self, "head", HEADS)

@@ -245,8 +245,9 @@ def _unknown_message(unknown: list[str], total: int, places: Mapping[str, Any], 
     if not built_in:
         mend = "add them to positions=, which stands in the place of the built-in table, so that all share one unit"
     return (
-        f"{where}: {len(unknown)} of its {total} channels have no known position: {', '.join(shown)}. Leave them out "
-        f"with drop_unknown=True, {mend}, or take positions='none' for channels that are not on a scalp."
+        f"{where}: {len(unknown)} of its {total} channels have no known position: {', '.join(shown)}. Leave them out, "
+        f"or {mend}. Estimators leave them out with drop_unknown=True, and take positions='none' for channels that are "
+        "not on a scalp."
     )
 
 

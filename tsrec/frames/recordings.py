@@ -12,7 +12,7 @@ from tsrec.frames.checks import check_names
 from tsrec.frames.collection import _array_numbers, _block, _check_some, _dimensions, _is_listing, _own_index
 from tsrec.frames.container import read_index, to_numbers
 from tsrec.frames.inference import is_default
-from tsrec.frames.panel import offsets_of
+from tsrec.frames.panel import label_at, offsets_of
 from tsrec.frames.rates import declared_rate, rates_of, seconds_of
 from tsrec.frames.warn import warn_user
 
@@ -251,8 +251,6 @@ def _element_rates(
         place_of, in_time = (
             (np.arange(length, dtype=float), False) if is_default(index) else seconds_of(index, where=place)
         )
-        if np.isnan(declared_rate(element, place)) and index.dtype.kind in "iu":
-            _tell_strides(place_of, place)
         positions.append(place_of)
         timed.append(in_time)
         shown.append(index)
@@ -266,16 +264,22 @@ def _element_rates(
     rates = rates_of(
         np.concatenate(positions), bounds, timed=np.array(timed), where=where, show=show, ids=labels, declared=declared
     )
+    counting = np.array([index.dtype.kind in "iu" for index in shown])
+    _tell_strides(np.concatenate(positions), bounds, counting & np.isnan(rates), labels, where)
     return [None if np.isnan(rate) else rate for rate in rates.tolist()]
 
 
-def _tell_strides(counts: np.ndarray, where: str) -> None:
+def _tell_strides(positions: np.ndarray, bounds: np.ndarray, counting: np.ndarray, ids: pd.Index, where: str) -> None:
     """Warn of whole numbers that hardly count rows, so that a rate seems to be meant that they do not tell."""
-    stride = counts[1] - counts[0] if len(counts) > 1 else 1
-    if stride != 1:
+    several = np.flatnonzero(counting & (np.diff(bounds) > 1))
+    strides = positions[bounds[several] + 1] - positions[bounds[several]]
+    wide = np.flatnonzero(strides != 1)
+    if len(wide):
+        first = label_at(ids, several[wide[0]])
         warn_user(
-            f"{where}: its times are whole numbers {stride:g} apart, which tell no sampling rate. If they are "
-            "milliseconds, divide the index by 1000; or state the rate with attrs['sfreq']."
+            f"{where}: the times of {len(wide)} of its {len(ids)} recordings, the first {first!r}, are whole "
+            f"numbers {strides[wide[0]]:g} apart, which tell no sampling rate. If they are milliseconds, divide the "
+            "index by 1000; or state the rate with attrs['sfreq']."
         )
 
 
@@ -298,8 +302,8 @@ def _read_panel(X: pd.Series | pd.DataFrame, ch_names: Sequence[str] | None, whe
         ids=rows.ids,
         declared=np.full(len(lengths), declared_rate(X, where)),
     )
-    if np.isnan(rates).all() and rows.times.dtype.kind in "iu":
-        _tell_strides(distinct[codes[bounds[0] : bounds[1]]], where)
+    counting = np.isnan(rates) & (rows.times.dtype.kind in "iu")
+    _tell_strides(distinct[codes], bounds, counting, rows.ids, where)
     groups = _panel_groups(values, bounds, channels, rates)
     return Recordings(groups, rows.ids, True, lengths, on_scalp)
 

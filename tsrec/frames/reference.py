@@ -99,7 +99,9 @@ def average_reference(recording: pd.DataFrame) -> pd.DataFrame:
     return _like(recording, values - _mean_of(values, np.ones((1, values.shape[1]), dtype=bool)))
 
 
-def laplacian(recording: pd.DataFrame, n_neighbours: int = 4, *, positions: Mapping[str, Any] | None = None) -> Any:
+def laplacian(
+    recording: pd.DataFrame, n_neighbours: int = 4, *, positions: Mapping[str, Any] | None = None
+) -> pd.DataFrame:
     """Channels without the mean of their neighbours on the head: what is local stays, what all share goes.
 
     Electrodes far apart record much the same, as the skull blurs; differences of neighbours tell places apart, for

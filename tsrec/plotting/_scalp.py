@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.validation import check_is_fitted
 
 from tsrec.frames import electrode_positions
 from tsrec.plotting._style import BLACK, encoder_of, pyplot
@@ -87,6 +88,7 @@ class AttentionDisplay:
             If matplotlib is not installed.
         """
         encoder = encoder_of(encoder)
+        check_is_fitted(encoder)
         positions = encoder.positions_ if encoder.on_scalp_ else "none"
         return cls(encoder.get_attention(X), recording=recording, positions=positions).plot()
 
@@ -111,7 +113,8 @@ class AttentionDisplay:
         if isinstance(self.positions, str):
             raise ValueError(
                 "positions: the channels are on no scalp, so there is nothing to draw them on. Give frames whose "
-                "columns are names of electrodes, or the encoder ch_names=. The weights are encoder.get_attention(X)."
+                "columns are names of electrodes, or the encoder ch_names=, and leave out positions='none'. The "
+                "weights are encoder.get_attention(X)."
             )
         points = on_a_disc(electrode_positions(list(weights.columns), self.positions))
         count = len(weights)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,10 @@ def pyplot(name: str) -> Any:
 
 def encoder_of(estimator: Any) -> Any:
     """The encoder of a classifier that is built on one; else what was given."""
-    return estimator if hasattr(estimator, "transform") else getattr(estimator, "encoder_", estimator)
+    if hasattr(estimator, "transform"):
+        return estimator
+    check_is_fitted(estimator)
+    return getattr(estimator, "encoder_", estimator)
 
 
 def dress(ax: "Axes", time: np.ndarray, title: str) -> None:
