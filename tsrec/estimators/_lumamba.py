@@ -25,7 +25,8 @@ Ask = Callable[[LuMambaPretraining, Batch], Tensor]
 # Steps that "auto" aims at, and the most epochs; minutes on a laptop.
 AUTO = {"steps": 300, "most": 100}
 # Samples at a time in inference, and recordings at most: a batch of recordings of one kind has always the same shape.
-_INFERENCE_SAMPLES, _INFERENCE_BATCH = 1 << 18, 8
+# Few, since recordings of a length of their own still take a whole batch; many, since small ones are faster together.
+_INFERENCE_SAMPLES, _INFERENCE_BATCH = 1 << 18, 16
 
 
 class LuMambaBase(RecordingEstimator):

@@ -123,13 +123,14 @@ def canonical_name(name: str) -> str:
     known = _spellings()
     if bare.lower() in known:
         return known[bare.lower()]
-    pair = _pair(bare)
+    pair = as_pair(bare)
     if pair and all(part.lower() in known for part in pair):
         return "-".join(known[part.lower()] for part in pair)
     return stripped
 
 
-def _pair(name: str) -> list[str] | None:
+def as_pair(name: str) -> list[str] | None:
+    """The two names of "A-B"; None for any other name."""
     parts = [part.strip().rstrip(".") for part in re.split("[-–]", name)]
     return parts if len(parts) == 2 and all(parts) else None
 
@@ -162,7 +163,7 @@ def _find(name: Any, places: Mapping[str, np.ndarray]) -> tuple[str, np.ndarray]
     for spelling in (name, canonical_name(name)):
         if spelling in places:
             return spelling, places[spelling]
-    pair = _pair(_REFERENCE.sub("", _PREFIX.sub("", canonical_name(name))))
+    pair = as_pair(_REFERENCE.sub("", _PREFIX.sub("", canonical_name(name))))
     found = [_find(part, places) for part in pair or []]
     if len(found) != 2 or found[0] is None or found[1] is None:
         return None
@@ -231,7 +232,7 @@ def electrode_positions(
     if unknown:
         raise ValueError(_unknown_message(unknown, len(names), places, where, built_in=positions is None))
     spellings = [place[0] for place in found if place is not None]
-    _check_once(names, spellings, where)
+    check_once(names, spellings, where)
     return np.array([place[1] for place in found if place is not None]).reshape(-1, 3)
 
 
@@ -251,7 +252,8 @@ def _unknown_message(unknown: list[str], total: int, places: Mapping[str, Any], 
     )
 
 
-def _check_once(names: Sequence[Any], spellings: Sequence[Any], where: str) -> None:
+def check_once(names: Sequence[Any], spellings: Sequence[Any], where: str) -> None:
+    """Refuse names with the same standard spelling."""
     meant: dict[Any, list[Any]] = {}
     for name, spelling in zip(names, spellings, strict=True):
         meant.setdefault(spelling, []).append(name)

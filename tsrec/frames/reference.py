@@ -9,7 +9,7 @@ import pandas as pd
 
 from tsrec.frames.checks import check_names
 from tsrec.frames.container import to_numbers
-from tsrec.frames.electrodes import TCP_PAIRS, _check_once, _pair, canonical_name, electrode_positions
+from tsrec.frames.electrodes import TCP_PAIRS, as_pair, canonical_name, check_once, electrode_positions
 
 # Distances that differ by less are equal: mirrored electrodes.
 _SAME_PLACE = 1e-6
@@ -44,13 +44,13 @@ def bipolar(recording: pd.DataFrame, pairs: Iterable[tuple[str, str] | str] = TC
     0     2.0
     """
     _check_frame(recording)
-    wanted = [tuple(map(canonical_name, _pair(pair) or [pair] if isinstance(pair, str) else pair)) for pair in pairs]
+    wanted = [tuple(map(canonical_name, as_pair(pair) or [pair] if isinstance(pair, str) else pair)) for pair in pairs]
     if any(len(pair) != 2 for pair in wanted):
         raise ValueError("pairs: each must name two electrodes, such as ('Fp1', 'F7') or 'Fp1-F7'.")
     columns = [canonical_name(name) for name in recording.columns]
     used = {name for pair in wanted for name in pair}
     kept = [place for place, name in enumerate(columns) if name in used]
-    _check_once(recording.columns[kept], [columns[place] for place in kept], "recording")
+    check_once(recording.columns[kept], [columns[place] for place in kept], "recording")
     missing = [name for name in dict.fromkeys(name for pair in wanted for name in pair) if name not in columns]
     if missing:
         possible = sum(all(name in columns for name in pair) for pair in wanted)
