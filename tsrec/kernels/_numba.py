@@ -32,6 +32,10 @@ except RuntimeError:
     # Neither the folder of the package nor that of the user can be written: compile in each process.
     OPTIONS["cache"] = False
 
+# Parts of scans become part of their callers. Otherwise the process that compiles calls the copies it compiled first, a
+# process that loads the cache those beside the caller, and in the last bit the two differ.
+INLINE: dict[str, Any] = {"nogil": True, "forceinline": True, **OPTIONS}
+
 # Below this size waking the threads costs more than they save.
 PARALLEL_MIN_ELEMENTS = 250_000
 

@@ -14,7 +14,7 @@ from numba import njit, prange
 from torch import Tensor
 
 from tsrec.kernels import _memory
-from tsrec.kernels._numba import OPTIONS, as_array, may_run_parallel, threads
+from tsrec.kernels._numba import INLINE, OPTIONS, as_array, may_run_parallel, threads
 
 _BLOCK_MIN_BYTES = 4096
 _TILE_BYTES = 65536
@@ -72,7 +72,7 @@ def _blocks(h: Tensor) -> int:
     return max(1, min(wanted, h.shape[2] * h.element_size() // _BLOCK_MIN_BYTES))
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _piece(task, blocks, width):  # type: ignore[no-untyped-def]
     """Return batch row, first and last channel of a task.
 
@@ -82,12 +82,12 @@ def _piece(task, blocks, width):  # type: ignore[no-untyped-def]
     return i, k * width // blocks, (k + 1) * width // blocks
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _row(a, i):  # type: ignore[no-untyped-def]
     return a[i if a.shape[0] > 1 else 0]
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _touch(x, start, stop, lo, hi):  # type: ignore[no-untyped-def]
     """Read one element of each cache line of some rows, where that pays."""
     if not _TOUCH_MIN_BYTES <= (hi - lo) * x.itemsize < _TOUCH_MAX_BYTES:
@@ -101,13 +101,13 @@ def _touch(x, start, stop, lo, hi):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _tile(x):  # type: ignore[no-untyped-def]
     """Return the rows of a tile; sums follow it, so it depends on the shape only, not on the number of threads."""
     return min(max(_TILE_BYTES // (x.shape[1] * x.itemsize), 8), _TILE_MAX_ROWS)
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _scan_steps(a, b, state, h, start, stop, step, lo, hi):  # type: ignore[no-untyped-def]
     varies = a.shape[0] > 1
     for t in range(start, stop, step):
@@ -118,7 +118,7 @@ def _scan_steps(a, b, state, h, start, stop, step, lo, hi):  # type: ignore[no-u
             ht[d] = value
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _scan_row(a, b, state, h, reverse, lo, hi):  # type: ignore[no-untyped-def]
     length = b.shape[0]
     if not reverse:
@@ -148,7 +148,7 @@ def _scan_parallel(a, b, state, h, reverse, blocks):  # type: ignore[no-untyped-
         _scan_row(_row(a, i), b[i], state[i], h[i], reverse, lo, hi)
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _adjoint_steps(a, g, carry, db, start, stop, step, lo, hi):  # type: ignore[no-untyped-def]
     varies = a.shape[0] > 1
     for t in range(start, stop, step):
@@ -159,7 +159,7 @@ def _adjoint_steps(a, g, carry, db, start, stop, step, lo, hi):  # type: ignore[
             carry[d] = np.conj(at[d]) * lam
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _decay_gradient(h, h0, db, da, start, stop, reverse, lo, hi):  # type: ignore[no-untyped-def]
     varies = da.shape[0] > 1
     first = h.shape[0] - 1 if reverse else 0
@@ -174,14 +174,14 @@ def _decay_gradient(h, h0, db, da, start, stop, reverse, lo, hi):  # type: ignor
                 dat[d] += dbt[d] * np.conj(before[d])
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _move(source, target):  # type: ignore[no-untyped-def]
     for d in range(source.shape[0]):
         target[d] += source[d]
         source[d] = 0
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _adjoint_row(a, h, h0, g, carry, da, db, reverse, lo, hi):  # type: ignore[no-untyped-def]
     length = h.shape[0]
     tile = _tile(h)

@@ -7,7 +7,7 @@ chunk to the first, the states of a chunk are computed again and its cotangents 
 import numpy as np
 from numba import njit, prange
 
-from tsrec.kernels._numba import OPTIONS
+from tsrec.kernels._numba import INLINE, OPTIONS
 from tsrec.kernels._numba_math import exp2, sigmoid, silu, silu_slope
 from tsrec.kernels._numba_selective_scan import (
     WIDTH,
@@ -79,7 +79,7 @@ def _retreat(states, history, delta, drive, g, ddrive, ddelta, B, C, dB, dC):  #
         dB[n], dB[n + 1], dC[n], dC[n + 1] = db0, db1, dc0, dc1
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _ungate(g, dz, out, z):  # type: ignore[no-untyped-def]
     """Turn the cotangent of the gated output into those of the output and of the gate."""
     for d in range(WIDTH):
@@ -87,7 +87,7 @@ def _ungate(g, dz, out, z):  # type: ignore[no-untyped-def]
         g[d] *= silu(z[d])
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _leave(du, ddt, dD, dbias, ddrive, ddelta, delta, g, u, dt, bias, D, softplus):  # type: ignore[no-untyped-def]
     """End a step: from the gradients of its length and drive to those of its inputs."""
     ln2 = dt.dtype.type(_LN2)  # the decays are in powers of two
@@ -101,7 +101,7 @@ def _leave(du, ddt, dD, dbias, ddrive, ddelta, delta, g, u, dt, bias, D, softplu
         dbias[d] += slope
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _note(marks, states, i, first, inputs, flags):  # type: ignore[no-untyped-def]
     """Walk forward and note the states before each chunk."""
     u, dt, A, B, C, _, _, bias = inputs[:8]
@@ -127,7 +127,7 @@ def _note(marks, states, i, first, inputs, flags):  # type: ignore[no-untyped-de
             advance(states, _GROUP, delta, drive, out, B[i, t], C[i, t])
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _forth(history, rows, states, start, stop, i, first, inputs, dz, flags):  # type: ignore[no-untyped-def]
     """Compute a chunk again: decays and states into `history`; lengths, drives and cotangents of y into `rows`."""
     u, dt, A, B, C, D, z, bias, _, g, _ = inputs
@@ -164,7 +164,7 @@ def _forth(history, rows, states, start, stop, i, first, inputs, dz, flags):  # 
         copy(view(kept, 2 * WIDTH), g_row, WIDTH)
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _back(history, rows, states, sums, start, stop, i, first, inputs, results, flags):  # type: ignore[no-untyped-def]
     """Walk back over a chunk."""
     u, dt, A, B, C, D, _, bias = inputs[:8]
@@ -218,14 +218,14 @@ def _back(history, rows, states, sums, start, stop, i, first, inputs, results, f
         copy(view(ddt, at), ddt_row, width)
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _move(target, source):  # type: ignore[no-untyped-def]
     for d in range(WIDTH):
         target[d] += source[d]
         source[d] = 0
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _carry(states, sums, parts, totals, order, chunk):  # type: ignore[no-untyped-def]
     """Add the sums of a chunk to those of CHUNK chunks, and these in turn to the totals.
 
@@ -240,7 +240,7 @@ def _carry(states, sums, parts, totals, order, chunk):  # type: ignore[no-untype
             _move(view(totals, n * WIDTH), view(parts, n * WIDTH))
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _block(scratch, i, first, inputs, results, flags):  # type: ignore[no-untyped-def]
     u, A, h0, g_last = inputs[0], inputs[2], inputs[8], inputs[10]
     dz, dA, dD, dbias, dh0 = results[2], results[5], results[6], results[7], results[8]
@@ -273,7 +273,7 @@ def _block(scratch, i, first, inputs, results, flags):  # type: ignore[no-untype
     copy(dbias[i, first:], view(totals, (order + 1) * WIDTH), width)
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _tasks(worker, workers, scratch, inputs, results, flags):  # type: ignore[no-untyped-def]
     batch, _, channels = inputs[0].shape
     blocks = (channels + WIDTH - 1) // WIDTH

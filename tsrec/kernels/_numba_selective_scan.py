@@ -7,7 +7,7 @@ output matrices are scalars. Two states are advanced per pass over a row. The ex
 import numpy as np
 from numba import njit, prange
 
-from tsrec.kernels._numba import OPTIONS
+from tsrec.kernels._numba import INLINE, OPTIONS
 from tsrec.kernels._numba_math import exp2, silu
 from tsrec.kernels._numba_math import softplus as softplus_
 from tsrec.kernels._numba_rows import rows_of_arrays, rows_on_stack
@@ -16,14 +16,14 @@ WIDTH = 32
 stack_row, view = rows_on_stack(WIDTH), rows_of_arrays(WIDTH)
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def copy(target, source, width):  # type: ignore[no-untyped-def]
     """Copy the first elements of a row."""
     for d in range(width):
         target[d] = source[d]
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def fetch(spare, array, start, width):  # type: ignore[no-untyped-def]
     """Return a row of an array: a view where it is whole, else a copy in `spare`, whose other elements stay."""
     row = view(array, start)
@@ -33,7 +33,7 @@ def fetch(spare, array, start, width):  # type: ignore[no-untyped-def]
     return row
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def load_states(states, group, row, source, start, width):  # type: ignore[no-untyped-def]
     """Read a block of a (channels, N) matrix, from element `start` on, into the same row of each group of rows."""
     order = source.shape[-1]
@@ -43,7 +43,7 @@ def load_states(states, group, row, source, start, width):  # type: ignore[no-un
             target[d] = column[d * order]
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def store_states(target, start, states, group, row, width):  # type: ignore[no-untyped-def]
     """Write them back."""
     order = target.shape[-1]
@@ -53,14 +53,14 @@ def store_states(target, start, states, group, row, width):  # type: ignore[no-u
             at[n] = column[n * group * WIDTH]
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def load_decays(states, group, A, first, width):  # type: ignore[no-untyped-def]
     """Read the rates of a block of channels into row 1 of each group of rows."""
     for n in range(A.shape[0]):
         copy(view(states, (n * group + 1) * WIDTH), view(A, n * A.shape[1] + first), width)
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def enter(delta, drive, out, dt, u, bias, D, softplus):  # type: ignore[no-untyped-def]
     """Begin a step: the length of the step, the input times it, the input's direct share of the output."""
     # One loop, not several: LLVM unrolls short ones into scalar stores, which stall the vector loads after them.
@@ -93,13 +93,13 @@ def advance(states, group, delta, drive, out, B, C):  # type: ignore[no-untyped-
             out[d] += v0 * c0 + v1 * c1
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _gate(out, z):  # type: ignore[no-untyped-def]
     for d in range(WIDTH):
         out[d] *= silu(z[d])
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _scan_block(states, i, first, inputs, results, flags):  # type: ignore[no-untyped-def]
     u, dt, A, B, C, D, z, bias, h0 = inputs
     y, h_last = results
@@ -128,7 +128,7 @@ def _scan_block(states, i, first, inputs, results, flags):  # type: ignore[no-un
     store_states(h_last, begin, states, 2, 0, width)
 
 
-@njit(nogil=True, **OPTIONS)
+@njit(**INLINE)
 def _tasks(worker, workers, scratch, inputs, results, flags):  # type: ignore[no-untyped-def]
     batch, _, channels = inputs[0].shape
     blocks = (channels + WIDTH - 1) // WIDTH
