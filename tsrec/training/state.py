@@ -96,7 +96,30 @@ def _plain(value: Any) -> Any:
 
 
 def with_weights(module: _Module, weights: dict[str, Any]) -> _Module:
-    """Give a module saved weights, arrays by name, and make it ready to answer."""
+    """Give a module saved weights, and make it ready to answer.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Of the same architecture.
+    weights : dict of str to array
+        Its ``state_dict`` as arrays.
+
+    Returns
+    -------
+    nn.Module
+        The module itself.
+
+    Raises
+    ------
+    RuntimeError
+        If names or shapes are not those of the module.
+
+    Examples
+    --------
+    >>> with_weights(nn.Linear(1, 1, bias=False), {"weight": np.array([[2.0]])}).weight.item()
+    2.0
+    """
     module.load_state_dict({name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()})
     return module.eval()
 
