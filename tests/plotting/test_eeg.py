@@ -6,7 +6,7 @@ import pytest
 from matplotlib import pyplot as plt
 from sklearn.exceptions import NotFittedError
 
-from tsrec import LSSLEncoder, LuMambaClassifier, LuMambaEncoder
+from tsrec import LSSLClassifier, LSSLEncoder, LuMambaClassifier, LuMambaEncoder
 from tsrec.frames import recording
 from tsrec.plotting import AttentionDisplay, EmbeddingDisplay, LossDisplay
 from tsrec.plotting._scalp import _between, on_a_disc
@@ -125,6 +125,14 @@ def test_a_classifier_is_shown_by_its_encoder(encoder):
     pd.testing.assert_frame_equal(shown, classifier.encoder_.get_attention(X))
     points = EmbeddingDisplay.from_estimator(classifier, X).embeddings
     np.testing.assert_array_equal(points, classifier.encoder_.transform(X))
+
+
+def test_what_embeds_nothing_is_told():
+    X = np.random.default_rng(0).normal(size=(8, 1, 32))
+    classifier = LSSLClassifier(max_epochs=0).fit(X, [0, 1] * 4)
+    for display in (EmbeddingDisplay, AttentionDisplay):
+        with pytest.raises(TypeError, match="encoder: LSSLClassifier embeds nothing"):
+            display.from_estimator(classifier, X)
 
 
 def test_channels_on_no_scalp_have_no_picture():

@@ -115,6 +115,10 @@ class LuMambaBase(RecordingEstimator):
                     rows = ask(self.module_, batch).cpu().numpy()
                     yield from zip(group.numbers[at : at + size].tolist(), rows, strict=False)
 
+    def _rows(self, group: Prepared, ask: Ask) -> np.ndarray:
+        """Rows of ``ask(module, batch)`` for the recordings of a group."""
+        return np.stack([row for _, row in self._each([group], ask)])
+
     def _asked(self, recordings: Recordings, ask: Ask) -> list[np.ndarray]:
         """Rows of ``ask(module, batch)`` for all recordings, in their order."""
         found = dict(self._each(self._prepare(recordings), ask))

@@ -184,8 +184,7 @@ def reconstructed(encoder: Any, groups: list[Prepared], recordings: Recordings, 
             found, _ = module.reconstruct(cut.x, positions, batch.variable, either(cut.absent, hidden))
             return (found * cut.size + cut.level).flatten(2).mT
 
-        values = np.stack([row for _, row in encoder._each([group], ask)])
-        return values.astype(np.float64) * group.size + group.level
+        return encoder._rows(group, ask).astype(np.float64) * group.size + group.level
 
     return by_step(groups, signals, recordings, 1 / encoder.sfreq_)
 

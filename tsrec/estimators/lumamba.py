@@ -316,7 +316,7 @@ class LuMambaEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LuMambaB
         recordings = self._read(X, self)
 
         def attention(group: Prepared) -> np.ndarray:
-            return np.stack([row for _, row in self._each([group], lambda m, batch: encoded(m, batch)[1])])
+            return self._rows(group, lambda module, batch: encoded(module, batch)[1])
 
         queries = self.architecture_["n_queries"]
         return by_step(self._prepare(recordings), attention, recordings, self._seconds, queries)

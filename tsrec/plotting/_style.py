@@ -38,7 +38,12 @@ def encoder_of(estimator: Any) -> Any:
     if hasattr(estimator, "transform"):
         return estimator
     check_is_fitted(estimator)
-    return getattr(estimator, "encoder_", estimator)
+    if not hasattr(estimator, "encoder_"):
+        raise TypeError(
+            f"encoder: {type(estimator).__name__} embeds nothing. Give an estimator with transform, or a classifier "
+            "that is built on one."
+        )
+    return estimator.encoder_
 
 
 def dress(ax: "Axes", time: np.ndarray, title: str) -> None:
