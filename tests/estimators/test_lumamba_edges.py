@@ -221,6 +221,10 @@ def test_arrays_of_other_meaning_are_told():
     assert one.channel_names_in_ == ["Fz"]
     with pytest.warns(UserWarning, match=r"read as \(recording, channel, time\): 40 channels of 20 steps"):
         LuMambaEncoder(max_epochs=0, **SMALL).fit(np.random.default_rng(0).normal(size=(2, 40, 20)))
+    with pytest.warns(UserWarning, match=r"X\[0\] of shape \(4, 64\) was read as \(time, channel\)"):
+        LuMambaEncoder(max_epochs=0, **SMALL).fit([np.ones((4, 64))] * 2)
+    with pytest.warns(UserWarning, match="read as 900 recordings of 8 samples"):
+        LuMambaEncoder(max_epochs=0, **SMALL).fit(np.ones((900, 8)))
     frame = pd.DataFrame(np.ones((64, 2)), index=np.arange(64) * 8, columns=["Fz", "Cz"])
     for X in ([frame, frame], pd.concat([frame, frame], keys=[0, 1])):
         with pytest.warns(UserWarning, match="2 of its 2 recordings, the first 0, are whole numbers 8 apart") as told:

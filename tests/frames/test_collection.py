@@ -159,6 +159,16 @@ def test_a_panel_of_one_column_may_be_a_series():
     assert read_collection(panel_frame()["x"].rename(None)).columns.equals(pd.RangeIndex(1))
 
 
+def test_what_cannot_be_cut_into_windows_is_told():
+    frame = pd.DataFrame({"x": np.arange(6.0)}, index=np.arange(6) / 4)
+    with pytest.raises(ValueError, match="recording: its rows are not in order of time"):
+        windows(frame[::-1], 2)
+    with pytest.raises(TypeError, match="one time index, found ndarray"):
+        windows(frame.to_numpy(), 2)
+    with pytest.raises(TypeError, match=r"it is a panel with the levels \['window', None\]"):
+        windows(windows(frame, 2), 2)
+
+
 def test_windows_of_a_recording_are_a_collection():
     collection = read_collection(windows(pd.Series(np.arange(6.0), hours(6), name="x"), 3, 2))
     assert collection.values[:, 0].tolist() == [0, 1, 2, 2, 3, 4]

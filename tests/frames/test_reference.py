@@ -106,5 +106,11 @@ def test_references_say_what_is_wrong():
         laplacian(cap().rename(columns={"Oz": "EOG"}))
     with pytest.raises(TypeError, match="expected a frame"):
         average_reference(cap().to_numpy())
+    with pytest.raises(ValueError, match=r"columns \['time'\] are no known electrodes, the others are"):
+        average_reference(cap().reset_index())
+    assert average_reference(cap().rename(columns=lambda name: f"ch{name}")).shape == (6, 9)
+    for derive in (average_reference, laplacian):
+        with pytest.raises(ValueError, match=r"recording: \['C3-Cz'\] are differences already"):
+            derive(cap().rename(columns={"C3": "C3-Cz"}))
     with pytest.raises(ValueError, match="recording: found 1 channel"):
         average_reference(cap()[["Cz"]])

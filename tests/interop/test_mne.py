@@ -9,8 +9,10 @@ import pytest
 
 from tsrec import LuMambaEncoder
 from tsrec.frames import (
+    band_pass,
     canonical_name,
     electrode_positions,
+    laplacian,
     on_unit_sphere,
     read_recordings,
     recording,
@@ -277,4 +279,9 @@ def test_estimators_say_how_objects_of_mne_become_frames():
     for given in (raw, [raw, raw], epochs, {"a": raw}, [to_frames(raw), raw]):
         with pytest.raises(TypeError, match=r"tsrec\.interop\.mne\.to_frames makes frames of it"):
             encoder.fit(given)
+    for given, change in ((raw, lambda x: windows(x, 10)), (raw, lambda x: band_pass(x, 1, 2)), (epochs, laplacian)):
+        with pytest.raises(TypeError, match=r"tsrec\.interop\.mne\.to_frames makes frames of it"):
+            change(given)
+    with pytest.raises(TypeError, match="raw: expected a Raw of MNE, found DataFrame"):
+        annotate(to_frames(raw), ["rest"], window=2.0)
     assert encoder.fit(to_frames(epochs)).channel_names_in_ == ["Cz", "Pz"]

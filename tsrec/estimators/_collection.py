@@ -351,6 +351,12 @@ def tell_shape(X: Any, unit: str) -> None:
             f"X of shape {X.shape} was read as ({unit}, channel, time): {X.shape[1]} channels of {X.shape[2]} steps. "
             "If time comes second, give X.transpose(0, 2, 1)."
         )
+    first = X[0] if isinstance(X, list) and X else None
+    if isinstance(first, np.ndarray) and first.ndim == 2 and first.shape[1] > first.shape[0]:
+        warn_user(
+            f"X[0] of shape {first.shape} was read as (time, channel): {first.shape[1]} channels of {first.shape[0]} "
+            "steps. If channels come first, give [x.T for x in X]."
+        )
 
 
 def tell_silent(labels: pd.Index, observed: np.ndarray, unit: str) -> None:

@@ -24,6 +24,7 @@ from tsrec.frames import (
     on_unit_sphere,
     read_recordings,
     recordings_from_rows,
+    refuse_mne,
     resample_array,
     unknown_electrodes,
 )
@@ -34,6 +35,8 @@ NORMALISATIONS = ("auto", "zscore", "iqr", "running", "shared", "channel", None)
 _LARGEST = 1e12
 # Recordings are not brought to more than so many times as many samples.
 _MOST_TIMES = 16
+# So many times more rows than columns: rather samples than recordings.
+_MANY_TIMES = 100
 # Rates that differ by less are the same.
 _SAME_RATE = 1e-4
 
@@ -64,7 +67,7 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
     def _read_fit(self, X: Any, owner: Any) -> Recordings:
         """Read what is learned from, on behalf of the estimator that the user has in hand; forget an earlier fit."""
         forget(self)
-        _refuse_mne(X)
+        refuse_mne(X, "X")
         self.sfreq_ = float(self.sfreq)
         self.positions_ = self._own_positions()
         self.reads_rows_ = is_rows(X)
@@ -89,7 +92,7 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _read(self, X: Any, owner: Any) -> Recordings:
         """Read what is asked about: any electrodes, but on no scalp the channels of fit."""
-        _refuse_mne(X)
+        refuse_mne(X, "X")
         if is_rows(X):
             self._check_rows(X)
             if self.reads_rows_ and hasattr(owner, "n_features_in_"):
@@ -117,6 +120,12 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
     def _check_rows(self, X: Any) -> None:
         """Refuse a table that is none."""
         check_table(X)
+        rows, columns = np.shape(X)
+        if rows > _MANY_TIMES * columns:
+            warn_user(
+                f"X of shape {(rows, columns)} was read as {rows} recordings of {columns} samples. One recording "
+                "(n_times, n_channels) is X.T[None]."
+            )
         names = self.ch_names
         if names is not None and not isinstance(names, str) and len(list(names)) > 1:
             raise ValueError(
@@ -267,17 +276,6 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         if not self.on_scalp_:
             return np.full((len(channels), 3), np.nan)
         return electrode_positions(channels, self.positions_)
-
-
-def _refuse_mne(X: Any) -> None:
-    """Refuse the objects of MNE-Python, alone or in a list or dict: some would be taken for tables."""
-    parts = X.values() if isinstance(X, dict) else X if isinstance(X, list | tuple) else [X]
-    foreign = next((type(part).__name__ for part in parts if type(part).__module__.split(".")[0] == "mne"), None)
-    if foreign is not None:
-        raise TypeError(
-            f"X: found {foreign} of MNE. tsrec.interop.mne.to_frames makes frames of it: of Epochs the "
-            "panel to give here, of a Raw a recording to cut with tsrec.frames.windows."
-        )
 
 
 def first_values(values: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """pandas to arrays and back: time grids, panels, windows. No torch modules live here."""
 
-from tsrec.frames.checks import check_given, check_names, check_rows, time_column
+from tsrec.frames.checks import check_given, check_names, check_rows, refuse_mne, time_column
 from tsrec.frames.collection import Collection, from_rows, is_rows, read_collection
 from tsrec.frames.container import (
     Form,
@@ -76,6 +76,7 @@ __all__ = [
     "read_recordings",
     "recording",
     "recordings_from_rows",
+    "refuse_mne",
     "resample",
     "resample_array",
     "sampling_rate",

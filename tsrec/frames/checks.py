@@ -127,6 +127,30 @@ def _mend(column: pd.Series, where: str) -> str:
     return mend
 
 
+def refuse_mne(X: Any, where: str) -> None:
+    """Refuse the objects of MNE-Python, alone or in a list or dict: some would be taken for tables.
+
+    Parameters
+    ----------
+    X : anything
+        What the user gave.
+    where : str
+        How errors call the argument.
+
+    Raises
+    ------
+    TypeError
+        If there is one.
+    """
+    parts = X.values() if isinstance(X, dict) else X if isinstance(X, list | tuple) else [X]
+    foreign = next((type(part).__name__ for part in parts if type(part).__module__.split(".")[0] == "mne"), None)
+    if foreign is not None:
+        raise TypeError(
+            f"{where}: found {foreign} of MNE. tsrec.interop.mne.to_frames makes frames of it: of Epochs a panel for "
+            "estimators, of a Raw a recording to filter and to cut with tsrec.frames.windows."
+        )
+
+
 def time_column(frame: Any) -> Any:
     """The column of a frame that seems to hold the times of its rows.
 

@@ -7,9 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsrec.frames.checks import check_names
+from tsrec.frames.checks import check_names, refuse_mne
 from tsrec.frames.container import to_numbers
-from tsrec.frames.electrodes import TCP_PAIRS, as_pair, canonical_name, check_once, electrode_positions
+from tsrec.frames.electrodes import (
+    TCP_PAIRS,
+    as_pair,
+    canonical_name,
+    check_once,
+    electrode_positions,
+    unknown_electrodes,
+)
 
 # Distances that differ by less are equal: mirrored electrodes.
 _SAME_PLACE = 1e-6
@@ -87,7 +94,8 @@ def average_reference(recording: pd.DataFrame) -> pd.DataFrame:
     TypeError
         If the recording is no frame.
     ValueError
-        If a name occurs twice, or there are fewer than two channels.
+        If a name occurs twice, some columns are electrodes and others not, channels are differences already, or there
+        are fewer than two.
 
     Examples
     --------
@@ -96,6 +104,13 @@ def average_reference(recording: pd.DataFrame) -> pd.DataFrame:
     0  1.0 -1.0
     """
     values = _several(recording)
+    other = unknown_electrodes(recording.columns)
+    # All unknown: channels of something else, which may be averaged too.
+    if 0 < len(other) < recording.shape[1]:
+        raise ValueError(
+            f"recording: columns {other} are no known electrodes, the others are. Leave them out, for example with "
+            "drop(columns=...); times belong into the index: set_index(...)."
+        )
     return _like(recording, values - _mean_of(values, np.ones((1, values.shape[1]), dtype=bool)))
 
 
@@ -127,7 +142,7 @@ def laplacian(
     TypeError
         If the recording is no frame.
     ValueError
-        If electrodes are unknown or occur twice, or if there are not more of them than neighbours.
+        If electrodes are unknown, differences already or occur twice, or if there are not more of them than neighbours.
 
     References
     ----------
@@ -159,10 +174,14 @@ def _several(recording: Any) -> np.ndarray:
     check_names(recording, "recording")
     if recording.shape[1] < 2:
         raise ValueError(f"recording: found {recording.shape[1]} channel. Differences need two or more.")
+    pairs = [name for name in recording.columns if as_pair(canonical_name(name))]
+    if pairs:
+        raise ValueError(f"recording: {pairs} are differences already. Give channels with a common reference.")
     return to_numbers(recording, where="recording")
 
 
 def _check_frame(recording: Any) -> None:
+    refuse_mne(recording, "recording")
     if not isinstance(recording, pd.DataFrame):
         raise TypeError(f"recording: expected a frame with a column per electrode, found {type(recording).__name__}.")
 

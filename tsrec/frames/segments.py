@@ -5,6 +5,8 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 
+from tsrec.frames.checks import refuse_mne
+
 
 def windows(recording: pd.DataFrame | pd.Series, length: int, step: int | None = None) -> pd.DataFrame:
     """Cut a recording into windows: a panel with a series per window.
@@ -29,17 +31,25 @@ def windows(recording: pd.DataFrame | pd.Series, length: int, step: int | None =
     TypeError
         If the recording is an array, or a panel.
     ValueError
-        If the recording is shorter than one window, or length or step is not positive.
+        If the recording is shorter than one window or not in order of time, or length or step is not positive.
 
     Examples
     --------
     >>> windows(pd.Series(range(5), name="x"), 3, 2)["x"].tolist()
     [0, 1, 2, 2, 3, 4]
     """
-    if not isinstance(recording, pd.Series | pd.DataFrame) or isinstance(recording.index, pd.MultiIndex):
+    refuse_mne(recording, "recording")
+    if not isinstance(recording, pd.Series | pd.DataFrame):
         raise TypeError(
-            "recording: expected a Series or frame with one time index. Cut each series of a panel by itself."
+            f"recording: expected a Series or frame with one time index, found {type(recording).__name__}. Arrays "
+            "become one with tsrec.frames.recording(values, channels, sfreq)."
         )
+    if isinstance(recording.index, pd.MultiIndex):
+        raise TypeError(
+            f"recording: it is a panel with the levels {list(recording.index.names)}. Cut each of its series by itself."
+        )
+    if not recording.index.is_monotonic_increasing:
+        raise ValueError("recording: its rows are not in order of time. Use sort_index() before it is cut.")
     step = length if step is None else step
     if not all(isinstance(rows, Integral) and rows >= 1 for rows in (length, step)):
         raise ValueError(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsrec.frames.checks import check_names
+from tsrec.frames.checks import check_names, refuse_mne
 from tsrec.frames.container import to_numbers
 from tsrec.frames.filters import _positive, band_pass_array, notch_array, resample_array
 from tsrec.frames.inference import is_default, plain_index
@@ -15,6 +15,7 @@ from tsrec.frames.rates import declared_rate, rates_of, seconds_of
 
 def _read(recording: Any, where: str = "recording") -> tuple[np.ndarray, float]:
     """Signals (n_channels, n_times) and rate of a frame."""
+    refuse_mne(recording, where)
     if not isinstance(recording, pd.Series | pd.DataFrame):
         raise TypeError(
             f"{where}: expected a frame with one time index, found {type(recording).__name__}. Arrays become one with "

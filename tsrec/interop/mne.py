@@ -309,6 +309,8 @@ def annotate(
     ------
     ImportError
         If MNE-Python is not installed.
+    TypeError
+        If it is no Raw.
     ValueError
         As `to_annotations`, and if the last window begins after the end of the recording.
 
@@ -319,6 +321,8 @@ def annotate(
     >>> annotate(raw, ["rest", "move"], window=5).annotations.description.tolist()
     ['rest', 'move']
     """
+    if not hasattr(raw, "n_times"):
+        raise TypeError(f"raw: expected a Raw of MNE, found {type(raw).__name__}. See also to_annotations.")
     found = to_annotations(labels, window=window, step=step, first=first, merge=merge, ignore=ignore)
     end = raw.n_times / raw.info["sfreq"]
     last = first + (len(labels) - 1) * (window if step is None else step)
