@@ -74,7 +74,7 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         if self.reads_rows_:
             self._check_rows(X)
             values = validate_data(owner, X, dtype=np.float64, ensure_all_finite="allow-nan")
-            recordings = recordings_from_rows(values, row_labels(X), self.ch_names)
+            recordings = self._rows_of(values, X)
         else:
             recordings = read_recordings(X, ch_names=self.ch_names)
             if self.ch_names is None:
@@ -99,7 +99,7 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
                 values = validate_data(owner, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
             else:
                 values = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan")
-            recordings = recordings_from_rows(values, row_labels(X), self.ch_names)
+            recordings = self._rows_of(values, X)
         else:
             recordings = read_recordings(X, ch_names=self.ch_names)
         if recordings.on_scalp and not _is_none(self.positions) and not self.on_scalp_:
@@ -117,15 +117,19 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
             self._check_known(group.channels, "X")
         return self._brought(recordings)
 
+    def _rows_of(self, values: np.ndarray, X: Any) -> Recordings:
+        """The recordings of a table that has been checked."""
+        rows, samples = values.shape
+        if rows > _MANY_TIMES * samples:
+            warn_user(
+                f"X of shape {values.shape} was read as {rows} recordings of {samples} samples. One recording (n_times, "
+                "n_channels) is X.T[None]."
+            )
+        return recordings_from_rows(values, row_labels(X), self.ch_names)
+
     def _check_rows(self, X: Any) -> None:
         """Refuse a table that is none."""
         check_table(X)
-        rows, columns = np.shape(X)
-        if rows > _MANY_TIMES * columns:
-            warn_user(
-                f"X of shape {(rows, columns)} was read as {rows} recordings of {columns} samples. One recording "
-                "(n_times, n_channels) is X.T[None]."
-            )
         names = self.ch_names
         if names is not None and not isinstance(names, str) and len(list(names)) > 1:
             raise ValueError(
