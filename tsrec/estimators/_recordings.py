@@ -122,8 +122,8 @@ class RecordingEstimator(CallbackSupportMixin, BaseEstimator):
         rows, samples = values.shape
         if rows > _MANY_TIMES * samples:
             warn_user(
-                f"X of shape {values.shape} was read as {rows} recordings of {samples} samples. One recording (n_times, "
-                "n_channels) is X.T[None]."
+                f"X of shape {values.shape} was read as {rows} recordings of {samples} samples. One recording "
+                "(n_times, n_channels) is X.T[None]."
             )
         return recordings_from_rows(values, row_labels(X), self.ch_names)
 
