@@ -57,6 +57,7 @@ _AUTO = {"steps": 1000, "most": 200}
 _LARGEST = 1e12
 # Months, and days at a change of the clocks, are not equally long.
 _SAME_PACE = 0.05
+# So many channels of a step or two are nothing odd.
 _FEW = 8
 
 
@@ -353,7 +354,6 @@ def tell_shape(X: Any, unit: str) -> None:
             "If time comes second, give X.transpose(0, 2, 1)."
         )
     first = X[0] if isinstance(X, list) and X else None
-    # A few channels of a step or two are nothing odd.
     if isinstance(first, np.ndarray) and first.ndim == 2 and first.shape[1] > max(first.shape[0], _FEW):
         warn_user(
             f"X[0] of shape {first.shape} was read as (time, channel): {first.shape[1]} channels of {first.shape[0]} "

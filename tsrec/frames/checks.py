@@ -151,6 +151,33 @@ def refuse_mne(X: Any, where: str) -> None:
         )
 
 
+def check_recording(recording: Any, where: str, mend: str) -> None:
+    """Refuse what is not one recording, a Series or frame with one time index.
+
+    Parameters
+    ----------
+    recording : anything
+        What the user gave.
+    where : str
+        How errors call the argument.
+    mend : str
+        What to do with a panel instead.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else.
+    """
+    refuse_mne(recording, where)
+    if not isinstance(recording, pd.Series | pd.DataFrame):
+        raise TypeError(
+            f"{where}: expected a frame with one time index, found {type(recording).__name__}. Arrays become one with "
+            "tsrec.frames.recording(values, channels, sfreq)."
+        )
+    if recording.index.nlevels > 1:
+        raise TypeError(f"{where}: it is a panel with the levels {list(recording.index.names)}. {mend}")
+
+
 def time_column(frame: Any) -> Any:
     """The column of a frame that seems to hold the times of its rows.
 

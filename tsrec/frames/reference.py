@@ -69,11 +69,7 @@ def bipolar(recording: pd.DataFrame, pairs: Iterable[tuple[str, str] | str] = TC
     values = to_numbers(recording.iloc[:, kept], where="recording")
     place = {columns[column]: position for position, column in enumerate(kept)}
     plus, minus = ([place[pair[side]] for pair in wanted] for side in (0, 1))
-    answer = pd.DataFrame(
-        values[:, plus] - values[:, minus], index=recording.index, columns=["-".join(pair) for pair in wanted]
-    )
-    answer.attrs = dict(recording.attrs)
-    return answer
+    return _like(recording, values[:, plus] - values[:, minus], ["-".join(pair) for pair in wanted])
 
 
 def average_reference(recording: pd.DataFrame) -> pd.DataFrame:
@@ -194,7 +190,8 @@ def _mean_of(values: np.ndarray, among: np.ndarray) -> np.ndarray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _like(recording: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
-    answer = pd.DataFrame(values, index=recording.index, columns=recording.columns)
+def _like(recording: pd.DataFrame, values: np.ndarray, columns: Any = None) -> pd.DataFrame:
+    """Values with the index and attrs of a recording, and its columns unless others are given."""
+    answer = pd.DataFrame(values, index=recording.index, columns=recording.columns if columns is None else columns)
     answer.attrs = dict(recording.attrs)
     return answer

@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 
-from tsrec.frames.checks import refuse_mne
+from tsrec.frames.checks import check_recording
 
 
 def windows(recording: pd.DataFrame | pd.Series, length: int, step: int | None = None) -> pd.DataFrame:
@@ -38,16 +38,7 @@ def windows(recording: pd.DataFrame | pd.Series, length: int, step: int | None =
     >>> windows(pd.Series(range(5), name="x"), 3, 2)["x"].tolist()
     [0, 1, 2, 2, 3, 4]
     """
-    refuse_mne(recording, "recording")
-    if not isinstance(recording, pd.Series | pd.DataFrame):
-        raise TypeError(
-            f"recording: expected a Series or frame with one time index, found {type(recording).__name__}. Arrays "
-            "become one with tsrec.frames.recording(values, channels, sfreq)."
-        )
-    if isinstance(recording.index, pd.MultiIndex):
-        raise TypeError(
-            f"recording: it is a panel with the levels {list(recording.index.names)}. Cut each of its series by itself."
-        )
+    check_recording(recording, "recording", "Cut each of its series by itself.")
     if not recording.index.is_monotonic_increasing:
         raise ValueError("recording: its rows are not in order of time. Use sort_index() before it is cut.")
     step = length if step is None else step

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsrec.frames.checks import check_names, refuse_mne
+from tsrec.frames.checks import check_names, check_recording
 from tsrec.frames.container import to_numbers
 from tsrec.frames.filters import _positive, band_pass_array, notch_array, resample_array
 from tsrec.frames.inference import is_default, plain_index
@@ -15,17 +15,8 @@ from tsrec.frames.rates import declared_rate, rates_of, seconds_of
 
 def _read(recording: Any, where: str = "recording") -> tuple[np.ndarray, float]:
     """Signals (n_channels, n_times) and rate of a frame."""
-    refuse_mne(recording, where)
-    if not isinstance(recording, pd.Series | pd.DataFrame):
-        raise TypeError(
-            f"{where}: expected a frame with one time index, found {type(recording).__name__}. Arrays become one with "
-            "tsrec.frames.recording(values, channels, sfreq)."
-        )
-    if recording.index.nlevels > 1:
-        raise TypeError(
-            f"{where}: it is a panel with the levels {list(recording.index.names)}. Filter the whole recording before "
-            "it is cut into windows, or each series by itself."
-        )
+    mend = "Filter the whole recording before it is cut into windows, or each series by itself."
+    check_recording(recording, where, mend)
     if isinstance(recording, pd.DataFrame):
         check_names(recording, where)
     values = to_numbers(recording, where=where)
