@@ -21,10 +21,11 @@ def fitted():
     return LuMambaEncoder(max_epochs=1, **SMALL).fit(recordings())
 
 
-def test_an_encoder_that_never_learned_can_be_frozen():
+def test_an_encoder_that_never_learned_can_be_frozen_but_that_is_told():
     X = recordings(8)
     options = {"freeze": True, "random_state": 0, "max_epochs": 1}
-    first, second = (LuMambaClassifier(LuMambaEncoder(**SMALL), **options).fit(X, LABELS) for _ in range(2))
+    with pytest.warns(UserWarning, match="freeze: the encoder was not fitted, so that its random weights stay"):
+        first, second = (LuMambaClassifier(LuMambaEncoder(**SMALL), **options).fit(X, LABELS) for _ in range(2))
     assert first.predict_proba(X).shape == (8, 2)
     np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
 

@@ -207,7 +207,7 @@ def test_a_recording_is_annotated_where_its_windows_were(measured, first_sample)
     raw.set_meas_date(measured)
     raw.set_annotations(mne.Annotations([0.5], [0.25], ["BAD_old"]))
     before = spans(raw.annotations)
-    found = annotate(raw, ["a", "a", "b"], window=1.5, step=1.0, first=0.25)
+    found = annotate(raw, pd.Series(["a", "a", "b"]), window=1.5, step=1.0, first=0.25)
     assert spans(raw.annotations) == before
     assert found.annotations.orig_time == raw.annotations.orig_time
     # Seconds since the first sample, as in the frame's index, whatever the recorder's clock.
@@ -228,6 +228,16 @@ def test_windows_to_the_last_sample_are_annotated_without_warning():
     assert last == pytest.approx(1000 / rate)
     with pytest.raises(ValueError, match=r"labels: the windows of 31 labels begin from 0 to .* lasts 7\.8125 s"):
         annotate(raw, ["x"] * 31, window=100 / rate, step=100 / rate)
+
+
+def test_labels_that_end_before_the_recording_are_told_of_unless_they_say_of_which_windows_they_are():
+    raw = raw_of(["Cz"], ["eeg"], n=1000, rate=100.0)
+    with pytest.warns(UserWarning, match=r"labels: 3 labels, but 5 windows of 2 s fit into the recording"):
+        annotate(raw, ["a", "b", "c"], window=2.0)
+    some = pd.Series(["a", "c"], index=[0, 4])
+    assert annotate(raw, some, window=2.0).annotations.onset.tolist() == [0.0, 8.0]
+    with pytest.raises(ValueError, match=r"labels: the windows of 2 labels begin from 0 to 10 s"):
+        annotate(raw, some.set_axis([0, 5]), window=2.0)
 
 
 def test_a_missing_installation_says_how_to_mend_it():

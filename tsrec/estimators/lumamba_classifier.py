@@ -31,6 +31,7 @@ from tsrec.estimators._recording_batches import Prepared, RecordingBatches, is_s
 from tsrec.estimators._supervised import checked_weight, in_order
 from tsrec.estimators.lumamba import LuMambaEncoder
 from tsrec.frames import Recordings, align_target
+from tsrec.frames.warn import warn_user
 from tsrec.layers.augment import AUGMENTATIONS
 from tsrec.layers.lumamba_tasks import HEADS, LuMambaClassification, make_head
 from tsrec.training import TrainingState, make_generator, resolve_device, with_weights
@@ -50,7 +51,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     head : {"query", "linear", "mamba"}
         How tokens become classes: a learned vector attends over them, their mean, or one more Mamba layer.
     freeze : bool
-        Train the head alone.
+        Train the head alone. Of an encoder that was not fitted, which is then as it was drawn, a warning tells.
     augment : {"phase", "sign"} or None
         What is done to recordings in training, each in its own way each time. "phase" shifts every frequency by a
         random phase, the same in all channels: power and coherence stay, moments go. Where rhythms are what counts, as
@@ -219,6 +220,8 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
             groups = encoder._prepare(recordings)
         self.encoder_ = encoder
         if not encoder.__sklearn_is_fitted__():
+            if self.freeze:
+                warn_user("freeze: the encoder was not fitted, so that its random weights stay. Give a fitted encoder.")
             encoder.module_, encoder.n_epochs_ = encoder._module(generator).eval(), 0
         if weight is not None:
             groups = [group.take(weight[group.numbers] > 0) for group in groups if weight[group.numbers].any()]

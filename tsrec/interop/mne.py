@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tsrec.frames.warn import warn_user
+
 if TYPE_CHECKING:
     import mne
 
@@ -314,6 +316,11 @@ def annotate(
     ValueError
         As `to_annotations`, and if the last window begins after the end of the recording.
 
+    Warns
+    -----
+    UserWarning
+        If labels that are counted in their order end before the recording does: windows may have been left out.
+
     Examples
     --------
     >>> import mne
@@ -324,13 +331,7 @@ def annotate(
     if not hasattr(raw, "n_times"):
         raise TypeError(f"raw: expected a Raw of MNE, found {type(raw).__name__}. See also to_annotations.")
     found = to_annotations(labels, window=window, step=step, first=first, merge=merge, ignore=ignore)
-    end = raw.n_times / raw.info["sfreq"]
-    last = first + (len(labels) - 1) * (window if step is None else step)
-    if first < 0 or last >= end:
-        raise ValueError(
-            f"labels: the windows of {len(labels)} labels begin from {first:g} to {last:g} s, but the recording lasts "
-            f"{end:g} s. Give window, step and first in seconds, as the recording was cut."
-        )
+    _check_fit(labels, raw.n_times / raw.info["sfreq"], window, window if step is None else step, first)
     # A last window may reach over the end by rounding, or because it was padded: MNE cuts it there, and would warn.
     copy = raw.copy().set_annotations(found, verbose="error")
     if len(raw.annotations):
@@ -340,3 +341,20 @@ def annotate(
             both.onset -= raw.first_time
         copy.set_annotations(both, verbose="error")
     return copy
+
+
+def _check_fit(labels: Any, end: float, window: float, step: float, first: float) -> None:
+    """Refuse windows that begin after the end of a recording, in seconds; warn of too few."""
+    numbers = [number for number, _ in _numbered(labels)]
+    last = first + max(numbers, default=0) * step
+    if first < 0 or last >= end:
+        raise ValueError(
+            f"labels: the windows of {len(labels)} labels begin from {first:g} to {last:g} s, but the recording lasts "
+            f"{end:g} s. Give window, step and first in seconds, as the recording was cut."
+        )
+    fitting = int((end - first - window) / step + 1 + 1e-6)
+    if len(numbers) < fitting and not isinstance(labels, pd.Series):
+        warn_user(
+            f"labels: {len(numbers)} labels, but {fitting} windows of {window:g} s fit into the recording; the last "
+            "get no annotation. If windows were left out, give a Series whose index are the numbers of those there are."
+        )
