@@ -8,12 +8,14 @@ import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from tsrec.estimators._collection import refusing
-from tsrec.estimators._supervised import SupervisedEstimator, checked_weight
+from tsrec.estimators._supervised import SupervisedEstimator, checked_weight, in_order
+from tsrec.frames import Collection, Recordings, align_target
 from tsrec.layers.sequence_tasks import SequenceClassifier
 
 # Bounds of the logarithm of what scores are multiplied by before they become probabilities.
@@ -82,7 +84,9 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
         array of shape (n_series, n_classes)
             A frame with the names of the series where X names them.
         """
-        collection = self._read(X, rate)
+        return self._probabilities(self._read(X, rate), rate)
+
+    def _probabilities(self, collection: Collection, rate: float) -> Any:
         found = self._answers(collection, rate)
         return pd.DataFrame(found, index=collection.labels, columns=self.classes_) if collection.named else found
 
@@ -113,7 +117,8 @@ class SeriesClassifier(ClassifierMixin, SupervisedEstimator):
         -------
         float
         """
-        return super().score(X, *self._aligned(X, y, sample_weight))
+        collection = self._read(X, 1.0)
+        return accuracy(collection, self._probabilities(collection, 1.0), self.classes_, y, sample_weight)
 
     def _respond(self, answers: np.ndarray) -> np.ndarray:
         return softmax(answers.astype(np.float64) * self.sharpness_, axis=1)
@@ -123,6 +128,14 @@ def most_probable(probabilities: Any, classes: np.ndarray) -> Any:
     """The class of each row: a Series with the names of the rows, where a frame names them."""
     best = classes[np.asarray(probabilities).argmax(axis=1)]
     return pd.Series(best, index=probabilities.index) if isinstance(probabilities, pd.DataFrame) else best
+
+
+def accuracy(
+    read: Collection | Recordings, probabilities: Any, classes: np.ndarray, y: Any, sample_weight: Any
+) -> float:
+    """Share of the series or recordings whose most probable class is the true one, aligned by name."""
+    found, weight = most_probable(probabilities, classes), in_order(sample_weight, read)
+    return float(accuracy_score(align_target(y, read), found, sample_weight=weight))
 
 
 def read_classes(y: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array
 
 from tsrec.estimators._collection import refusing
-from tsrec.estimators._supervised import SupervisedEstimator
+from tsrec.estimators._supervised import SupervisedEstimator, in_order
 from tsrec.estimators._units import center_and_spread
+from tsrec.frames import Collection, align_target
 from tsrec.layers.sequence_tasks import SequenceRegressor
 
 
@@ -75,7 +77,9 @@ class SeriesRegressor(RegressorMixin, SupervisedEstimator):
         array of shape (n_series,) or (n_series, n_targets)
             A Series or frame with the names of the series where X names them.
         """
-        collection = self._read(X, rate)
+        return self._numbers(self._read(X, rate), rate)
+
+    def _numbers(self, collection: Collection, rate: float) -> Any:
         found = self._answers(collection, rate)
         if not collection.named:
             return found
@@ -106,7 +110,9 @@ class SeriesRegressor(RegressorMixin, SupervisedEstimator):
         -------
         float
         """
-        return super().score(X, *self._aligned(X, y, sample_weight))
+        collection = self._read(X, 1.0)
+        weight = in_order(sample_weight, collection)
+        return float(r2_score(align_target(y, collection), self._numbers(collection, 1.0), sample_weight=weight))
 
     def _respond(self, answers: np.ndarray) -> np.ndarray:
         found = answers.astype(np.float64) * self.target_spread_ + self.target_center_

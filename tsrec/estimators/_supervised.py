@@ -79,11 +79,6 @@ class SupervisedEstimator(CollectionEstimator):
         self.length_ = int(collection.lengths.max())
         return collection
 
-    def _aligned(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
-        """Targets and weights in the order of X, where both name the series."""
-        collection = self._read(X, 1.0)
-        return align_target(y, collection), in_order(sample_weight, collection)
-
     def _learn(
         self, collection: Collection, target: np.ndarray, answer: Tensor, weight: np.ndarray | None
     ) -> RidgeHead | None:

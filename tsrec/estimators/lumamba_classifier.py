@@ -9,13 +9,12 @@ import torch
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from tsrec.estimators._callbacks import CallbackSupportMixin, with_callbacks
-from tsrec.estimators._classifier import check_two_classes, most_probable, read_classes, times_class_weight
+from tsrec.estimators._classifier import accuracy, check_two_classes, most_probable, read_classes, times_class_weight
 from tsrec.estimators._collection import forget, refusing, takes_series
 from tsrec.estimators._epochs import epochs_for, fit_module, history_frame
 from tsrec.estimators._lumamba import AUTO, tokens_of
@@ -280,10 +279,7 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         """
         check_is_fitted(self)
         recordings = self.encoder_._read(X, self)
-        found = most_probable(self._probabilities(recordings), self.classes_)
-        return float(
-            accuracy_score(align_target(y, recordings), found, sample_weight=in_order(sample_weight, recordings))
-        )
+        return accuracy(recordings, self._probabilities(recordings), self.classes_, y, sample_weight)
 
     def _check_parameters(self) -> None:
         check_choice(self, "head", HEADS)
