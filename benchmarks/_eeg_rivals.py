@@ -230,5 +230,6 @@ RIVALS = {
     "band power": band_power,
     "band power, Laplacian": of_laplacian(band_power),
     "EEGNet": functools.partial(network, "EEGNet"),
+    "EEGNet, Laplacian": of_laplacian(functools.partial(network, "EEGNet")),
     "ShallowFBCSP": functools.partial(network, "ShallowFBCSP"),
 }
