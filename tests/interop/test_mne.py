@@ -238,6 +238,8 @@ def test_labels_that_end_before_the_recording_are_told_of_unless_they_say_of_whi
     assert annotate(raw, some, window=2.0).annotations.onset.tolist() == [0.0, 8.0]
     with pytest.raises(ValueError, match=r"labels: the windows of 2 labels begin from 0 to 10 s"):
         annotate(raw, some.set_axis([0, 5]), window=2.0)
+    with pytest.raises(ValueError, match=r"labels: the windows of 2 labels begin from -2 to 4 s"):
+        annotate(raw, some.set_axis([-1, 2]), window=2.0)
 
 
 def test_a_missing_installation_says_how_to_mend_it():

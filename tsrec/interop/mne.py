@@ -346,10 +346,10 @@ def annotate(
 def _check_fit(labels: Any, end: float, window: float, step: float, first: float) -> None:
     """Refuse windows that begin after the end of a recording, in seconds; warn of too few."""
     numbers = [number for number, _ in _numbered(labels)]
-    last = first + max(numbers, default=0) * step
-    if first < 0 or last >= end:
+    begin, last = (first + number * step for number in (min(numbers, default=0), max(numbers, default=0)))
+    if begin < 0 or last >= end:
         raise ValueError(
-            f"labels: the windows of {len(labels)} labels begin from {first:g} to {last:g} s, but the recording lasts "
+            f"labels: the windows of {len(labels)} labels begin from {begin:g} to {last:g} s, but the recording lasts "
             f"{end:g} s. Give window, step and first in seconds, as the recording was cut."
         )
     fitting = int((end - first - window) / step + 1 + 1e-6)
