@@ -72,11 +72,11 @@ def as_recorded_by(task: Task, cap: str, windows: np.ndarray) -> list[pd.DataFra
 def learned(task: Task, cap: str, kind: str, fit: np.ndarray, seed: int) -> Any:
     """An encoder of the whole cap and its differences, or of this cap alone; both take as many steps."""
     windows = unlabelled(task, fit)
-    X = as_recorded_by(task, cap, windows)
     if kind == "whole":
-        pairs = pairs_of_neighbours(task.channels)
-        X = [*(whole := recorded(task, windows)), *(bipolar(frame, pairs) for frame in whole)]
-    epochs = _EPOCHS if kind == "whole" else 2 * _EPOCHS
+        whole, pairs = recorded(task, windows), pairs_of_neighbours(task.channels)
+        X, epochs = [*whole, *(bipolar(frame, pairs) for frame in whole)], _EPOCHS
+    else:
+        X, epochs = as_recorded_by(task, cap, windows), 2 * _EPOCHS
     return encoder_for(task, seed, channel_dropout=0.9, max_epochs=epochs, ch_names=None).fit(X)
 
 

@@ -217,10 +217,10 @@ class LuMambaClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
                 weight = self._times_class_weight(weight, codes)
             check_two_classes(self.classes_[codes if weight is None else codes[weight > 0]])
             groups = encoder._prepare(recordings)
+            if self.freeze and not encoder.__sklearn_is_fitted__():
+                warn_user("freeze: the encoder was not fitted, so that its random weights stay. Give a fitted encoder.")
         self.encoder_ = encoder
         if not encoder.__sklearn_is_fitted__():
-            if self.freeze:
-                warn_user("freeze: the encoder was not fitted, so that its random weights stay. Give a fitted encoder.")
             encoder.module_, encoder.n_epochs_ = encoder._module(generator).eval(), 0
         if weight is not None:
             groups = [group.take(weight[group.numbers] > 0) for group in groups if weight[group.numbers].any()]

@@ -84,7 +84,8 @@ class Corpus:
         n = panel.n_series
         self.first = panel.offsets[:-1] + np.arange(n)
         rows = np.arange(panel.offsets[-1]) + np.repeat(np.arange(n), panel.lengths)
-        self.values = np.full((panel.offsets[-1] + n, panel.n_channels), np.nan)
+        # A channel after another in memory: that is how they are searched.
+        self.values = np.full((panel.offsets[-1] + n, panel.n_channels), np.nan, order="F")
         self.values[rows] = panel.values
 
     def where(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

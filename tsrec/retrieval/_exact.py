@@ -65,15 +65,12 @@ class ExactIndex:
         # What transforms leave of the least distances is within 1e-9 of them.
         reach = limit * limit + 1e-9 * m if limit < np.inf else np.inf
         at, _ = take_nearest(total, least, min(k, count), exclusion, reach)
-        distance = np.array([self.distance(query, channels, i) for i in at])
+        wanted = standardised(query)
+        found = (standardised(self.values[i : i + m, list(channels)]) for i in at)
+        distance = np.array([np.sqrt(np.square(window - wanted).sum()) for window in found])
         order = np.lexsort([at, distance])
         order = order[distance[order] <= limit]
         return at[order], distance[order]
-
-    def distance(self, query: np.ndarray, channels: Sequence[int], at: int) -> float:
-        """The distance to one window, sample by sample."""
-        window = self.values[at : at + len(query), list(channels)]
-        return float(np.sqrt(np.square(standardised(window) - standardised(query)).sum()))
 
 
 def standardised(window: np.ndarray) -> np.ndarray:

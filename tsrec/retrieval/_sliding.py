@@ -10,11 +10,11 @@ import numba
 import numpy as np
 from scipy import fft
 
-from tsrec.kernels._numba import OPTIONS
+from tsrec.kernels._numba import INLINE, OPTIONS
 from tsrec.retrieval._moments import Moments, moments
 
-# Samples of a block; a query has at most the eighth part of them.
-_BLOCK = 8192
+# Samples of the longest query of a kind at least; a block has so many times as many.
+_LONGEST, _TIMES = 1024, 8
 # Samples transformed at a time, so that they stay in the cache.
 _AT_A_TIME = 1 << 16
 # Windows in a tile whose least distance is kept.
@@ -45,15 +45,13 @@ class Blocks(NamedTuple):
 
 def blocks_of(x: np.ndarray, longest: int) -> Blocks:
     """Cut a channel (n,) into blocks for queries of at most `longest` samples, and transform them."""
-    block = _BLOCK
-    while block < 8 * longest:
-        block *= 2
-    block = min(block, fft.next_fast_len(len(x) + longest, real=True))
+    block = min(_TIMES * longest, fft.next_fast_len(len(x) + longest, real=True))
     hop = block - longest + 1
     count = -(-len(x) // hop)
     spectra, power = np.empty((count, block // 2 + 1), np.complex128), np.empty(count)
-    for first in range(0, count, max(_AT_A_TIME // block, 1)):
-        some = range(first, min(first + max(_AT_A_TIME // block, 1), count))
+    size = max(_AT_A_TIME // block, 1)
+    for first in range(0, count, size):
+        some = range(first, min(first + size, count))
         parts = np.zeros((len(some), block))
         for row, number in zip(parts, some, strict=True):
             piece = x[number * hop : number * hop + block]
@@ -81,7 +79,7 @@ class Channel:
 
     def blocks(self, m: int) -> Blocks:
         """Blocks for queries of m samples."""
-        longest = _BLOCK // 8
+        longest = _LONGEST
         while longest < m:
             longest *= 2
         if longest not in self._blocks:
@@ -177,10 +175,15 @@ def _add_constant(norm: np.ndarray, m: float, total: np.ndarray) -> None:
 def tile_minima(total: np.ndarray, least: np.ndarray) -> None:
     """Write the least of every tile of TILE distances; NaN counts as infinite."""
     for tile in range(len(least)):
-        best = np.inf
-        for i in range(tile * TILE, min(tile * TILE + TILE, len(total))):
-            best = total[i] if total[i] < best else best
-        least[tile] = best
+        least[tile] = _least(total, tile)
+
+
+@numba.njit(**INLINE)
+def _least(total: np.ndarray, tile: int) -> float:
+    best = np.inf
+    for i in range(tile * TILE, min(tile * TILE + TILE, len(total))):
+        best = total[i] if total[i] < best else best
+    return best
 
 
 @numba.njit(nogil=True, **OPTIONS)
@@ -201,10 +204,6 @@ def take_nearest(
         found += 1
         low, high = max(i - exclusion + 1, 0), min(i + max(exclusion, 1), len(total))
         total[low:high] = np.inf
-        first, last = low // TILE, (high - 1) // TILE
-        for touched in range(first, last + 1):
-            best = np.inf
-            for j in range(touched * TILE, min(touched * TILE + TILE, len(total))):
-                best = total[j] if total[j] < best else best
-            least[touched] = best
+        for touched in range(low // TILE, (high - 1) // TILE + 1):
+            least[touched] = _least(total, touched)
     return at[:found], distance[:found]

@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from tsrec.estimators._parameters import check_whole
 from tsrec.frames import Panel, label_at
 from tsrec.retrieval._corpus import Corpus, read_corpus
 from tsrec.retrieval._exact import ExactIndex
@@ -153,6 +154,8 @@ class SubsequenceRetriever(BaseEstimator):
 
     def _closed(self, m: int, where: Any, period: Any) -> list[tuple[int, int]]:
         """Ranges of positions where no interval may begin."""
+        if where is None and period is None:
+            return []
         panel, first = self._corpus.panel, self._corpus.first
         kept = np.ones(panel.n_series, dtype=bool)
         if where is not None:
@@ -196,7 +199,6 @@ class SubsequenceRetriever(BaseEstimator):
         return [int(place) for place in places]
 
     def _check_parameters(self) -> None:
-        if not isinstance(self.n_neighbors, Integral) or self.n_neighbors < 1:
-            raise ValueError(f"n_neighbors: found {self.n_neighbors!r}. Give a whole number from 1 on.")
+        check_whole(self, "n_neighbors")
         if not isinstance(self.exclusion, Real) or not 0 <= self.exclusion <= 1:
             raise ValueError(f"exclusion: found {self.exclusion!r}. Give a share from 0 to 1.")
