@@ -8,6 +8,7 @@ import pytest
 from sklearn.base import clone, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -298,6 +299,10 @@ def test_a_target_is_aligned_by_name_and_must_be_complete(estimator):
         np.testing.assert_array_equal(answer(clone(estimator).fit(PANEL, target, same), PANEL), answer(weighted, PANEL))
     turned = pd.Series(target.to_numpy()[[1, 0, *range(2, 12)]], NAMES)
     assert weighted.score(PANEL, turned, weight[::-1]) == weighted.score(PANEL, turned, weight.to_numpy())
+    measure = r2_score if is_regressor(estimator) else accuracy_score
+    by_hand = measure(turned, weighted.predict(PANEL), sample_weight=weight)
+    assert weighted.score(PANEL, turned, weight) == pytest.approx(by_hand)
+    assert weighted.score(PANEL, turned) != pytest.approx(by_hand)
     with pytest.raises(ValueError, match="sample_weight: its index lacks"):
         clone(estimator).fit(PANEL, target, weight.rename(str.upper))
     with pytest.raises(ValueError, match="y: its index lacks"):
