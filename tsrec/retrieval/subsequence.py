@@ -110,12 +110,12 @@ class SubsequenceRetriever(BaseEstimator):
         -------
         DataFrame
             A row per interval, nearest first within each query: query, rank, series, start, end (excluded), score from
-            0 to 1 (half of 1 plus the mean correlation), distance.
+            0 to 1 (half of 1 plus the mean correlation), distance. None for a query longer than every series.
 
         Raises
         ------
         ValueError
-            If the query has missing values or other channels, or is longer than every series.
+            If the query has missing values or other channels.
         """
         check_is_fitted(self)
         k = self.n_neighbors if k is None else k
