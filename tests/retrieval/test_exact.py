@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsrec.retrieval._exact import ExactIndex, standardised
+from tsrec.retrieval._exact import Part, nearest, standardised
 from tsrec.retrieval._moments import moments
-from tsrec.retrieval._sliding import Channel, add_distances
+from tsrec.retrieval._sliding import TILE, Channel, distances, tile_minima, units_of
 
 RNG = np.random.default_rng(0)
 N = 12_000
 NOISE = RNG.standard_normal(N)
+NONE = np.empty((0, 2), np.int64)
 SERIES = {
     "noise": NOISE,
     "walk": NOISE.cumsum(),
@@ -35,19 +36,44 @@ def brute(x, query):
     return ((units(windows) - units(query.astype(np.longdouble))) ** 2).sum(-1).astype(float)
 
 
+@pytest.mark.parametrize("kept", [True, False])
 @pytest.mark.parametrize("name", SERIES)
 @pytest.mark.parametrize("m", [2, 3, 64, 257, 1500])
-def test_distances_are_those_of_the_definition(name, m):
+def test_distances_are_those_of_the_definition(name, m, kept):
     x = SERIES[name]
+    channel = Channel(x, kept=kept)
     for at in (100, 5000):
         query = x[at : at + m]
         if np.isnan(query).any():
             continue
-        total = np.zeros(len(x) - m + 1)
-        add_distances(Channel(x), query, total)
-        expected = brute(x, query)
-        np.testing.assert_array_equal(np.isnan(total), np.isnan(expected))
-        np.testing.assert_allclose(total, expected, rtol=0, atol=1e-10 * 4 * m)
+        units, expected = [units_of(query)], np.nan_to_num(brute(x, query), nan=np.inf)
+        found = distances([channel], units, 0, len(expected))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10 * 4 * m)
+        padded = np.pad(expected, (0, -len(expected) % TILE), constant_values=np.inf)
+        least = tile_minima([channel], units, NONE)
+        np.testing.assert_allclose(least, padded.reshape(-1, TILE).min(1), rtol=0, atol=1e-10 * 4 * m)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_closed_positions_do_not_count(kept):
+    x = NOISE.copy()
+    closed = np.array([[0, 40], [100, 8000], [9000, 9001], [11000, N]])
+    expected = brute(x, x[300:400])
+    for low, high in closed:
+        expected[low:high] = np.inf
+    padded = np.pad(expected, (0, -len(expected) % TILE), constant_values=np.inf)
+    least = tile_minima([Channel(x, kept=kept)], [units_of(x[300:400])], closed)
+    np.testing.assert_allclose(least, padded.reshape(-1, TILE).min(1), atol=1e-8)
+
+
+def test_a_channel_that_grew_is_one_that_was_whole():
+    grown = Channel(NOISE[:5000])
+    units = [units_of(NOISE[40:140])]
+    tile_minima([grown], units, NONE)
+    for n in (5001, 9000, N):
+        grown.grow(NOISE[:n])
+        whole = tile_minima([Channel(NOISE[:n])], units, NONE)
+        np.testing.assert_array_equal(tile_minima([grown], units, NONE), whole)
 
 
 @pytest.mark.parametrize("name", SERIES)
@@ -63,6 +89,11 @@ def test_moments_lose_no_digits(name, m):
     np.testing.assert_array_equal(found.norm == 0, (windows == windows[:, :1]).all(1))
 
 
+def found_in(values, query, k, exclusion):
+    channels = [Channel(np.ascontiguousarray(column)) for column in values.T]
+    return nearest([Part(channels, 0)], query, k, apart=lambda at: [(max(at - exclusion + 1, 0), at + exclusion)])
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 12), st.integers(1, 8), st.integers(1, 3))
 def test_the_nearest_are_picked_greedily_and_apart(seed, m, exclusion, k, n_channels):
@@ -70,7 +101,7 @@ def test_the_nearest_are_picked_greedily_and_apart(seed, m, exclusion, k, n_chan
     values = np.round(draws.standard_normal((draws.integers(m, 1500), n_channels)), 1)
     values[draws.random(len(values)) < 0.01] = np.nan
     query = draws.standard_normal((m, n_channels))
-    at, distance = ExactIndex(values).nearest(query, range(n_channels), k, exclusion=exclusion)
+    at, distance = found_in(values, query, k, exclusion)
     windows = np.lib.stride_tricks.sliding_window_view(values, m, axis=0).transpose(0, 2, 1)
     wanted = standardised(query)
     left = np.array([np.square(standardised(w) - wanted).sum() if np.isfinite(w).all() else np.inf for w in windows])
@@ -83,6 +114,13 @@ def test_the_nearest_are_picked_greedily_and_apart(seed, m, exclusion, k, n_chan
 
 def test_a_constant_query_finds_constant_windows_first():
     x = SERIES["flat"]
-    at, distance = ExactIndex(x[:, None]).nearest(np.full((50, 1), 7.0), [0], 3, exclusion=50)
+    at, distance = found_in(x[:, None], np.full((50, 1), 7.0), 3, 50)
     np.testing.assert_array_equal(distance, 0)
     assert all((x[i : i + 50] == x[i]).all() for i in at)
+
+
+def test_of_equal_windows_the_first_are_found_in_their_order():
+    x = np.tile(RNG.standard_normal(100), 300)
+    at, distance = found_in(x[:, None], x[30:80, None], 200, 50)
+    np.testing.assert_array_equal(at, 30 + 100 * np.arange(200))
+    np.testing.assert_allclose(distance, 0, atol=1e-6)

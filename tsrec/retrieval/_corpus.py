@@ -1,113 +1,220 @@
-"""What is searched: series of any lengths as one long array, with a missing row after each."""
+"""What is searched: series of any lengths in one long array, which grows at its end, with a missing row before each."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from tsrec.frames import Panel, TimeGrid, form_of, read_collection, read_index, read_panel, sampling_rate, to_numbers
+from tsrec.retrieval._exact import Part
+from tsrec.retrieval._sliding import TILE, Channel
 
-_COUNTED = TimeGrid("position", 1)
-
-
-class Seconds(NamedTuple):
-    """Times of recordings whose index holds float seconds: the first of each, and the rate in Hz."""
-
-    first: np.ndarray
-    rate: float
-    name: Any
-
-
-def read_corpus(X: Any, *, where: str = "X") -> tuple[Panel, Seconds | None]:
-    """Series in which to search, or queries.
-
-    Parameters
-    ----------
-    X : Series, frame, panel, dict, list or array
-        A Series or frame with an index of times, float seconds included, is one series; with a MultiIndex, its last
-        level is time and the others name the series. A dict or list holds a series each. An array has a series a row
-        (n_series, n_times), or is (n_series, n_channels, n_times).
-    where : str
-        How errors call the argument.
-
-    Returns
-    -------
-    Panel
-    Seconds or None
-        Where the index holds float seconds, which the panel then only counts.
-    """
-    if isinstance(X, Mapping) and X and all(isinstance(one, pd.Series | pd.DataFrame) for one in X.values()):
-        frames = {key: one.to_frame("value") if isinstance(one, pd.Series) else one for key, one in X.items()}
-        X = pd.concat(frames, names=["series"])
-    if isinstance(X, pd.Series | pd.DataFrame):
-        times = X.index.get_level_values(-1)
-        return _recorded(X, times, where) if times.dtype.kind == "f" else (read_panel(X, where=where), None)
-    if isinstance(X, np.ndarray) and X.ndim == 2:
-        X = X[:, None]
-    collection = read_collection(X, where=where)
-    ids = collection.labels if collection.named else None
-    return _counted(collection.values, collection.offsets, collection.columns, ids), None
-
-
-def _counted(values: np.ndarray, offsets: np.ndarray, columns: pd.Index, ids: pd.Index | None) -> Panel:
-    return Panel(values, offsets, np.zeros(len(offsets) - 1, dtype=np.int64), _COUNTED, columns, ids)
-
-
-def _recorded(X: pd.Series | pd.DataFrame, times: pd.Index, where: str) -> tuple[Panel, Seconds]:
-    rows = read_index(X.index, where=where, seconds=True)
-    order = slice(None) if rows.order is None else rows.order
-    seconds = times.to_numpy(np.float64)[order]
-    rates = [sampling_rate(pd.Index(part), where=where) for part in np.split(seconds, rows.offsets[1:-1])]
-    known = {rate for rate in rates if rate is not None}
-    if len(known) > 1:
-        raise ValueError(
-            f"{where}: its series have the rates {sorted(known)} Hz. Bring them to one, with frames.resample."
-        )
-    panel = _counted(to_numbers(X, where=where)[order], rows.offsets, form_of(X).columns, rows.ids)
-    return panel, Seconds(seconds[rows.offsets[:-1]], known.pop() if known else 1.0, times.name)
+# More rows than a series has.
+_MANY = 1 << 40
 
 
 class Corpus:
-    """Series one after another, each followed by a missing row, so that no window reaches from one into the next.
+    """Stretches of series one after another, each with a missing row before it, so that no window reaches into the next.
+
+    Rows that come later for a known series are a stretch of their own. It begins with the last `overlap` rows known
+    before, so that windows across the border are in it. Longer windows across a border are looked for apart.
 
     Parameters
     ----------
-    panel : Panel
-        The series.
-    seconds : Seconds, optional
-        Times of its rows, where they are float seconds.
+    arrays : Memory or Directory
+        Where the numbers are: "values/0" and so on, and "stretches".
+    n_channels : int
+        Channels.
+    overlap : int
+        Rows that stretches of a series have in common.
+    kept : bool
+        Whether spectra are kept.
     """
 
-    def __init__(self, panel: Panel, seconds: Seconds | None = None) -> None:
-        self.panel, self.seconds = panel, seconds
-        n = panel.n_series
-        self.first = panel.offsets[:-1] + np.arange(n)
-        rows = np.arange(panel.offsets[-1]) + np.repeat(np.arange(n), panel.lengths)
-        # A channel after another in memory: that is how they are searched.
-        self.values = np.full((panel.offsets[-1] + n, panel.n_channels), np.nan, order="F")
-        self.values[rows] = panel.values
+    def __init__(self, arrays: Any, n_channels: int, *, overlap: int, kept: bool) -> None:
+        self.arrays, self.n_channels, self.overlap = arrays, n_channels, overlap
+        if "stretches" not in arrays.names():
+            arrays.create("stretches", np.int64, (5,))
+            for channel in range(n_channels):
+                arrays.create(f"values/{channel}", np.float64)
+        self.channels = [Channel(arrays.array(f"values/{channel}"), kept=kept) for channel in range(n_channels)]
+        self._learn_stretches()
+
+    def _learn_stretches(self) -> None:
+        # Columns: series, first row, position of it, rows, and how many of them an earlier stretch has too; -1 where
+        # they go on with the stretch before.
+        table = np.array(self.arrays.array("stretches")).reshape(-1, 5)
+        begins = table[:, 4] >= 0
+        rows = np.bincount(np.cumsum(begins) - 1, weights=table[:, 3]).astype(np.int64)
+        self.series, self.row, self.at, _, self.shared = table[begins].T
+        self.rows = rows
+        self.lengths = np.zeros(self.series.max(initial=-1) + 1, np.int64)
+        np.maximum.at(self.lengths, self.series, self.row + self.rows)
+        order = np.lexsort([np.arange(len(rows)), self.row, self.series])
+        self._order, self._key = order, self.series[order] * _MANY + self.row[order]
+
+    def extend(self, values: np.ndarray, offsets: np.ndarray, series: np.ndarray) -> None:
+        """Put rows behind series, known ones or new.
+
+        Parameters
+        ----------
+        values : float array of shape (n_rows, n_channels)
+            Rows of all, one series after another.
+        offsets : int array of shape (n + 1,)
+            Where each begins.
+        series : int array of shape (n,)
+            Their numbers; new ones follow the last one known.
+        """
+        goes_on = np.flatnonzero(series == self.series[-1:]) if len(self.series) else series[:0]
+        if len(goes_on):  # right behind its own last row
+            one = slice(offsets[goes_on[0]], offsets[goes_on[0] + 1])
+            number = int(series[goes_on[0]])
+            count = one.stop - one.start
+            self._append(values[one], [[number, self.lengths[number], len(self.channels[0].x), count, -1]])
+            lengths = np.diff(offsets)
+            values, lengths = np.delete(values, one, axis=0), np.delete(lengths, goes_on)
+            offsets, series = np.append(0, np.cumsum(lengths)), np.delete(series, goes_on)
+        if len(series):
+            self._put(values, offsets, series)
+        self._learn_stretches()
+
+    def _put(self, values: np.ndarray, offsets: np.ndarray, series: np.ndarray) -> None:
+        """Append a stretch for each series."""
+        before = np.zeros(max(series.max() + 1, len(self.lengths)), np.int64)
+        before[: len(self.lengths)] = self.lengths
+        before = before[series]
+        shared = np.minimum(before, self.overlap)
+        lengths = np.diff(offsets) + shared
+        first = np.cumsum(lengths + 1) - lengths
+        more = np.full((lengths.sum() + len(series), self.n_channels), np.nan, order="F")
+        more[np.arange(offsets[-1]) + np.repeat(first + shared - offsets[:-1], np.diff(offsets))] = values
+        for i in np.flatnonzero(shared):
+            more[first[i] : first[i] + shared[i]] = self.read(series[i], before[i] - shared[i], before[i])
+        at = first + len(self.channels[0].x)
+        self._append(more, np.stack([series, before - shared, at, lengths, shared], axis=1))
+
+    def _append(self, more: np.ndarray, stretches: Any) -> None:
+        for number, channel in enumerate(self.channels):
+            self.arrays.append(f"values/{number}", more[:, number])
+            channel.grow(self.arrays.array(f"values/{number}"))
+        self.arrays.append("stretches", np.array(stretches, dtype=np.int64))
+
+    def read(self, series: int, low: int, high: int) -> np.ndarray:
+        """Rows of a series, float64 (high - low, n_channels)."""
+        found = np.empty((high - low, self.n_channels))
+        for one in np.flatnonzero((self.series == series) & (self.row < high) & (self.row + self.rows > low)):
+            first, last = max(low, self.row[one]), min(high, self.row[one] + self.rows[one])
+            place = self.at[one] - self.row[one]
+            for number, channel in enumerate(self.channels):
+                found[first - low : last - low, number] = channel.x[place + first : place + last]
+        return found
 
     def where(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Number of the series that each position lies in, and its row there."""
-        series = np.searchsorted(self.first, at, side="right") - 1
-        return series, at - self.first[series]
+        stretch = np.searchsorted(self.at, at, side="right") - 1
+        return self.series[stretch], at - self.at[stretch] + self.row[stretch]
 
-    def times(self, series: np.ndarray, rows: np.ndarray) -> pd.Index:
-        """Times of rows; also of those after the last one."""
-        if self.seconds is not None:
-            return pd.Index(self.seconds.first[series] + rows / self.seconds.rate, name=self.seconds.name)
-        return self.panel.grid.decode(self.panel.starts[series] + rows * self.panel.grid.step)
+    def positions(self, series: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Positions of windows of up to `overlap` + 1 rows."""
+        stretch = self._order[np.searchsorted(self._key, series * _MANY + rows, side="right") - 1]
+        return self.at[stretch] + rows - self.row[stretch]
 
-    def rows_at(self, time: Any) -> np.ndarray:
-        """First row of each series that does not begin before a time; int64 of shape (n_series,)."""
-        panel, grid = self.panel, self.panel.grid
-        if self.seconds is not None:
-            rows = np.ceil((float(time) - self.seconds.first) * self.seconds.rate - 1e-6)
-        elif grid.kind in ("position", "integer"):
-            rows = np.ceil((float(time) - panel.starts) / grid.step)
-        else:
-            # Months and days of a zone with summer time are uneven: the times themselves are searched.
-            spans = zip(panel.starts, panel.lengths, strict=True)
-            rows = np.array([grid.run(start, length).searchsorted(time) for start, length in spans])
-        return np.clip(rows, 0, panel.lengths).astype(np.int64)
+    def ranges(self, series: int, low: int, high: int) -> Iterator[tuple[int, int]]:
+        """Positions of rows of a series, in all its stretches."""
+        for one in np.flatnonzero((self.series == series) & (self.row < high) & (self.row + self.rows > low)):
+            shift = self.at[one] - self.row[one]
+            yield max(low, int(self.row[one])) + shift, min(high, int(self.row[one] + self.rows[one])) + shift
+
+    def closed(self, m: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Positions where no window of m rows may begin, when rows from `low` to before `high` of each series may.
+
+        Parameters
+        ----------
+        m : int
+            Rows of a window.
+        low, high : int64 array of shape (n_series,)
+            Rows of each series.
+
+        Returns
+        -------
+        int64 array of shape (n_ranges, 2)
+            Ascending; windows that an earlier stretch has too are among them.
+        """
+        first = np.maximum(low[self.series], self.row + np.maximum(self.shared - m + 1, 0)) - self.row
+        last = np.maximum(np.minimum(high[self.series] - self.row, self.rows), first)
+        first = np.minimum(first, self.rows)
+        ends = np.append(self.at[1:], len(self.channels[0].x)) if len(self.at) else self.at
+        found = np.stack([[self.at, self.at + first], [self.at + np.minimum(last, self.rows), ends]], axis=0)
+        found = found.transpose(2, 0, 1).reshape(-1, 2)
+        return found[found[:, 1] > found[:, 0]]
+
+    def bridged(self, m: int, picked: Sequence[int]) -> "Bridges":
+        """Everything that is searched for windows of m rows."""
+        return Bridges(self, m, picked)
+
+
+class Bridges:
+    """The long array, and copies of rows around borders that windows of m rows reach across without being in a stretch.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        What is searched.
+    m : int
+        Rows of a window.
+    picked : sequence of int
+        Channels that are compared.
+    """
+
+    def __init__(self, corpus: Corpus, m: int, picked: Sequence[int]) -> None:
+        self.corpus, self.m = corpus, m
+        self.parts = [Part([corpus.channels[number] for number in picked], 0)]
+        self.first = -(-len(corpus.channels[0].x) // TILE) * TILE
+        self.spans = list(self._spans())
+        if self.spans:
+            gap = np.full((1, corpus.n_channels), np.nan)
+            rows = [piece for series, low, high in self.spans for piece in (corpus.read(series, low, high), gap)]
+            copied = np.asfortranarray(np.concatenate(rows)[:, list(picked)])
+            self.parts.append(Part([Channel(column, kept=False) for column in copied.T], self.first))
+        sizes = np.array([high - low + 1 for _, low, high in self.spans], dtype=np.int64)
+        self.at = self.first + np.cumsum(sizes) - sizes
+
+    def _spans(self) -> Iterator[tuple[int, int, int]]:
+        """Rows (series, from, to) that hold the windows which no stretch has."""
+        corpus, m = self.corpus, self.m
+        split = np.flatnonzero((corpus.shared > 0) & (corpus.row > 0) & (m > corpus.shared + 1))
+        last = dict.fromkeys(corpus.series[split].tolist(), 0)
+        for one in split:
+            series, border = int(corpus.series[one]), int(corpus.row[one] + corpus.shared[one])
+            low = max(border - m + 1, last[series])
+            # Windows that begin later are in the stretch, or across its other border.
+            stop = min(int(corpus.row[one]), int(corpus.lengths[series]) - m + 1)
+            if low < stop:
+                last[series] = stop
+                yield series, low, stop + m - 1
+
+    def where(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Series and row of each position."""
+        series, rows = self.corpus.where(at)
+        for place, (number, low, _) in zip(self.at, self.spans, strict=True):
+            inside = at >= place
+            series[inside], rows[inside] = number, low + at[inside] - place
+        return series, rows
+
+    def around(self, at: int, exclusion: int) -> Iterator[tuple[int, int]]:
+        """Positions whose windows are nearer than `exclusion` to a window of the same series."""
+        series, row = (int(found[0]) for found in self.where(np.array([at])))
+        yield from self.corpus.ranges(series, row - exclusion + 1, row + exclusion)
+        for place, (number, low, high) in zip(self.at, self.spans, strict=True):
+            first, last = max(row - exclusion + 1, low), min(row + exclusion, high)
+            if number == series and first < last:
+                yield int(place + first - low), int(place + last - low)
+
+    def closed(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Positions where no window may begin, as `Corpus.closed`."""
+        found = [self.corpus.closed(self.m, low, high)]
+        for place, (number, first, last) in zip(self.at, self.spans, strict=True):
+            open_from = min(max(low[number], first), last)
+            open_to = max(min(high[number], last), open_from)
+            found.append(np.array([[place, place + open_from - first], [place + open_to - first, place + last - first]]))
+        ranges = np.concatenate(found)
+        return ranges[ranges[:, 1] > ranges[:, 0]]

@@ -1,76 +1,81 @@
 """Exact search: every window is compared, and the nearest are measured again sample by sample."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from tsrec.retrieval._sliding import TILE, Channel, add_distances, take_nearest, tile_minima
+from tsrec.retrieval._sliding import TILE, Channel, Units, distances, tile_minima, units_of
+
+# Distances of transforms and of samples are one within this share of m; tiles nearer than that are looked into together.
+_EQUAL, _TOGETHER = 1e-9, 64
 
 
-class ExactIndex:
-    """All windows of a long array, of any length.
+class Part(NamedTuple):
+    """A long array that is searched.
+
+    Attributes
+    ----------
+    channels : sequence of Channel
+        Its channels.
+    first : int
+        Number of its first position among those of all parts; a multiple of TILE.
+    """
+
+    channels: Sequence[Channel]
+    first: int
+
+
+def nearest(
+    parts: Sequence[Part],
+    query: np.ndarray,
+    k: int,
+    *,
+    apart: Callable[[int], Iterable[tuple[int, int]]],
+    limit: float = np.inf,
+    closed: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the windows nearest to a query, and their distances.
 
     Parameters
     ----------
-    values : float64 array of shape (n, C)
-        NaN where missing; windows with such samples are never found.
+    parts : sequence of Part
+        What is searched, with the channels that are compared; their squared distances are added up.
+    query : float64 array of shape (m, n_channels)
+        Finite.
+    k : int
+        How many at most.
+    apart : callable
+        Gives, for an answer, the ranges of positions where no other may begin.
+    limit : float
+        Greatest distance.
+    closed : int64 array of shape (n_ranges, 2), optional
+        Ranges of positions where no answer may begin, ascending.
+
+    Returns
+    -------
+    tuple of int64 array and float64 array
+        In the order of finding: nearest first, but for differences beyond nine digits.
     """
+    tiles = _Tiles(parts, [units_of(np.ascontiguousarray(column)) for column in query.T], closed)
+    wanted, found, distance = standardised(query), [], []
+    while len(found) < k:
+        at = tiles.nearest(limit)
+        if at is None:
+            break
+        found.append(at)
+        distance.append(float(np.sqrt(np.square(standardised(window_at(parts, at, len(query))) - wanted).sum())))
+        for low, high in apart(at):
+            tiles.close(low, high)
+    near = np.array(distance) <= limit
+    return np.array(found, dtype=np.int64)[near], np.array(distance)[near]
 
-    def __init__(self, values: np.ndarray) -> None:
-        self.values = values
-        self.channels = [Channel(column) for column in values.T]
 
-    def nearest(
-        self,
-        query: np.ndarray,
-        channels: Sequence[int],
-        k: int,
-        *,
-        exclusion: int,
-        limit: float = np.inf,
-        closed: Sequence[tuple[int, int]] = (),
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Positions of the windows nearest to a query, and their distances, nearest first.
-
-        Parameters
-        ----------
-        query : float64 array of shape (m, len(channels))
-            Finite.
-        channels : sequence of int
-            Which channels are compared; their squared distances are added up.
-        k : int
-            How many at most.
-        exclusion : int
-            Samples that two answers are apart at least.
-        limit : float
-            Greatest distance.
-        closed : sequence of (int, int)
-            Ranges of positions where no answer may begin.
-
-        Returns
-        -------
-        tuple of int64 array and float64 array
-        """
-        m = len(query)
-        count = len(self.values) - m + 1
-        if count < 1:
-            return np.empty(0, np.int64), np.empty(0)
-        total = np.zeros(count)
-        for number, column in zip(channels, query.T, strict=True):
-            add_distances(self.channels[number], np.ascontiguousarray(column), total)
-        for low, high in closed:
-            total[low:high] = np.inf
-        least = np.empty(-(-count // TILE))
-        tile_minima(total, least)
-        # What transforms leave of the least distances is within 1e-9 of them.
-        reach = limit * limit + 1e-9 * m if limit < np.inf else np.inf
-        at, _ = take_nearest(total, least, min(k, count), exclusion, reach)
-        wanted = standardised(query)
-        found = (standardised(self.values[i : i + m, list(channels)]) for i in at)
-        distance = np.array([np.sqrt(np.square(window - wanted).sum()) for window in found])
-        order = np.lexsort([at, distance])
-        order = order[distance[order] <= limit]
-        return at[order], distance[order]
+def window_at(parts: Sequence[Part], at: int, m: int) -> np.ndarray:
+    """Samples of a window, float64 (m, n_channels)."""
+    part = parts[np.searchsorted([one.first for one in parts], at, side="right") - 1]
+    low = at - part.first
+    return np.stack([channel.x[low : low + m] for channel in part.channels], axis=1).astype(np.float64)
 
 
 def standardised(window: np.ndarray) -> np.ndarray:
@@ -80,3 +85,67 @@ def standardised(window: np.ndarray) -> np.ndarray:
     size = np.sqrt(np.square(y).mean(0))
     constant = (window == window[:1]).all(0) | (size == 0)
     return np.where(constant, 0.0, y / np.where(constant, 1.0, size))
+
+
+class _Tiles:
+    """Least distances of all tiles, and the distances of all windows of those that were looked into."""
+
+    def __init__(self, parts: Sequence[Part], units: Sequence[Units], closed: np.ndarray | None) -> None:
+        self.parts, self.units, self.m = parts, units, len(units[0].values)
+        self.closed = np.empty((0, 2), np.int64) if closed is None else closed
+        self.quantum = _EQUAL * self.m * len(units)
+        self.counts = [max(len(part.channels[0].x) - self.m + 1, 0) for part in parts]
+        self.level = np.full(-(-(parts[-1].first + self.counts[-1]) // TILE), np.inf)
+        self.inside: dict[int, np.ndarray] = {}
+        self.shut: dict[int, list[tuple[int, int]]] = {}
+        for part, count in zip(parts, self.counts, strict=True):
+            if count:
+                ranges = np.clip(self.closed - part.first, 0, count)
+                least = tile_minima(part.channels, units, ranges[ranges[:, 1] > ranges[:, 0]])
+                first = part.first // TILE
+                self.level[first : first + len(least)] = self._level(least)
+
+    def nearest(self, limit: float) -> int | None:
+        """Position of the nearest window that is left, None if there is none within a distance."""
+        reach = limit * limit / self.quantum + 2
+        while True:
+            level = self.level.min(initial=np.inf)
+            if not level <= reach or level == np.inf:
+                return None
+            tied = np.flatnonzero(self.level == level)[:_TOGETHER]
+            unknown = [int(tile) for tile in tied if tile not in self.inside]
+            if not unknown:
+                break
+            for tile in unknown:
+                self._open(tile)
+        least = np.array([self.inside[tile].min() for tile in tied])
+        tile = tied[np.flatnonzero(least <= least.min() + self.quantum * 1e-3)[0]]
+        return int(tile * TILE + self.inside[tile].argmin())
+
+    def close(self, low: int, high: int) -> None:
+        """Take positions out."""
+        for tile in range(low // TILE, min((high - 1) // TILE + 1, len(self.level))):
+            start = tile * TILE
+            if low <= start and start + TILE <= high:
+                self.level[tile] = np.inf
+                self.inside.pop(tile, None)
+            elif tile in self.inside:
+                self.inside[tile][max(low - start, 0) : high - start] = np.inf
+                self.level[tile] = self._level(self.inside[tile].min())
+            else:
+                self.shut.setdefault(tile, []).append((low, high))
+
+    def _open(self, tile: int) -> None:
+        start = tile * TILE
+        number = np.searchsorted([part.first for part in self.parts], start, side="right") - 1
+        part = self.parts[number]
+        low = start - part.first
+        found = distances(part.channels, self.units, low, min(low + TILE, self.counts[number]))
+        first, last = np.searchsorted(self.closed[:, 1], start, side="right"), np.searchsorted(self.closed[:, 0], start + TILE)
+        for a, b in [*self.closed[first:last], *self.shut.pop(tile, [])]:
+            found[max(a - start, 0) : max(b - start, 0)] = np.inf
+        self.inside[tile] = found
+        self.level[tile] = self._level(found.min())
+
+    def _level(self, squared: np.ndarray) -> np.ndarray:
+        return np.floor(np.maximum(squared, 0.0) / self.quantum)

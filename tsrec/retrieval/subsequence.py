@@ -1,7 +1,7 @@
 """Find where in many, long, multichannel series something happened."""
 
-from collections.abc import Sequence
-from numbers import Integral, Real
+from collections.abc import Iterator, Sequence
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -11,8 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsrec.estimators._parameters import check_whole
 from tsrec.frames import Panel, label_at
-from tsrec.retrieval._corpus import Corpus, read_corpus
-from tsrec.retrieval._exact import ExactIndex
+from tsrec.retrieval._asked import named_series, open_rows, picked_channels, read_metadata
+from tsrec.retrieval._corpus import Corpus
+from tsrec.retrieval._locate import Asked, search_all
+from tsrec.retrieval._memory import Memory
+from tsrec.retrieval._read import Series, read_series
 
 
 class SubsequenceRetriever(BaseEstimator):
@@ -25,6 +28,8 @@ class SubsequenceRetriever(BaseEstimator):
     ----------
     n_neighbors : int
         How many intervals are asked for, unless the question says another number.
+    scales : sequence of int
+        Lengths of the windows that are indexed.
     exclusion : float
         Share of the query's length that two answers in one series are apart at least.
 
@@ -49,35 +54,124 @@ class SubsequenceRetriever(BaseEstimator):
     [Timestamp('2026-01-05 04:00:00'), Timestamp('2026-01-07 06:00:00')]
     """
 
-    def __init__(self, *, n_neighbors: int = 5, exclusion: float = 0.5) -> None:
+    def __init__(
+        self, *, n_neighbors: int = 5, scales: Sequence[int] = (64, 256, 1024), exclusion: float = 0.5
+    ) -> None:
         self.n_neighbors = n_neighbors
+        self.scales = scales
         self.exclusion = exclusion
 
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
+    def fit(self, X: Any, y: Any = None, *, metadata: Any = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
         """Take in the series.
 
         Parameters
         ----------
-        X : Series, frame, panel, dict, list or array
+        X : Series, frame, panel, dict, list, array or iterator
             One series with an index of times, a panel with the index (series, time), a dict or list of series, or an
-            array (n_series, n_channels, n_times).
+            array (n_series, n_times) or (n_series, n_channels, n_times); an iterator gives one after another.
         y : None
             Not used.
+        metadata : DataFrame or dict, optional
+            A row for each series, indexed by its name, by which questions may choose series.
 
         Returns
         -------
         self
         """
         self._check_parameters()
-        panel, seconds = read_corpus(X)
-        self._corpus = Corpus(panel, seconds)
-        self._exact = ExactIndex(self._corpus.values)
-        self.n_series_, self.channels_ = panel.n_series, panel.columns
+        chunks = X if isinstance(X, Iterator) else iter([X])
+        first = next(chunks, None)
+        if first is None:
+            raise ValueError("X: the iterator gave nothing. Give at least one series.")
+        self._begin(read_series(first))
+        self.metadata_ = None if metadata is None else read_metadata(metadata, self._labels)
+        for chunk in chunks:
+            self.partial_fit(chunk)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, *, metadata: Any = None) -> Self:
+        """Take in more series, or more rows of known ones, which go on where those so far end.
+
+        Parameters
+        ----------
+        X : Series, frame, panel, dict, list or array
+            As in `fit`. Series of a panel or dict are known by their names, a recording without one goes on; those of
+            lists and arrays are new.
+        y : None
+            Not used.
+        metadata : DataFrame or dict, optional
+            A row for each new series, where the others have some.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If rows are missing between what is known and what comes, or are known already.
+        """
+        if not self.__sklearn_is_fitted__():
+            return self.fit(X, y, metadata=metadata)
+        more = read_series(X, like=self._times.grid)
+        self._extend(more, metadata)
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there are series to search."""
-        return hasattr(self, "_exact")
+        return hasattr(self, "_corpus")
+
+    def _begin(self, given: Series) -> None:
+        panel = given.panel
+        arrays = Memory()
+        corpus = Corpus(arrays, panel.n_channels, overlap=max(self.scales) - 1, kept=True)
+        corpus.extend(panel.values, panel.offsets, np.arange(panel.n_series))
+        self._arrays, self._corpus = arrays, corpus
+        self._times, self._labels, self._named = given.times, panel.labels, panel.ids is not None
+        self.n_series_, self.channels_ = panel.n_series, panel.columns
+
+    def _extend(self, more: Series, metadata: Any) -> None:
+        panel = more.panel
+        self._times.check_same(more.times)
+        picked = picked_channels(panel, self.channels_, None)
+        if sorted(picked) != list(range(len(self.channels_))):
+            raise ValueError(f"X: its channels are {list(panel.columns)}. Give {list(self.channels_)}, as in fit.")
+        places = self._places(more)
+        known = np.flatnonzero(places >= 0)
+        ahead = self._times.ahead(more.times.take(known), places[known], self._corpus.lengths)
+        self._check_ahead(ahead, panel, known)
+        new = np.flatnonzero(places < 0)
+        if len(new):
+            labels = panel.labels[new] if self._named else pd.RangeIndex(self.n_series_ + len(new))
+            if (metadata is None) != (self.metadata_ is None):
+                raise ValueError("metadata: give a row for each new series, if fit was given some, else none.")
+            if metadata is not None:
+                self.metadata_ = pd.concat([self.metadata_, read_metadata(metadata, panel.labels[new])])
+            self._labels = self._labels.append(labels) if self._named else labels
+            self._times = self._times.extended(more.times, new)
+            places[new] = self.n_series_ + np.arange(len(new))
+            self.n_series_ += len(new)
+        order = np.argsort(picked)
+        self._corpus.extend(panel.values[:, order], panel.offsets, places)
+
+    def _places(self, more: Series) -> np.ndarray:
+        """Numbers of the series that rows come for; -1 for new ones."""
+        panel = more.panel
+        if (panel.ids is not None) != self._named:
+            own, other = ("with", "without") if self._named else ("without", "with")
+            raise ValueError(f"X: its series are {other} names, those so far {own}. Give them in the same form as fit.")
+        if self._named:
+            return self._labels.get_indexer(panel.ids)
+        return np.zeros(1, np.int64) if more.alone and self.n_series_ == 1 else np.full(panel.n_series, -1)
+
+    def _check_ahead(self, ahead: np.ndarray, panel: Panel, known: np.ndarray) -> None:
+        if not (ahead == 0).all():
+            one = int(np.flatnonzero(ahead)[0])
+            found = f"{abs(ahead[one]):g} rows {'after' if ahead[one] > 0 else 'before'} the end of what is known"
+            raise ValueError(
+                f"X: series {label_at(panel.labels, int(known[one]))!r} begins {found}. Give the rows that follow it; "
+                "missing ones as NaN."
+            )
 
     def locate(
         self,
@@ -99,8 +193,9 @@ class SubsequenceRetriever(BaseEstimator):
             How many intervals at most; `n_neighbors` when omitted.
         max_distance : float, optional
             Greatest distance.
-        where : list of series, optional
-            Names of the series to search; all when omitted.
+        where : list of names, dict or callable, optional
+            Names of the series to search; or values by columns of the metadata; or a function of the metadata that
+            gives a truth value for each row. All series when omitted.
         time_range : (start, end), optional
             Only intervals within these times, the end excluded; either may be None.
         channels : list, optional
@@ -118,85 +213,37 @@ class SubsequenceRetriever(BaseEstimator):
             If the query has missing values or other channels.
         """
         check_is_fitted(self)
-        k = self.n_neighbors if k is None else k
-        queries, _ = read_corpus(Q if getattr(Q, "ndim", 2) > 1 or isinstance(Q, pd.Series) else [Q], where="Q")
-        picked = self._columns(queries, channels)
+        queries = read_series(Q if getattr(Q, "ndim", 2) > 1 or isinstance(Q, pd.Series) else [Q], where="Q").panel
+        kept = None if where is None else named_series(where, self._labels, self.metadata_)
+        asked = Asked(
+            picked_channels(queries, self.channels_, channels),
+            self.n_neighbors if k is None else k,
+            self.exclusion,
+            np.inf if max_distance is None else float(max_distance),
+            *open_rows(self._times, self._corpus.lengths, kept, time_range),
+        )
         parts = []
         for number in range(queries.n_series):
             query = queries.values[queries.offsets[number] : queries.offsets[number + 1]]
-            parts.append(
-                self._found(label_at(queries.labels, number), query, picked, k, max_distance, where, time_range)
-            )
+            parts.append(self._found(label_at(queries.labels, number), query, asked))
         return pd.concat(parts, ignore_index=True)
 
-    def _found(
-        self, name: Any, query: np.ndarray, picked: Sequence[int], k: int, limit: float | None, where: Any, period: Any
-    ) -> pd.DataFrame:
+    def _found(self, name: Any, query: np.ndarray, asked: Asked) -> pd.DataFrame:
         if np.isnan(query).any():
             raise ValueError(f"Q: query {name!r} has missing values. Fill them, or give a stretch without them.")
         m = len(query)
-        apart = max(int(np.ceil(self.exclusion * m)), 1)
-        closed = self._closed(m, where, period)
-        reach = np.inf if limit is None else float(limit)
-        at, distance = self._exact.nearest(query, picked, k, exclusion=apart, limit=reach, closed=closed)
-        series, rows = self._corpus.where(at)
+        found = search_all(self._corpus, query, asked)
         return pd.DataFrame(
             {
-                "query": [name] * len(at),
-                "rank": np.arange(len(at)),
-                "series": self._corpus.panel.labels[series],
-                "start": self._corpus.times(series, rows),
-                "end": self._corpus.times(series, rows + m),
-                "score": 1 - distance**2 / (4 * m * len(picked)),
-                "distance": distance,
+                "query": [name] * len(found.rows),
+                "rank": np.arange(len(found.rows)),
+                "series": self._labels[found.series],
+                "start": self._times.at(found.series, found.rows),
+                "end": self._times.at(found.series, found.rows + m),
+                "score": 1 - found.distance**2 / (4 * m * len(asked.picked)),
+                "distance": found.distance,
             }
         )
-
-    def _closed(self, m: int, where: Any, period: Any) -> list[tuple[int, int]]:
-        """Ranges of positions where no interval may begin."""
-        if where is None and period is None:
-            return []
-        panel, first = self._corpus.panel, self._corpus.first
-        kept = np.ones(panel.n_series, dtype=bool)
-        if where is not None:
-            kept = self._named(where)
-        low, high = np.zeros(panel.n_series, np.int64), np.maximum(panel.lengths - m + 1, 0)
-        if period is not None:
-            start, end = period
-            low = np.maximum(low, self._corpus.rows_at(start)) if start is not None else low
-            high = np.minimum(high, self._corpus.rows_at(end) - m + 1) if end is not None else high
-        high = np.where(kept, np.maximum(high, low), low)
-        bounds = np.append(first, first[-1:] + panel.lengths[-1:] + 1)
-        closed = []
-        for i in range(panel.n_series):
-            closed += [(first[i], first[i] + low[i]), (first[i] + high[i], bounds[i + 1])]
-        return [(int(a), int(b)) for a, b in closed if a < b]
-
-    def _named(self, where: Any) -> np.ndarray:
-        labels = self._corpus.panel.labels
-        wanted = [where] if isinstance(where, str | Integral) else list(where)
-        places = labels.get_indexer(pd.Index(wanted))
-        if (places < 0).any():
-            missing = [one for one, place in zip(wanted, places, strict=True) if place < 0]
-            raise ValueError(f"where: found {missing}, which are not among the series, such as {list(labels[:3])}.")
-        kept = np.zeros(len(labels), dtype=bool)
-        kept[places] = True
-        return kept
-
-    def _columns(self, queries: Panel, channels: Sequence[Any] | None) -> list[int]:
-        """Numbers of the channels of the series that the columns of the query are compared with."""
-        own = self.channels_
-        names = queries.columns if channels is None else pd.Index(list(channels))
-        counted = isinstance(names, pd.RangeIndex) or isinstance(own, pd.RangeIndex)
-        if counted and channels is None and len(names) == len(own):
-            return list(range(len(own)))
-        places = own.get_indexer(names)
-        if (places < 0).any() or len(names) != queries.n_channels:
-            raise ValueError(
-                f"Q: its channels are {list(names)}, those of the series {list(own)}. Give columns of these names, or "
-                "channels= with a name for each column."
-            )
-        return [int(place) for place in places]
 
     def _check_parameters(self) -> None:
         check_whole(self, "n_neighbors")

@@ -1,0 +1,161 @@
+"""What a question restricts: series by name or metadata, times, and channels."""
+
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsrec.frames import Panel
+from tsrec.retrieval._read import Times
+
+
+def named_series(where: Any, labels: pd.Index, metadata: pd.DataFrame | None) -> np.ndarray:
+    """Which series are searched.
+
+    Parameters
+    ----------
+    where : list of names, a name, dict or callable
+        Names of series; or values, or lists of them, by columns of the metadata; or what gives a truth value for each
+        row of the metadata.
+    labels : Index
+        Names of all series.
+    metadata : DataFrame, optional
+        A row for each.
+
+    Returns
+    -------
+    bool array of shape (n_series,)
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or there are no such metadata.
+    """
+    if isinstance(where, Mapping) or callable(where):
+        return _described(where, metadata)
+    wanted = [where] if isinstance(where, str | tuple | Integral) or not np.iterable(where) else list(where)
+    places = labels.get_indexer(pd.Index(wanted))
+    if (places < 0).any():
+        missing = [one for one, place in zip(wanted, places, strict=True) if place < 0]
+        raise ValueError(f"where: found {missing}, which are not among the series, such as {list(labels[:3])}.")
+    kept = np.zeros(len(labels), dtype=bool)
+    kept[places] = True
+    return kept
+
+
+def _described(where: Mapping | Callable, metadata: pd.DataFrame | None) -> np.ndarray:
+    if metadata is None:
+        raise ValueError("where: the series have no metadata. Give fit metadata= with a row for each, or name series.")
+    if not isinstance(where, Mapping):
+        kept = np.asarray(where(metadata))
+        if kept.shape != (len(metadata),) or kept.dtype != bool:
+            raise ValueError(
+                f"where: the function gave {kept.dtype} of shape {kept.shape}. Return a truth value for each of the "
+                f"{len(metadata)} rows of the metadata."
+            )
+        return kept
+    unknown = [column for column in where if column not in metadata.columns]
+    if unknown:
+        raise ValueError(f"where: found {unknown}, the metadata have the columns {list(metadata.columns)}.")
+    kept = np.ones(len(metadata), dtype=bool)
+    for column, value in where.items():
+        several = isinstance(value, list | tuple | set | np.ndarray | pd.Index | pd.Series)
+        kept &= metadata[column].isin(value if several else [value]).to_numpy()
+    return kept
+
+
+def open_rows(
+    times: Times, lengths: np.ndarray, kept: np.ndarray | None, time_range: tuple[Any, Any] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of each series, from and to, that answers may cover.
+
+    Parameters
+    ----------
+    times : Times
+        When they are.
+    lengths : int64 array of shape (n_series,)
+        How many there are.
+    kept : bool array of shape (n_series,), optional
+        Which series are searched.
+    time_range : (start, end), optional
+        The times, either of which may be None.
+
+    Returns
+    -------
+    tuple of int64 arrays of shape (n_series,)
+    """
+    low, high = np.zeros(len(lengths), np.int64), lengths.copy()
+    if time_range is not None:
+        start, end = time_range
+        low = low if start is None else times.rows_from(start, lengths)
+        high = high if end is None else times.rows_from(end, lengths)
+    if kept is not None:
+        high = np.where(kept, high, low)
+    return low, np.maximum(high, low)
+
+
+def picked_channels(queries: Panel, own: pd.Index, channels: Sequence[Any] | None) -> list[int]:
+    """Numbers of the channels of the series that the columns of queries are compared with.
+
+    Parameters
+    ----------
+    queries : Panel
+        The queries.
+    own : Index
+        Channels of the series.
+    channels : list, optional
+        Names of those to compare with; the queries' own names when omitted.
+
+    Returns
+    -------
+    list of int
+
+    Raises
+    ------
+    ValueError
+        If there are none of these names.
+    """
+    names = queries.columns if channels is None else pd.Index(list(channels))
+    counted = isinstance(names, pd.RangeIndex) or isinstance(own, pd.RangeIndex)
+    if counted and channels is None and len(names) == len(own):
+        return list(range(len(own)))
+    places = own.get_indexer(names)
+    if (places < 0).any() or len(names) != queries.n_channels:
+        raise ValueError(
+            f"Q: its channels are {list(names)}, those of the series {list(own)}. Give columns of these names, or "
+            "channels= with a name for each column."
+        )
+    return [int(place) for place in places]
+
+
+def read_metadata(metadata: Any, labels: pd.Index, *, where: str = "metadata") -> pd.DataFrame:
+    """A row of metadata for each series, in their order.
+
+    Parameters
+    ----------
+    metadata : DataFrame or dict
+        Indexed by the names of the series; a dict holds a dict for each.
+    labels : Index
+        Names of the series.
+    where : str
+        How errors call the argument.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    ValueError
+        If a series has none.
+    """
+    frame = pd.DataFrame.from_dict(metadata, orient="index") if isinstance(metadata, Mapping) else metadata
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"{where}: found {type(metadata).__name__}. Give a frame with a row for each series.")
+    missing = labels[~labels.isin(frame.index)]
+    if len(missing) or frame.index.has_duplicates:
+        found = f"no row for {list(missing[:3])}" if len(missing) else "rows that have the same name"
+        raise ValueError(f"{where}: found {found}. Give a row for each series, indexed by its name.")
+    return frame.loc[labels]

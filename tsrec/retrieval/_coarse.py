@@ -1,0 +1,71 @@
+"""Coarse search: stretches of a query are looked up among the windows, and vote for where it would begin."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tsrec.retrieval._windows import Windows
+
+# Stretches of a query that are looked up, at most: their offsets within a stride, and places along the query.
+_OFFSETS, _PLACES = 16, 8
+
+
+class Candidates(NamedTuple):
+    """Rows of series where a query may begin: from `low` to `high`, and what speaks for it."""
+
+    series: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    votes: np.ndarray
+
+
+def stretches(m: int, scale: int, step: int) -> np.ndarray:
+    """Offsets of the stretches of a query of m rows that are looked up.
+
+    Windows begin at every `step` rows, so that one of the offsets within a step meets them nearly in phase.
+    """
+    within = np.unique(np.linspace(0, min(step - 1, m - scale), min(_OFFSETS, step, m - scale + 1)).astype(np.int64))
+    room = m - scale - within[-1]
+    places = np.linspace(0, room, min(_PLACES, room // scale + 1)).astype(np.int64)
+    return np.unique(places[:, None] + within)
+
+
+def candidates(windows: Windows, search: "object", query: np.ndarray, scale: int, n: int, mask: np.ndarray | None) -> Candidates:
+    """Where a query may begin, best first.
+
+    Parameters
+    ----------
+    windows : Windows
+        What is looked up.
+    search : callable
+        Gives the nearest windows of a scale: (scale, vectors, k, mask) -> distance, row numbers.
+    query : float64 array of shape (m, C)
+        At least as long as the scale.
+    scale : int
+        Which windows.
+    n : int
+        How many are wanted, at most.
+    mask : bool array, optional
+        Which windows of the scale count.
+
+    Returns
+    -------
+    Candidates
+    """
+    step = windows.steps[scale]
+    offsets = stretches(len(query), scale, step)
+    vectors = windows.embedding.embed_query(query, offsets, scale)
+    distance, number = search(scale, vectors, n, mask)  # type: ignore[operator]
+    found = windows.of(scale)
+    series = found.series[number].ravel().astype(np.int64)
+    start = (found.rows[number] - offsets[:, None]).ravel()
+    # A stretch that lies across a window by half a step votes for a start that is off by as much.
+    key = series * (1 << 40) + (start + (1 << 30)) // step
+    vote = np.maximum(1 - np.square(distance.astype(np.float64)).ravel() / 2, 0.0)
+    places, inverse = np.unique(key, return_inverse=True)
+    votes = np.bincount(inverse, weights=vote)
+    low, high = np.full(len(places), 1 << 60), np.full(len(places), -(1 << 60))
+    np.minimum.at(low, inverse, start)
+    np.maximum.at(high, inverse, start)
+    order = np.lexsort([places, -votes])[:n]
+    return Candidates(places[order] >> 40, low[order], high[order], votes[order])

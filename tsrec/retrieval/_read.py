@@ -1,0 +1,175 @@
+"""Series and queries as users give them, and the times of their rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tsrec.frames import Panel, TimeGrid, form_of, read_collection, read_index, read_panel, sampling_rate, to_numbers
+
+_COUNTED = TimeGrid("position", 1)
+
+
+@dataclass(frozen=True)
+class Times:
+    """When the rows of series are.
+
+    Attributes
+    ----------
+    grid : TimeGrid
+        Meaning of ordinals; rows are counted where times are float seconds.
+    starts : int64 array of shape (n_series,)
+        Ordinal of the first row of each series.
+    seconds : float64 array of shape (n_series,), optional
+        Time of the first row of each series, where the index holds float seconds.
+    rate : float
+        Rows a second, then.
+    name : object
+        Name of the index of seconds.
+    """
+
+    grid: TimeGrid
+    starts: np.ndarray
+    seconds: np.ndarray | None = None
+    rate: float = 1.0
+    name: Any = None
+
+    def at(self, series: np.ndarray, rows: np.ndarray) -> pd.Index:
+        """Times of rows; also of those after the last one."""
+        if self.seconds is not None:
+            return pd.Index(self.seconds[series] + rows / self.rate, name=self.name)
+        return self.grid.decode(self.starts[series] + rows * self.grid.step)
+
+    def rows_from(self, time: Any, lengths: np.ndarray) -> np.ndarray:
+        """First row of each series that does not begin before a time; int64 of shape (n_series,)."""
+        if self.seconds is not None:
+            rows = np.ceil((float(time) - self.seconds) * self.rate - 1e-6)
+        elif self.grid.kind in ("position", "integer"):
+            rows = np.ceil((float(time) - self.starts) / self.grid.step)
+        else:
+            # Months and days of a zone with summer time are uneven: the times themselves are searched.
+            spans = zip(self.starts, lengths, strict=True)
+            rows = np.array([self.grid.run(start, length).searchsorted(time) for start, length in spans])
+        return np.clip(rows, 0, lengths).astype(np.int64)
+
+    def later(self, rows: np.ndarray) -> "Times":
+        """These times without the first rows of each series."""
+        seconds = None if self.seconds is None else self.seconds + rows / self.rate
+        return replace(self, starts=self.starts + rows * self.grid.step, seconds=seconds)
+
+    def take(self, series: np.ndarray) -> "Times":
+        """Times of some of the series."""
+        return replace(
+            self, starts=self.starts[series], seconds=None if self.seconds is None else self.seconds[series]
+        )
+
+    def ahead(self, other: "Times", series: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """By how many rows the series of `other` begin after the end of these (each named by its number here)."""
+        if self.seconds is not None and other.seconds is not None:
+            return np.rint((other.seconds - self.seconds[series]) * self.rate) - lengths[series]
+        if self.grid.kind == "position":
+            return np.zeros(len(series))
+        return (self._ordinals(other) - self.starts[series]) / self.grid.step - lengths[series]
+
+    def extended(self, other: "Times", new: np.ndarray) -> "Times":
+        """These times, and those of some series of another collection behind them."""
+        seconds = None if self.seconds is None else np.append(self.seconds, other.seconds[new])  # type: ignore[index]
+        return replace(self, starts=np.append(self.starts, self._ordinals(other)[new]), seconds=seconds)
+
+    def check_same(self, other: "Times") -> None:
+        """Refuse series with another kind of times, or another step."""
+        same = (self.seconds is None) == (other.seconds is None) and np.isclose(self.rate, other.rate, rtol=1e-4)
+        if not same or not self.grid.same_spacing(other.grid):
+            raise ValueError(
+                f"X: its rows come {other.spacing()}, those of the series so far {self.spacing()}. Give rows on the "
+                "same kind of index, at the same steps."
+            )
+
+    def spacing(self) -> str:
+        """What lies between rows, in words."""
+        if self.seconds is not None:
+            return f"{self.rate:g} times a second"
+        grid = self.grid
+        return "without times" if grid.kind == "position" else f"every {grid.freq or grid.step}"
+
+    def _ordinals(self, other: "Times") -> np.ndarray:
+        if self.grid.kind in ("position", "integer"):
+            return other.starts
+        return self.grid.encode(other.grid.decode(other.starts))
+
+
+class Series(NamedTuple):
+    """Series to search in, or queries.
+
+    Attributes
+    ----------
+    panel : Panel
+        Their numbers.
+    times : Times
+        Of their rows.
+    alone : bool
+        Whether it is a recording without a name, whose next rows may come by themselves.
+    rows : bool
+        Whether it is a table with a window a row.
+    """
+
+    panel: Panel
+    times: Times
+    alone: bool = False
+    rows: bool = False
+
+
+def read_series(X: Any, *, where: str = "X", like: TimeGrid | None = None) -> Series:
+    """Series in which to search, or queries.
+
+    Parameters
+    ----------
+    X : Series, frame, panel, dict, list or array
+        A Series or frame with an index of times, float seconds included, or with a default index, is one series; with
+        a MultiIndex, its last level is time and the others name the series. A dict or list holds a series each. An
+        array has a series a row (n_series, n_times), or is (n_series, n_channels, n_times).
+    where : str
+        How errors call the argument.
+    like : TimeGrid, optional
+        Grid of earlier rows, whose step is taken over.
+
+    Returns
+    -------
+    Series
+    """
+    if isinstance(X, Mapping) and X and all(isinstance(one, pd.Series | pd.DataFrame) for one in X.values()):
+        frames = {key: one.to_frame("value") if isinstance(one, pd.Series) else one for key, one in X.items()}
+        X = pd.concat(frames, names=["series"])
+    if isinstance(X, pd.Series | pd.DataFrame):
+        if X.index.get_level_values(-1).dtype.kind == "f":
+            return _recorded(X, where)
+        panel = read_panel(X, where=where, like=like if X.index.nlevels > 1 or len(X) < 3 else None)
+        return Series(panel, Times(panel.grid, panel.starts), alone=X.index.nlevels == 1)
+    rows = isinstance(X, np.ndarray) and X.ndim == 2
+    collection = read_collection(X[:, None] if rows else X, where=where)
+    ids = collection.labels if collection.named else None
+    panel = _counted(collection.values, collection.offsets, collection.columns, ids)
+    return Series(panel, Times(panel.grid, panel.starts), rows=rows)
+
+
+def _counted(values: np.ndarray, offsets: np.ndarray, columns: pd.Index, ids: pd.Index | None) -> Panel:
+    return Panel(values, offsets, np.zeros(len(offsets) - 1, dtype=np.int64), _COUNTED, columns, ids)
+
+
+def _recorded(X: pd.Series | pd.DataFrame, where: str) -> Series:
+    rows = read_index(X.index, where=where, seconds=True)
+    order = slice(None) if rows.order is None else rows.order
+    times = X.index.get_level_values(-1)
+    seconds = times.to_numpy(np.float64)[order]
+    rates = [sampling_rate(pd.Index(part), where=where) for part in np.split(seconds, rows.offsets[1:-1])]
+    known = {rate for rate in rates if rate is not None}
+    if len(known) > 1:
+        raise ValueError(
+            f"{where}: its series have the rates {sorted(known)} Hz. Bring them to one, with frames.resample."
+        )
+    panel = _counted(to_numbers(X, where=where)[order], rows.offsets, form_of(X).columns, rows.ids)
+    rate = known.pop() if known else 1.0
+    spread = Times(panel.grid, panel.starts, seconds[rows.offsets[:-1]], rate, times.name)
+    return Series(panel, spread, alone=X.index.nlevels == 1)
