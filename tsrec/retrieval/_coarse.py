@@ -61,7 +61,9 @@ def candidates(windows: Windows, search: "object", query: np.ndarray, scale: int
     start = (found.rows[number] - offsets[:, None]).ravel()
     # A stretch that lies across a window by half a step votes for a start that is off by as much.
     key = series * (1 << 40) + (start + (1 << 30)) // step
-    vote = np.maximum(1 - np.square(distance.astype(np.float64)).ravel() / 2, 0.0)
+    # What is not among the nearest of a stretch is taken to be as far as the last of them.
+    squared = np.square(distance.astype(np.float64))
+    vote = (squared[:, -1:] - squared).ravel()
     places, inverse = np.unique(key, return_inverse=True)
     votes = np.bincount(inverse, weights=vote)
     low, high = np.full(len(places), 1 << 60), np.full(len(places), -(1 << 60))

@@ -68,30 +68,44 @@ def search_all(corpus: Corpus, query: np.ndarray, asked: Asked) -> Found:
 def search_candidates(
     corpus: Corpus, windows: Windows, look_up: Callable, query: np.ndarray, asked: Asked, n_candidates: int
 ) -> Found:
-    """Look candidates up by windows of the longest scale that is no longer than the query, and compare those."""
+    """Look candidates up by windows of the two longest scales that are no longer than the query, and compare those."""
     m = len(query)
-    scale = max(one for one in windows.scales if one <= m)
-    whole = (asked.low == 0).all() and (asked.high == corpus.lengths).all()
-    of_scale = windows.of(scale)
-    # A window of an answer is inside of where answers may be.
-    inside = None
-    if not whole:
-        inside = (of_scale.rows >= asked.low[of_scale.series]) & (of_scale.rows + scale <= asked.high[of_scale.series])
-    found = candidates(windows, look_up, query, scale, n_candidates, inside)
-    series, rows, squared = _refined(corpus, found, query, asked, windows.steps[scale])
+    series, rows, squared = (
+        np.concatenate(parts)
+        for parts in zip(
+            *(
+                _refined(corpus, _looked_up(corpus, windows, look_up, query, scale, asked, n_candidates), query, asked)
+                for scale in sorted(one for one in windows.scales if one <= m)[-2:]
+            ),
+            strict=True,
+        )
+    )
     return _apart(series, rows, np.sqrt(squared), asked, asked.apart(m))
 
 
+def _looked_up(
+    corpus: Corpus, windows: Windows, look_up: Callable, query: np.ndarray, scale: int, asked: Asked, n_candidates: int
+) -> Candidates:
+    inside = None
+    if (asked.low > 0).any() or (asked.high < corpus.lengths).any():
+        # A window of an answer is inside of where answers may be.
+        of_scale = windows.of(scale)
+        inside = (of_scale.rows >= asked.low[of_scale.series]) & (of_scale.rows + scale <= asked.high[of_scale.series])
+    found = candidates(windows, look_up, query, scale, n_candidates, inside)
+    step = windows.steps[scale]
+    return found._replace(low=found.low - step, high=found.high + step)
+
+
 def _refined(
-    corpus: Corpus, found: Candidates, query: np.ndarray, asked: Asked, step: int
+    corpus: Corpus, found: Candidates, query: np.ndarray, asked: Asked
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Squared distances of all rows around candidates."""
     m, units = len(query), [units_of(np.ascontiguousarray(column)) for column in query.T]
     searched = Bridges(corpus, m, asked.picked)
     channels = searched.parts[0].channels
     ends = asked.high - m + 1
-    low = np.maximum(found.low - step, asked.low[found.series])
-    high = np.minimum(found.high + step + 1, ends[found.series])
+    low = np.maximum(found.low, asked.low[found.series])
+    high = np.minimum(found.high + 1, ends[found.series])
     parts = []
     for series, first, last in zip(found.series, low, high, strict=True):
         for start, stop in corpus.ranges(int(series), int(first), int(last)):
