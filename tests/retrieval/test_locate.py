@@ -29,7 +29,7 @@ def test_intervals_have_the_times_of_the_series(kind):
     series = pd.Series(walk(), index, name="y")
     query = (series.iloc[120:150] * 5 - 3).to_numpy()
     found = SubsequenceRetriever(n_neighbors=3).fit(series).locate(query)
-    assert list(found.columns) == ["query", "rank", "series", "start", "end", "score", "distance"]
+    assert list(found.columns) == ["query", "rank", "series", "start", "end", "score", "distance", "verified"]
     assert found.start[0] == index[120]
     assert found.end[0] == pytest.approx(index[150]) if kind == "seconds" else found.end[0] == index[150]
     assert found.score[0] == pytest.approx(1)

@@ -96,7 +96,7 @@ def open_rows(
     return low, np.maximum(high, low)
 
 
-def picked_channels(queries: Panel, own: pd.Index, channels: Sequence[Any] | None) -> list[int]:
+def picked_channels(queries: Panel, own: pd.Index, channels: Sequence[Any] | None, *, where: str = "Q") -> list[int]:
     """Numbers of the channels of the series that the columns of queries are compared with.
 
     Parameters
@@ -107,6 +107,8 @@ def picked_channels(queries: Panel, own: pd.Index, channels: Sequence[Any] | Non
         Channels of the series.
     channels : list, optional
         Names of those to compare with; the queries' own names when omitted.
+    where : str
+        How errors call the queries.
 
     Returns
     -------
@@ -124,8 +126,8 @@ def picked_channels(queries: Panel, own: pd.Index, channels: Sequence[Any] | Non
     places = own.get_indexer(names)
     if (places < 0).any() or len(names) != queries.n_channels:
         raise ValueError(
-            f"Q: its channels are {list(names)}, those of the series {list(own)}. Give columns of these names, or "
-            "channels= with a name for each column."
+            f"{where}: its channels are {list(names)}, those of the series {list(own)}. Give columns of these names, "
+            "or channels= with a name for each column."
         )
     return [int(place) for place in places]
 

@@ -30,15 +30,13 @@ def stretches(m: int, scale: int, step: int) -> np.ndarray:
     return np.unique(places[:, None] + within)
 
 
-def candidates(windows: Windows, search: "object", query: np.ndarray, scale: int, n: int, mask: np.ndarray | None) -> Candidates:
+def candidates(windows: Windows, query: np.ndarray, scale: int, n: int, mask: np.ndarray | None) -> Candidates:
     """Where a query may begin, best first.
 
     Parameters
     ----------
     windows : Windows
         What is looked up.
-    search : callable
-        Gives the nearest windows of a scale: (scale, vectors, k, mask) -> distance, row numbers.
     query : float64 array of shape (m, C)
         At least as long as the scale.
     scale : int
@@ -54,16 +52,16 @@ def candidates(windows: Windows, search: "object", query: np.ndarray, scale: int
     """
     step = windows.steps[scale]
     offsets = stretches(len(query), scale, step)
-    vectors = windows.embedding.embed_query(query, offsets, scale)
-    distance, number = search(scale, vectors, n, mask)  # type: ignore[operator]
-    found = windows.of(scale)
-    series = found.series[number].ravel().astype(np.int64)
-    start = (found.rows[number] - offsets[:, None]).ravel()
+    vectors = windows.embed_query(query, offsets, scale, scale)
+    distance, number = windows.search(scale, vectors, n, mask)
+    known, found = number >= 0, windows.of(scale)
+    series = found.series[number[known]].astype(np.int64)
+    start = (found.rows[number] - offsets[:, None])[known]
     # A stretch that lies across a window by half a step votes for a start that is off by as much.
     key = series * (1 << 40) + (start + (1 << 30)) // step
     # What is not among the nearest of a stretch is taken to be as far as the last of them.
-    squared = np.square(distance.astype(np.float64))
-    vote = (squared[:, -1:] - squared).ravel()
+    squared = np.square(np.where(known, distance, 0.0))
+    vote = (squared.max(1, initial=0.0, keepdims=True) - squared)[known]
     places, inverse = np.unique(key, return_inverse=True)
     votes = np.bincount(inverse, weights=vote)
     low, high = np.full(len(places), 1 << 60), np.full(len(places), -(1 << 60))

@@ -13,7 +13,7 @@ _MANY = 1 << 40
 
 
 class Corpus:
-    """Stretches of series one after another, each with a missing row before it, so that no window reaches into the next.
+    """Stretches of series one after another, each behind a missing row, so that no window reaches into the next.
 
     Rows that come later for a known series are a stretch of their own. It begins with the last `overlap` rows known
     before, so that windows across the border are in it. Longer windows across a border are looked for apart.
@@ -215,6 +215,6 @@ class Bridges:
         for place, (number, first, last) in zip(self.at, self.spans, strict=True):
             open_from = min(max(low[number], first), last)
             open_to = max(min(high[number], last), open_from)
-            found.append(np.array([[place, place + open_from - first], [place + open_to - first, place + last - first]]))
+            found.append(place - first + np.array([[first, open_from], [open_to, last]]))
         ranges = np.concatenate(found)
         return ranges[ranges[:, 1] > ranges[:, 0]]

@@ -7,7 +7,7 @@ import numpy as np
 
 from tsrec.retrieval._sliding import TILE, Channel, Units, distances, tile_minima, units_of
 
-# Distances of transforms and of samples are one within this share of m; tiles nearer than that are looked into together.
+# Distances of transforms and of samples are one within this share of m; tiles nearer than that are measured together.
 _EQUAL, _TOGETHER = 1e-9, 64
 
 
@@ -73,7 +73,7 @@ def nearest(
 
 def window_at(parts: Sequence[Part], at: int, m: int) -> np.ndarray:
     """Samples of a window, float64 (m, n_channels)."""
-    part = parts[np.searchsorted([one.first for one in parts], at, side="right") - 1]
+    part = parts[int(np.searchsorted([one.first for one in parts], at, side="right")) - 1]
     low = at - part.first
     return np.stack([channel.x[low : low + m] for channel in part.channels], axis=1).astype(np.float64)
 
@@ -137,11 +137,12 @@ class _Tiles:
 
     def _open(self, tile: int) -> None:
         start = tile * TILE
-        number = np.searchsorted([part.first for part in self.parts], start, side="right") - 1
+        number = int(np.searchsorted([part.first for part in self.parts], start, side="right")) - 1
         part = self.parts[number]
         low = start - part.first
         found = distances(part.channels, self.units, low, min(low + TILE, self.counts[number]))
-        first, last = np.searchsorted(self.closed[:, 1], start, side="right"), np.searchsorted(self.closed[:, 0], start + TILE)
+        first = np.searchsorted(self.closed[:, 1], start, side="right")
+        last = np.searchsorted(self.closed[:, 0], start + TILE)
         for a, b in [*self.closed[first:last], *self.shut.pop(tile, [])]:
             found[max(a - start, 0) : max(b - start, 0)] = np.inf
         self.inside[tile] = found

@@ -1,6 +1,6 @@
 """How a query is answered: every window compared, or candidates looked up and then compared."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +13,25 @@ from tsrec.retrieval._windows import Windows
 
 
 class Found(NamedTuple):
-    """Answers, nearest first: numbers of series, first rows, z-normalised distances."""
+    """Answers, nearest first.
+
+    Attributes
+    ----------
+    series, rows : int64 arrays of shape (n,)
+        Numbers of their series, and their first rows.
+    distance : float64 array of shape (n,)
+        Z-normalised where they are verified by samples, else of vectors.
+    length : int
+        Rows of each.
+    verified : bool
+        Whether samples were compared.
+    """
 
     series: np.ndarray
     rows: np.ndarray
     distance: np.ndarray
+    length: int
+    verified: bool = True
 
 
 class Asked(NamedTuple):
@@ -62,38 +76,57 @@ def search_all(corpus: Corpus, query: np.ndarray, asked: Asked) -> Found:
         limit=asked.limit,
         closed=searched.closed(asked.low, ends),
     )
-    return _ordered(*searched.where(at), distance)
+    series, rows = searched.where(at)
+    order = np.lexsort([rows, series, np.round(distance, 7)])
+    return Found(series[order], rows[order], distance[order], m)
 
 
-def search_candidates(
-    corpus: Corpus, windows: Windows, look_up: Callable, query: np.ndarray, asked: Asked, n_candidates: int
-) -> Found:
+def search_candidates(corpus: Corpus, windows: Windows, query: np.ndarray, asked: Asked, n_candidates: int) -> Found:
     """Look candidates up by windows of the two longest scales that are no longer than the query, and compare those."""
     m = len(query)
     series, rows, squared = (
         np.concatenate(parts)
         for parts in zip(
             *(
-                _refined(corpus, _looked_up(corpus, windows, look_up, query, scale, asked, n_candidates), query, asked)
+                _refined(corpus, _looked_up(corpus, windows, query, scale, asked, n_candidates), query, asked)
                 for scale in sorted(one for one in windows.scales if one <= m)[-2:]
             ),
             strict=True,
         )
     )
-    return _apart(series, rows, np.sqrt(squared), asked, asked.apart(m))
+    return _apart(series, rows, np.sqrt(squared), asked, m)
+
+
+def search_windows(corpus: Corpus, windows: Windows, query: np.ndarray, asked: Asked, n_candidates: int) -> Found:
+    """Take the indexed windows whose vectors are nearest to that of a query, at the scale nearest to its length."""
+    scale = int(windows.nearest_scales(np.array([len(query)]))[0])
+    vector = windows.embed_query(query, np.zeros(1, np.int64), len(query), scale)
+    total, n = len(windows.of(scale).rows), n_candidates
+    while True:
+        distance, number = windows.search(scale, vector, n, _inside(corpus, windows, scale, asked))
+        number, distance = number[0][number[0] >= 0], distance[0][number[0] >= 0].astype(np.float64)
+        _, series, rows = windows.of(scale)
+        found = _apart(series[number].astype(np.int64), rows[number], distance, asked, scale)
+        # Neighbours in time fill the list: the answers that are apart may lie behind them.
+        if len(found.rows) == asked.k or n >= total or (len(distance) and distance[-1] > asked.limit):
+            return found._replace(verified=False)
+        n = min(4 * n, total)
 
 
 def _looked_up(
-    corpus: Corpus, windows: Windows, look_up: Callable, query: np.ndarray, scale: int, asked: Asked, n_candidates: int
+    corpus: Corpus, windows: Windows, query: np.ndarray, scale: int, asked: Asked, n_candidates: int
 ) -> Candidates:
-    inside = None
-    if (asked.low > 0).any() or (asked.high < corpus.lengths).any():
-        # A window of an answer is inside of where answers may be.
-        of_scale = windows.of(scale)
-        inside = (of_scale.rows >= asked.low[of_scale.series]) & (of_scale.rows + scale <= asked.high[of_scale.series])
-    found = candidates(windows, look_up, query, scale, n_candidates, inside)
+    found = candidates(windows, query, scale, n_candidates, _inside(corpus, windows, scale, asked))
     step = windows.steps[scale]
     return found._replace(low=found.low - step, high=found.high + step)
+
+
+def _inside(corpus: Corpus, windows: Windows, scale: int, asked: Asked) -> np.ndarray | None:
+    """Which windows of a scale lie where answers may be; None for all."""
+    if not (asked.low > 0).any() and not (asked.high < corpus.lengths).any():
+        return None
+    _, series, rows = windows.of(scale)
+    return (rows >= asked.low[series]) & (rows + scale <= asked.high[series])
 
 
 def _refined(
@@ -119,20 +152,14 @@ def _refined(
     return series, rows, squared
 
 
-def _apart(series: np.ndarray, rows: np.ndarray, distance: np.ndarray, asked: Asked, apart: int) -> Found:
+def _apart(series: np.ndarray, rows: np.ndarray, distance: np.ndarray, asked: Asked, length: int) -> Found:
     """The nearest that are apart from nearer ones."""
     order = np.lexsort([rows, series, distance])
+    series, rows, distance = series[order], rows[order], distance[order]
     kept: list[int] = []
-    left = np.ones(len(order), dtype=bool)
-    for place, one in enumerate(order):
-        if len(kept) == asked.k or distance[one] > asked.limit:
-            break
-        if left[place]:
-            kept.append(int(one))
-            left[(series[order] == series[one]) & (np.abs(rows[order] - rows[one]) < apart)] = False
-    return Found(series[kept], rows[kept], distance[kept])
-
-
-def _ordered(series: np.ndarray, rows: np.ndarray, distance: np.ndarray) -> Found:
-    order = np.lexsort([rows, series, np.round(distance, 7)])
-    return Found(series[order], rows[order], distance[order])
+    left, apart = distance <= asked.limit, asked.apart(length)
+    while len(kept) < asked.k and left.any():
+        one = int(left.argmax())
+        kept.append(one)
+        left &= (series != series[one]) | (np.abs(rows - rows[one]) >= apart)
+    return Found(series[kept], rows[kept], distance[kept], length)

@@ -11,10 +11,8 @@ from tsrec.retrieval._store import (
     as_columns,
     as_dtype,
     as_rows,
-    blocks,
-    mask_of,
     plain,
-    taken,
+    refuse_taken,
     unknown,
     widened,
 )
@@ -23,8 +21,8 @@ from tsrec.retrieval._store import (
 class Memory(Store):
     """Arrays, tables and a state in memory.
 
-    An array keeps room for as many rows again, so that rows appended one by one are copied twice on average. Arrays that
-    were handed out stay as they are when others are appended.
+    An array keeps room for as many rows again, so that rows appended one by one are copied twice on average. Arrays
+    that were handed out stay as they are when others are appended.
 
     Examples
     --------
@@ -52,15 +50,16 @@ class Memory(Store):
 
     def create(self, name: str, dtype: Any, row_shape: tuple[int, ...] = ()) -> None:
         """Make an array without rows; see `Store.create`."""
-        if name in self._room:
-            raise taken(name)
+        refuse_taken(name, self.names() + self.tables())
         self._room[name] = np.empty((0, *row_shape), as_dtype(dtype))
         self._used[name] = 0
 
     def append(self, name: str, rows: Any) -> None:
         """Put rows at the end of an array; see `Store.append`."""
-        more = as_rows(rows, self.array(name), name)
+        if name not in self._room:
+            raise unknown(name, self.names())
         room, used = self._room[name], self._used[name]
+        more = as_rows(rows, room.dtype, room.shape[1:], name)
         if used + len(more) > len(room):
             wider = np.empty((max(2 * len(room), used + len(more)), *room.shape[1:]), room.dtype)
             wider[:used] = room[:used]
@@ -78,6 +77,7 @@ class Memory(Store):
 
     def append_table(self, name: str, columns: Mapping[str, np.ndarray]) -> None:
         """Put rows at the end of a table; see `Store.append_table`."""
+        refuse_taken(name, self.names())
         known = self._dtypes.get(name)
         more = as_columns(columns, known, name)
         self._dtypes[name] = widened(known, more)
@@ -104,20 +104,12 @@ class Memory(Store):
         state: Mapping[str, Any] | None = None,
     ) -> None:
         """Forget rows; see `Store.rewrite`."""
-        after, state = Memory(), plain(self.state if state is None else state)
-        for name, parts in rewritten(self, keep, replace or {}).items():
-            if name in self._room:
-                after.create(name, self._room[name].dtype, self._room[name].shape[1:])
-                for rows in parts:
-                    after.append(name, rows)
+        after = plain(self.state if state is None else state)
+        for name, parts in self._rewritten(keep, replace or {}).items():
+            if name in self._tables:
+                self._tables[name] = list(parts)
+                self._dtypes[name] = widened(None, self._tables[name][0])
             else:
-                after.append_table(name, parts[0])
-        for mine, new in ((self._room, after._room), (self._used, after._used), (self._tables, after._tables)):
-            mine.update(new)  # type: ignore[arg-type]
-        self._dtypes.update(after._dtypes)
-        self.state = state
-
-
-def rewritten(store: Store, keep: Mapping[str, np.ndarray], replace: Mapping[str, Any]) -> dict[str, Any]:
-    """The new contents of what changes: of an array parts of its rows, one after another; of a table its columns."""
-    raise NotImplementedError
+                self._room[name] = np.concatenate([self._room[name][:0], *parts])
+                self._used[name] = len(self._room[name])
+        self.state = after

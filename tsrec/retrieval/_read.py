@@ -61,9 +61,7 @@ class Times:
 
     def take(self, series: np.ndarray) -> "Times":
         """Times of some of the series."""
-        return replace(
-            self, starts=self.starts[series], seconds=None if self.seconds is None else self.seconds[series]
-        )
+        return replace(self, starts=self.starts[series], seconds=None if self.seconds is None else self.seconds[series])
 
     def ahead(self, other: "Times", series: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """By how many rows the series of `other` begin after the end of these (each named by its number here)."""

@@ -111,7 +111,8 @@ class Channel:
             # Blocks that reached the end are transformed again.
             whole = max((n - blocks.block) // blocks.hop + 1, 0)
             more = self._transformed(blocks, whole, -(-len(x) // blocks.hop))
-            self._spectra[blocks] = tuple(np.concatenate([a[:whole], b]) for a, b in ((spectra, more[0]), (power, more[1])))  # type: ignore[assignment]
+            joined = [np.concatenate([old[:whole], new]) for old, new in zip((spectra, power), more, strict=True)]
+            self._spectra[blocks] = joined[0], joined[1]
 
     def spectra(self, blocks: Blocks, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """Spectra of some blocks about their means, and the norms of the blocks about them."""

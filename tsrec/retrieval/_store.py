@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ Columns = dict[str, np.ndarray]
 
 # Bytes read, written or summed at a time.
 BLOCK = 1 << 24
+_UNITS = {("s", 1), ("ms", 1), ("us", 1), ("ns", 1)}
 
 
 class Store(ABC):
@@ -130,6 +131,26 @@ class Store(ABC):
             If a name is not known, or a mask has another length.
         """
 
+    def _rewritten(self, keep: Mapping[str, Any], replace: Mapping[str, Any]) -> dict[str, Iterator[Any]]:
+        """The new contents of what changes: the rows of an array in parts, or the columns of a table in one part."""
+        arrays, both = self.names(), sorted(set(keep) & set(replace))
+        if both:
+            raise ValueError(f"replace: {both[0]!r} is in keep too. Give its new rows only.")
+        for name in (*keep, *replace):
+            if name not in arrays and name not in self.tables():
+                raise unknown(name, arrays + self.tables())
+        made: dict[str, Iterator[Any]] = {}
+        for name, mask in keep.items():
+            made[name] = (
+                _kept(self.array(name), mask, name) if name in arrays else _kept_of(self.table(name), mask, name)
+            )
+        for name, new in replace.items():
+            old = self.array(name) if name in arrays else None
+            made[name] = iter(
+                [as_columns(new, None, name) if old is None else as_rows(new, old.dtype, old.shape[1:], name)]
+            )
+        return made
+
     def copy_to(self, other: "Store") -> None:
         """Put everything into a store that is still empty, and commit it there.
 
@@ -175,17 +196,17 @@ def as_dtype(dtype: Any) -> np.dtype:
     return found.newbyteorder("<")
 
 
-def as_rows(rows: Any, like: np.ndarray, name: str) -> np.ndarray:
-    """Rows to be put behind those of `like`, in its dtype and contiguous."""
+def as_rows(rows: Any, dtype: np.dtype, row_shape: tuple[int, ...], name: str) -> np.ndarray:
+    """Rows to be put into an array, in its dtype and contiguous."""
     found = np.asarray(rows)
-    if not found.ndim or found.shape[1:] != like.shape[1:]:
-        raise ValueError(f"rows: found shape {found.shape} for {name!r}. Give ({', '.join(['n', *map(str, like.shape[1:])])}).")
-    rule = "same_kind" if like.dtype.kind in "iufc" else "safe"
-    if not np.can_cast(found.dtype, like.dtype, rule):
-        raise TypeError(f"rows: found {found.dtype} for {name!r}, which holds {like.dtype}. Convert them.")
-    made = np.ascontiguousarray(found, like.dtype)
-    if like.dtype.kind in "iu" and not np.array_equal(made, found):
-        raise ValueError(f"rows: an integer is too large for {name!r}, which holds {like.dtype}.")
+    if not found.ndim or found.shape[1:] != row_shape:
+        shape = ", ".join(["n", *map(str, row_shape)])
+        raise ValueError(f"rows: found shape {found.shape} for {name!r}. Give ({shape}).")
+    if not np.can_cast(found.dtype, dtype, "same_kind" if dtype.kind in "iufc" else "safe"):
+        raise TypeError(f"rows: found {found.dtype} for {name!r}, which holds {dtype}. Convert them.")
+    made = np.ascontiguousarray(found, dtype)
+    if dtype.kind in "iu" and not np.array_equal(made, found):
+        raise ValueError(f"rows: an integer does not fit into {name!r}, which holds {dtype}. Take a wider dtype.")
     return made
 
 
@@ -216,8 +237,8 @@ def _as_column(key: Any, values: Any) -> np.ndarray:
         raise ValueError(f"columns: {key!r} has shape {found.shape}. Give a 1-D array.")
     if found.dtype.kind == "O" and all(type(one) is str for one in found):
         return found
-    if found.dtype.kind not in "biufmMU":
-        raise TypeError(f"columns: {key!r} holds {found.dtype}. Give booleans, numbers, times or text.")
+    if found.dtype.kind not in "biufmMU" or (found.dtype.kind in "mM" and np.datetime_data(found.dtype) not in _UNITS):
+        raise TypeError(f"columns: {key!r} holds {found.dtype}. Give booleans, numbers, times in s to ns, or text.")
     return found.astype(found.dtype.newbyteorder("<"), copy=False)
 
 
@@ -226,13 +247,24 @@ def unknown(name: str, known: list[str]) -> ValueError:
     return ValueError(f"name: there is no {name!r}; there are {sorted(known)}. Create it first.")
 
 
-def taken(name: str) -> ValueError:
-    """The error for a name that is there already."""
-    return ValueError(f"name: there is a {name!r} already. Take another name.")
+def refuse_taken(name: str, known: list[str]) -> None:
+    """Arrays and tables have different names."""
+    if name in known:
+        raise ValueError(f"name: there is a {name!r} already. Take another name.")
 
 
-def mask_of(mask: Any, n_rows: int, name: str) -> np.ndarray:
-    """Which rows stay, once it is known to be a mask for as many rows."""
+def _kept(rows: np.ndarray, mask: Any, name: str) -> Iterator[np.ndarray]:
+    chosen, parts = _mask_of(mask, len(rows), name), blocks(rows)
+    step = len(parts[0]) if parts else 1
+    return (part[chosen[i * step : (i + 1) * step]] for i, part in enumerate(parts))
+
+
+def _kept_of(columns: Columns, mask: Any, name: str) -> Iterator[Columns]:
+    chosen = _mask_of(mask, len(next(iter(columns.values()))), name)
+    return iter([{key: values[chosen] for key, values in columns.items()}])
+
+
+def _mask_of(mask: Any, n_rows: int, name: str) -> np.ndarray:
     found = np.asarray(mask)
     if found.dtype != bool or found.shape != (n_rows,):
         raise ValueError(f"keep: {name!r} has {n_rows} rows, found {found.dtype} {found.shape}. Give a bool a row.")

@@ -1,12 +1,14 @@
 """The windows of all series at several scales: where they begin, and the vectors that stand for them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from tsrec.retrieval._corpus import Corpus
+from tsrec.retrieval._flat import FlatIndex
 from tsrec.retrieval._fourier import fourier_embeddings
+from tsrec.retrieval._index import VectorIndex
 
 # Numbers of an embedding without training, and of a channel of it at least.
 _FEATURES, _LEAST = 64, 8
@@ -24,6 +26,9 @@ class Embedding(Protocol):
     """What makes vectors of windows."""
 
     n_features: int
+    learned: bool
+    # Whether a row's output depends on the rows before it.
+    carried: bool
 
     def embed(self, corpus: Corpus, asked: Sequence[Rows]) -> list[np.ndarray]:
         """Vectors of windows of the corpus, float32 (n_windows, n_features) for each scale."""
@@ -41,6 +46,8 @@ class Fourier:
         Channels of the series.
     """
 
+    learned = carried = False
+
     def __init__(self, n_channels: int) -> None:
         self.each = max(_FEATURES // n_channels, _LEAST)
         self.n_features = self.each * n_channels
@@ -50,7 +57,10 @@ class Fourier:
         found = []
         for scale, series, rows in asked:
             at = corpus.positions(series, rows)
-            low, high = at.min(initial=0) if not len(at) else at.min(), at.max(initial=-1) + scale
+            if not len(at):
+                found.append(np.empty((0, self.n_features), np.float32))
+                continue
+            low, high = at.min(), at.max() + scale
             values = np.stack([channel.x[low:high] for channel in corpus.channels], axis=1)
             found.append(fourier_embeddings(values, scale, at - low, self.each))
         return found
@@ -65,33 +75,62 @@ class Windows:
 
     Parameters
     ----------
-    arrays : Memory or Directory
+    arrays : Store
         Where they are kept: "windows/64/series" and so on.
-    scales : sequence of int
-        Their lengths.
-    stride : float
-        Rows from one to the next, as a share of the length.
+    steps : dict
+        Rows from one to the next, by their length.
     embedding : Embedding
         Makes the vectors.
+    engine : callable, optional
+        Makes another index of the vectors than the flat one: n_features -> VectorIndex.
+    device : torch.device
+        Where vectors are compared.
     """
 
-    def __init__(self, arrays: Any, scales: Sequence[int], stride: float, embedding: Embedding) -> None:
-        self.arrays, self.scales, self.embedding = arrays, list(scales), embedding
-        self.steps = {scale: max(round(stride * scale), 1) for scale in scales}
-        self.skipped = 0
+    def __init__(
+        self,
+        arrays: Any,
+        steps: dict[int, int],
+        embedding: Embedding,
+        *,
+        engine: Callable[[int], VectorIndex] | None = None,
+        device: Any = "cpu",
+    ) -> None:
+        self.arrays, self.steps, self.scales, self.embedding = arrays, steps, sorted(steps), embedding
+        size = embedding.n_features
+        self._flat = {s: FlatIndex(size, device=device, store=arrays, name=f"windows/{s}/") for s in self.scales}
+        self._index: dict[int, VectorIndex] = {} if engine is None else {s: engine(size) for s in self.scales}
         for scale in self.scales:
             if f"windows/{scale}/series" not in arrays.names():
                 arrays.create(f"windows/{scale}/series", np.int32)
                 arrays.create(f"windows/{scale}/row", np.int64)
-                arrays.create(f"windows/{scale}/vector", np.float32, (embedding.n_features,))
+                # What vectors are brought to their units by: their mean and spread over the first that came.
+                arrays.create(f"windows/{scale}/units", np.float64, (size,))
+            if scale in self._index and len(self.vectors(scale)):
+                self._index[scale].add(np.arange(len(self.vectors(scale))), self.vectors(scale))
 
-    def extend(self, corpus: Corpus, series: np.ndarray, before: np.ndarray) -> None:
-        """Take in the windows that rows behind the first `before` of some series have made whole."""
-        asked = [self._new(corpus, scale, series, before) for scale in self.scales]
+    def extend(self, corpus: Corpus, series: np.ndarray, before: np.ndarray) -> int:
+        """Take in the windows that rows behind the first `before` of some series have made whole.
+
+        Returns
+        -------
+        int
+            How many were left out, as samples are missing.
+        """
+        both = [self._new(corpus, scale, series, before) for scale in self.scales]
+        asked = [one for one, _ in both]
         for one, vectors in zip(asked, self.embedding.embed(corpus, asked), strict=True):
+            first = len(self.of(one.scale).rows)
             self.arrays.append(f"windows/{one.scale}/series", one.series.astype(np.int32))
             self.arrays.append(f"windows/{one.scale}/row", one.rows)
-            self.arrays.append(f"windows/{one.scale}/vector", vectors)
+            if self.embedding.learned and not len(self.arrays.array(f"windows/{one.scale}/units")) and len(vectors):
+                spread = vectors.std(0, dtype=np.float64)
+                self.arrays.append(f"windows/{one.scale}/units", [vectors.mean(0, dtype=np.float64), spread])
+            vectors, numbers = self._in_units(vectors, one.scale), first + np.arange(len(vectors))
+            for index in (self._flat[one.scale], self._index.get(one.scale)):
+                if index is not None and len(vectors):
+                    index.add(numbers, vectors)
+        return sum(skipped for _, skipped in both)
 
     def of(self, scale: int) -> Rows:
         """All windows of a scale."""
@@ -99,12 +138,44 @@ class Windows:
 
     def vectors(self, scale: int) -> np.ndarray:
         """Their vectors, float32 (n_windows, n_features)."""
-        return self.arrays.array(f"windows/{scale}/vector")
+        return self.arrays.array(f"windows/{scale}/vectors")
+
+    def search(self, scale: int, vectors: np.ndarray, k: int, mask: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Distances and numbers of the nearest windows of a scale; see `VectorIndex.search`."""
+        return self._index.get(scale, self._flat[scale]).search(vectors, k, mask)
+
+    def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int, scale: int) -> np.ndarray:
+        """Vectors of stretches of a query (m, C), to be compared with the windows of a scale."""
+        return self._in_units(self.embedding.embed_query(query, offsets, length), scale)
+
+    def embed_windows(self, queries: Sequence[np.ndarray], scale: int) -> np.ndarray:
+        """Vectors of whole queries, each (m, C) of its own length, to be compared with the windows of a scale."""
+        lengths = np.array([len(one) for one in queries])
+        found = np.empty((len(queries), self.embedding.n_features), np.float32)
+        for length in np.unique(lengths):
+            some = np.flatnonzero(lengths == length)
+            for chosen in some[:, None] if self.embedding.carried else some[None]:
+                rows = np.concatenate([queries[int(i)] for i in chosen])
+                found[chosen] = self.embed_query(rows, np.arange(len(chosen)) * length, int(length), scale)
+        return found
+
+    def nearest_scales(self, lengths: np.ndarray) -> np.ndarray:
+        """The scale nearest to each length, as a ratio; the smaller one of two."""
+        scales = np.array(self.scales)
+        return scales[np.abs(np.log(lengths[:, None] / scales)).argmin(1)]
 
     def __len__(self) -> int:
         return sum(len(self.of(scale).rows) for scale in self.scales)
 
-    def _new(self, corpus: Corpus, scale: int, series: np.ndarray, before: np.ndarray) -> Rows:
+    def _in_units(self, vectors: np.ndarray, scale: int) -> np.ndarray:
+        if not self.embedding.learned or not len(vectors):
+            return vectors
+        mean, spread = self.arrays.array(f"windows/{scale}/units")
+        found = (vectors - mean) / np.where(spread > 0, spread, np.inf)
+        norm = np.linalg.norm(found, axis=1, keepdims=True)
+        return (found / np.where(norm > 0, norm, np.inf)).astype(np.float32)
+
+    def _new(self, corpus: Corpus, scale: int, series: np.ndarray, before: np.ndarray) -> tuple[Rows, int]:
         step = self.steps[scale]
         first = np.maximum(-(-(before - scale + 1) // step), 0)
         last = (corpus.lengths[series] - scale) // step
@@ -112,8 +183,7 @@ class Windows:
         number = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         owner, rows = np.repeat(series, count), (np.repeat(first, count) + number) * step
         whole = _whole(corpus, owner, rows, scale)
-        self.skipped += int((~whole).sum())
-        return Rows(scale, owner[whole], rows[whole])
+        return Rows(scale, owner[whole], rows[whole]), int((~whole).sum())
 
 
 def _whole(corpus: Corpus, series: np.ndarray, rows: np.ndarray, scale: int) -> np.ndarray:

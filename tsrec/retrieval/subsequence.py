@@ -1,49 +1,91 @@
 """Find where in many, long, multichannel series something happened."""
 
 from collections.abc import Iterator, Sequence
-from numbers import Real
+from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+from scipy import sparse
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tsrec.estimators._parameters import check_whole
-from tsrec.frames import Panel, label_at
+from tsrec.estimators._parameters import check_choice, check_whole
+from tsrec.frames import Panel, is_rows, label_at
 from tsrec.retrieval._asked import named_series, open_rows, picked_channels, read_metadata
-from tsrec.retrieval._corpus import Corpus
-from tsrec.retrieval._locate import Asked, search_all
+from tsrec.retrieval._contents import Contents
+from tsrec.retrieval._encode import learned_embedding
+from tsrec.retrieval._locate import Asked, Found, search_all, search_candidates, search_windows
 from tsrec.retrieval._memory import Memory
+from tsrec.retrieval._neighbors import WindowNeighbors, windows_frame
 from tsrec.retrieval._read import Series, read_series
+from tsrec.retrieval._store import Store
+from tsrec.retrieval._windows import Embedding, Fourier, Windows
+from tsrec.training import resolve_device
+
+_INDEXES = ("auto", "exact", "flat", "faiss")
+_VERIFIED = ("auto", "mass", None)
 
 
-class SubsequenceRetriever(BaseEstimator):
+class SubsequenceRetriever(WindowNeighbors):
     """Search series for the intervals that look most like a query.
 
-    Distances are z-normalised: every channel of the query and of a window is brought to mean 0 and standard deviation
-    1, so that level and scale do not count. Search is exact, by spectra of the series that are kept.
+    By default every window of the series is compared with the query (``index="exact"``): distances are z-normalised,
+    that is, every channel of the query and of a window is brought to mean 0 and standard deviation 1, so that level and
+    scale do not count. Spectra of the series are kept, so that this takes milliseconds for a million samples.
+
+    Windows of several lengths are indexed besides, by the first Fourier coefficients or by what a fitted encoder makes
+    of them. They are what ``kneighbors`` and its like are about. With an encoder, `locate` answers by them.
 
     Parameters
     ----------
     n_neighbors : int
-        How many intervals are asked for, unless the question says another number.
+        How many intervals or windows are asked for, unless the question says another number.
+    encoder : "auto" or fitted encoder
+        What makes vectors of windows: the first Fourier coefficients, or an encoder of tsrec (one that carries a state
+        goes through each series once; its outputs are averaged over windows), or any fitted transformer of a list of
+        frames.
     scales : sequence of int
-        Lengths of the windows that are indexed.
+        Lengths of the windows that are indexed, in rows. Those longer than every series are left out; if all are, the
+        length of the shortest series is taken.
+    stride : float
+        Rows from one window to the next, as a share of their length.
+    index : {"auto", "exact", "flat", "faiss"}
+        What `locate` looks in: all windows ("exact"), or candidates that the indexed windows give, found by comparing
+        them all ("flat") or by an approximate index (needs the extra tsrec[faiss]). "auto" is exact without an encoder,
+        else flat.
+    verify : {"auto", "mass"} or None
+        Whether candidates are compared sample by sample, row by row around them ("mass"), or the indexed windows are
+        the answer, by the distances of their vectors (None). "auto" is None with an encoder, else "mass".
+    n_candidates : int
+        How many candidates are looked up.
     exclusion : float
-        Share of the query's length that two answers in one series are apart at least.
+        Share of an answer's length that two answers in one series are apart at least.
+    device : str
+        Where vectors are compared: "auto", "cpu", "cuda", "cuda:1" or "mps".
 
     Attributes
     ----------
     n_series_ : int
         Series that are searched.
+    lengths_ : Series
+        Rows of each.
     channels_ : Index
         Names of their channels.
+    scales_ : list of int
+        Lengths of the indexed windows.
+    windows_ : DataFrame
+        The indexed windows: series, start, end (excluded), scale.
+    n_skipped_ : int
+        Windows that are not indexed, as samples are missing.
+    metadata_ : DataFrame or None
+        What is known of each series.
 
     References
     ----------
     Mueen et al. (2017), The fastest similarity search algorithm for time series subsequences under Euclidean distance
-    (MASS).
+    (MASS). Agrawal, Faloutsos and Swami (1993), Efficient similarity search in sequence databases.
 
     Examples
     --------
@@ -55,11 +97,27 @@ class SubsequenceRetriever(BaseEstimator):
     """
 
     def __init__(
-        self, *, n_neighbors: int = 5, scales: Sequence[int] = (64, 256, 1024), exclusion: float = 0.5
+        self,
+        *,
+        n_neighbors: int = 5,
+        encoder: Any = "auto",
+        scales: Sequence[int] = (64, 256, 1024),
+        stride: float = 0.25,
+        index: str = "auto",
+        verify: str | None = "auto",
+        n_candidates: int = 200,
+        exclusion: float = 0.5,
+        device: str = "cpu",
     ) -> None:
         self.n_neighbors = n_neighbors
+        self.encoder = encoder
         self.scales = scales
+        self.stride = stride
+        self.index = index
+        self.verify = verify
+        self.n_candidates = n_candidates
         self.exclusion = exclusion
+        self.device = device
 
     def fit(self, X: Any, y: Any = None, *, metadata: Any = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
         """Take in the series.
@@ -67,8 +125,9 @@ class SubsequenceRetriever(BaseEstimator):
         Parameters
         ----------
         X : Series, frame, panel, dict, list, array or iterator
-            One series with an index of times, a panel with the index (series, time), a dict or list of series, or an
-            array (n_series, n_times) or (n_series, n_channels, n_times); an iterator gives one after another.
+            One series with an index of times (or none), a panel with the index (series, time), a dict or list of
+            series, or an array (n_series, n_times) or (n_series, n_channels, n_times); an iterator gives one after
+            another.
         y : None
             Not used.
         metadata : DataFrame or dict, optional
@@ -83,8 +142,7 @@ class SubsequenceRetriever(BaseEstimator):
         first = next(chunks, None)
         if first is None:
             raise ValueError("X: the iterator gave nothing. Give at least one series.")
-        self._begin(read_series(first))
-        self.metadata_ = None if metadata is None else read_metadata(metadata, self._labels)
+        self._begin(self._read(first, reset=True), metadata)
         for chunk in chunks:
             self.partial_fit(chunk)
         return self
@@ -113,65 +171,44 @@ class SubsequenceRetriever(BaseEstimator):
         """
         if not self.__sklearn_is_fitted__():
             return self.fit(X, y, metadata=metadata)
-        more = read_series(X, like=self._times.grid)
-        self._extend(more, metadata)
+        self._contents.extend(self._read(X, reset=False), metadata)
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there are series to search."""
-        return hasattr(self, "_corpus")
+        return hasattr(self, "_contents")
 
-    def _begin(self, given: Series) -> None:
-        panel = given.panel
-        arrays = Memory()
-        corpus = Corpus(arrays, panel.n_channels, overlap=max(self.scales) - 1, kept=True)
-        corpus.extend(panel.values, panel.offsets, np.arange(panel.n_series))
-        self._arrays, self._corpus = arrays, corpus
-        self._times, self._labels, self._named = given.times, panel.labels, panel.ids is not None
-        self.n_series_, self.channels_ = panel.n_series, panel.columns
+    def __sklearn_tags__(self) -> Tags:
+        """Arrays may be (series, channel, time)."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
 
-    def _extend(self, more: Series, metadata: Any) -> None:
-        panel = more.panel
-        self._times.check_same(more.times)
-        picked = picked_channels(panel, self.channels_, None)
-        if sorted(picked) != list(range(len(self.channels_))):
-            raise ValueError(f"X: its channels are {list(panel.columns)}. Give {list(self.channels_)}, as in fit.")
-        places = self._places(more)
-        known = np.flatnonzero(places >= 0)
-        ahead = self._times.ahead(more.times.take(known), places[known], self._corpus.lengths)
-        self._check_ahead(ahead, panel, known)
-        new = np.flatnonzero(places < 0)
-        if len(new):
-            labels = panel.labels[new] if self._named else pd.RangeIndex(self.n_series_ + len(new))
-            if (metadata is None) != (self.metadata_ is None):
-                raise ValueError("metadata: give a row for each new series, if fit was given some, else none.")
-            if metadata is not None:
-                self.metadata_ = pd.concat([self.metadata_, read_metadata(metadata, panel.labels[new])])
-            self._labels = self._labels.append(labels) if self._named else labels
-            self._times = self._times.extended(more.times, new)
-            places[new] = self.n_series_ + np.arange(len(new))
-            self.n_series_ += len(new)
-        order = np.argsort(picked)
-        self._corpus.extend(panel.values[:, order], panel.offsets, places)
+    @property
+    def windows_(self) -> pd.DataFrame:
+        """The indexed windows: series, start, end (excluded), scale in rows."""
+        return windows_frame(self._windows_of_all(), self._contents.labels, self._contents.times)
 
-    def _places(self, more: Series) -> np.ndarray:
-        """Numbers of the series that rows come for; -1 for new ones."""
-        panel = more.panel
-        if (panel.ids is not None) != self._named:
-            own, other = ("with", "without") if self._named else ("without", "with")
-            raise ValueError(f"X: its series are {other} names, those so far {own}. Give them in the same form as fit.")
-        if self._named:
-            return self._labels.get_indexer(panel.ids)
-        return np.zeros(1, np.int64) if more.alone and self.n_series_ == 1 else np.full(panel.n_series, -1)
+    @property
+    def n_skipped_(self) -> int:
+        """Windows that are not indexed, as samples are missing."""
+        self._windows_of_all()
+        return self._contents.skipped
 
-    def _check_ahead(self, ahead: np.ndarray, panel: Panel, known: np.ndarray) -> None:
-        if not (ahead == 0).all():
-            one = int(np.flatnonzero(ahead)[0])
-            found = f"{abs(ahead[one]):g} rows {'after' if ahead[one] > 0 else 'before'} the end of what is known"
-            raise ValueError(
-                f"X: series {label_at(panel.labels, int(known[one]))!r} begins {found}. Give the rows that follow it; "
-                "missing ones as NaN."
-            )
+    @property
+    def n_series_(self) -> int:
+        """Series that are searched."""
+        return len(self._contents.labels)
+
+    @property
+    def lengths_(self) -> pd.Series:
+        """Rows of each series."""
+        return pd.Series(self._contents.corpus.lengths, index=self._contents.labels, name="rows")
+
+    @property
+    def metadata_(self) -> pd.DataFrame | None:
+        """What is known of each series."""
+        return self._contents.metadata
 
     def locate(
         self,
@@ -199,13 +236,15 @@ class SubsequenceRetriever(BaseEstimator):
         time_range : (start, end), optional
             Only intervals within these times, the end excluded; either may be None.
         channels : list, optional
-            Names of the channels to compare; those of the query when it names them, else all.
+            Names of the channels to compare; those of the query when it names them, else all. Fewer than all are
+            always searched exactly.
 
         Returns
         -------
         DataFrame
             A row per interval, nearest first within each query: query, rank, series, start, end (excluded), score from
-            0 to 1 (half of 1 plus the mean correlation), distance. None for a query longer than every series.
+            0 to 1 (half of 1 plus the mean correlation, of samples or of vectors), distance, verified (by samples).
+            None for a query longer than every series.
 
         Raises
         ------
@@ -214,38 +253,127 @@ class SubsequenceRetriever(BaseEstimator):
         """
         check_is_fitted(self)
         queries = read_series(Q if getattr(Q, "ndim", 2) > 1 or isinstance(Q, pd.Series) else [Q], where="Q").panel
-        kept = None if where is None else named_series(where, self._labels, self.metadata_)
+        contents = self._contents
+        kept = None if where is None else named_series(where, contents.labels, contents.metadata)
         asked = Asked(
             picked_channels(queries, self.channels_, channels),
-            self.n_neighbors if k is None else k,
+            self._checked(k),
             self.exclusion,
             np.inf if max_distance is None else float(max_distance),
-            *open_rows(self._times, self._corpus.lengths, kept, time_range),
+            *open_rows(contents.times, contents.corpus.lengths, kept, time_range),
         )
         parts = []
         for number in range(queries.n_series):
             query = queries.values[queries.offsets[number] : queries.offsets[number + 1]]
-            parts.append(self._found(label_at(queries.labels, number), query, asked))
+            parts.append(self._located(label_at(queries.labels, number), query, asked))
         return pd.concat(parts, ignore_index=True)
 
-    def _found(self, name: Any, query: np.ndarray, asked: Asked) -> pd.DataFrame:
+    def _located(self, name: Any, query: np.ndarray, asked: Asked) -> pd.DataFrame:
         if np.isnan(query).any():
             raise ValueError(f"Q: query {name!r} has missing values. Fill them, or give a stretch without them.")
-        m = len(query)
-        found = search_all(self._corpus, query, asked)
+        found, contents = self._found(query, asked), self._contents
+        square = found.distance**2
         return pd.DataFrame(
             {
                 "query": [name] * len(found.rows),
                 "rank": np.arange(len(found.rows)),
-                "series": self._labels[found.series],
-                "start": self._times.at(found.series, found.rows),
-                "end": self._times.at(found.series, found.rows + m),
-                "score": 1 - found.distance**2 / (4 * m * len(asked.picked)),
+                "series": contents.labels[found.series],
+                "start": contents.times.at(found.series, found.rows),
+                "end": contents.times.at(found.series, found.rows + found.length),
+                "score": 1 - square / (4 * found.length * len(asked.picked) if found.verified else 4),
                 "distance": found.distance,
+                "verified": found.verified,
             }
         )
 
+    def _found(self, query: np.ndarray, asked: Asked) -> Found:
+        learned, corpus = not self._is_untrained(), self._contents.corpus
+        index = ("flat" if learned else "exact") if self.index == "auto" else self.index
+        verify = (None if learned else "mass") if self.verify == "auto" else self.verify
+        if index == "exact" or len(asked.picked) < len(self.channels_):
+            return search_all(corpus, query, asked)
+        query = query[:, np.argsort(asked.picked)]
+        asked = asked._replace(picked=range(len(asked.picked)))
+        windows = self._windows_of_all()
+        if verify is None:
+            return search_windows(corpus, windows, query, asked, self.n_candidates)
+        if len(query) < windows.scales[0]:
+            return search_all(corpus, query, asked)
+        return search_candidates(corpus, windows, query, asked, self.n_candidates)
+
+    def _begin(self, given: Series, metadata: Any) -> None:
+        panel = given.panel
+        longest, shortest = int(panel.lengths.max()), int(panel.lengths.min())
+        self.scales_ = [int(one) for one in sorted(set(self.scales)) if one <= longest] or [shortest]
+        self.channels_ = panel.columns
+        self._contents = Contents(
+            Memory(),
+            given.times,
+            panel.labels,
+            panel.columns,
+            named=panel.ids is not None,
+            metadata=None if metadata is None else read_metadata(metadata, panel.labels),
+            scales=self.scales_,
+            stride=self.stride,
+        )
+        self._contents.take_in(panel)
+        if not self._is_untrained():
+            self._windows_of_all()
+
+    def _is_untrained(self) -> bool:
+        return isinstance(self.encoder, str)
+
+    def _windows_of_all(self) -> Windows:
+        return self._contents.index(self._indexed)
+
+    def _indexed(self, arrays: Store, steps: dict[int, int]) -> Windows:
+        times, device = self._contents.times, resolve_device(self.device)
+        if self._is_untrained():
+            embedding: Embedding = Fourier(len(self.channels_))
+        else:
+            rate = None if times.seconds is None else times.rate
+            embedding = learned_embedding(self.encoder, self.channels_, steps, rate)
+        return Windows(arrays, steps, embedding, engine=None, device=device)
+
+    def _read(self, X: Any, *, reset: bool) -> Series:
+        """What is given, tables with a window a row by scikit-learn's checks."""
+        frame = isinstance(X, pd.Series | pd.DataFrame)
+        if not frame and (sparse.issparse(X) or is_rows(X)):
+            # A row that is left out would leave the others with the numbers of their neighbours.
+            return read_series(validate_data(self, X, reset=reset, dtype=np.float64))
+        given = read_series(X, like=None if reset else self._contents.times.grid)
+        if reset:
+            self.n_features_in_ = given.panel.n_channels
+            if all(isinstance(name, str) for name in given.panel.columns):
+                self.feature_names_in_ = np.asarray(given.panel.columns, dtype=object)
+            elif hasattr(self, "feature_names_in_"):
+                del self.feature_names_in_
+        return given
+
+    def _read_windows(self, Q: Any) -> Panel:
+        given = self._read(Q, reset=False)
+        places = picked_channels(given.panel, self.channels_, None)
+        if sorted(places) != list(range(len(self.channels_))):
+            raise ValueError(f"Q: its channels are {list(given.panel.columns)}. Give {list(self.channels_)}.")
+        return replace(given.panel, values=given.panel.values[:, np.argsort(places)])
+
+    def _checked(self, k: Any) -> int:
+        k = self.n_neighbors if k is None else k
+        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+            raise ValueError(f"k: found {k!r}. Give a whole number of at least 1.")
+        return int(k)
+
     def _check_parameters(self) -> None:
-        check_whole(self, "n_neighbors")
+        check_whole(self, "n_neighbors", "n_candidates")
+        check_choice(self, "index", _INDEXES)
+        check_choice(self, "verify", _VERIFIED)
+        if isinstance(self.encoder, str) and self.encoder != "auto":
+            raise ValueError(f"encoder: found {self.encoder!r}. Give 'auto' or a fitted encoder.")
+        resolve_device(self.device)
+        scales = list(self.scales) if np.iterable(self.scales) and not isinstance(self.scales, str) else []
+        if not scales or not all(isinstance(one, Integral) and one >= 1 for one in scales):
+            raise ValueError(f"scales: found {self.scales!r}. Give lengths in rows, such as (64, 256, 1024).")
+        if not isinstance(self.stride, Real) or not 0 < self.stride <= 1:
+            raise ValueError(f"stride: found {self.stride!r}. Give a share of the windows' length, such as 0.25.")
         if not isinstance(self.exclusion, Real) or not 0 <= self.exclusion <= 1:
             raise ValueError(f"exclusion: found {self.exclusion!r}. Give a share from 0 to 1.")

@@ -1,0 +1,123 @@
+"""What a retriever holds: series with their names, times and metadata, and the windows that are indexed."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsrec.frames import Panel, label_at
+from tsrec.retrieval._asked import picked_channels, read_metadata
+from tsrec.retrieval._corpus import Corpus
+from tsrec.retrieval._read import Series, Times
+from tsrec.retrieval._store import Store
+from tsrec.retrieval._windows import Windows
+
+
+class Contents:
+    """Series in a store, which grow, and their windows.
+
+    Parameters
+    ----------
+    arrays : Store
+        Where numbers are kept.
+    times : Times
+        When rows are.
+    labels : Index
+        Names of the series, their numbers where they have none.
+    channels : Index
+        Names of the channels.
+    named : bool
+        Whether series have names.
+    metadata : DataFrame, optional
+        A row for each.
+    scales : sequence of int
+        Lengths of windows that are indexed.
+    stride : float
+        Rows from one to the next, as a share.
+    kept : bool, default True
+        Whether spectra are kept.
+    """
+
+    def __init__(
+        self,
+        arrays: Store,
+        times: Times,
+        labels: pd.Index,
+        channels: pd.Index,
+        *,
+        named: bool,
+        metadata: pd.DataFrame | None,
+        scales: Sequence[int],
+        stride: float,
+        kept: bool = True,
+    ) -> None:
+        self.arrays, self.times, self.labels, self.channels = arrays, times, labels, channels
+        self.named, self.metadata = named, metadata
+        self.steps = {scale: max(round(stride * scale), 1) for scale in scales}
+        self.corpus = Corpus(arrays, len(channels), overlap=max(scales) - 1, kept=kept)
+        self.windows: Windows | None = None
+        self.skipped = 0
+
+    def take_in(self, panel: Panel) -> None:
+        """Put the first rows of the series in."""
+        self._put(panel.values, panel.offsets, np.arange(panel.n_series))
+
+    def extend(self, more: Series, metadata: Any) -> None:
+        """Put more series in, or more rows behind those that are there; see `SubsequenceRetriever.partial_fit`."""
+        panel = more.panel
+        self.times.check_same(more.times)
+        picked = picked_channels(panel, self.channels, None, where="X")
+        if sorted(picked) != list(range(len(self.channels))):
+            raise ValueError(f"X: its channels are {list(panel.columns)}. Give {list(self.channels)}, as in fit.")
+        places = self._places(more)
+        known, new = np.flatnonzero(places >= 0), np.flatnonzero(places < 0)
+        ahead = self.times.ahead(more.times.take(known), places[known], self.corpus.lengths)
+        _check_ahead(ahead, panel, known)
+        if len(new):
+            if (metadata is None) != (self.metadata is None):
+                raise ValueError("metadata: give a row for each new series, if fit was given some, else none.")
+            labels = panel.labels[new] if self.named else pd.RangeIndex(len(self.labels) + len(new))
+            if metadata is not None:
+                self.metadata = pd.concat([self.metadata, read_metadata(metadata, panel.labels[new])])
+            self.times = self.times.extended(more.times, new)
+            places[new] = len(self.labels) + np.arange(len(new))
+            self.labels = self.labels.append(labels) if self.named else labels
+        self._put(panel.values[:, np.argsort(picked)], panel.offsets, places)
+
+    def index(self, make: Callable[[Store, dict[int, int]], Windows]) -> Windows:
+        """The windows; they are made when they are first asked for."""
+        if self.windows is None:
+            self.windows = make(self.arrays, self.steps)
+            if not len(self.windows):
+                every = np.arange(len(self.labels))
+                self.skipped += self.windows.extend(self.corpus, every, np.zeros(len(every), np.int64))
+        return self.windows
+
+    def _put(self, values: np.ndarray, offsets: np.ndarray, series: np.ndarray) -> None:
+        lengths = self.corpus.lengths
+        before = np.append(lengths, np.zeros(max(series.max() + 1 - len(lengths), 0), np.int64))[series]
+        self.corpus.extend(values, offsets, series)
+        if self.windows is not None:
+            self.skipped += self.windows.extend(self.corpus, series, before)
+
+    def _places(self, more: Series) -> np.ndarray:
+        """Numbers of the series that rows come for; -1 for new ones."""
+        panel = more.panel
+        if (panel.ids is not None) != self.named:
+            own, other = ("with", "without") if self.named else ("without", "with")
+            raise ValueError(f"X: its series are {other} names, those so far {own}. Give them in the same form as fit.")
+        if self.named:
+            return self.labels.get_indexer(panel.ids)
+        goes_on = more.alone and len(self.labels) == 1
+        return np.zeros(1, np.int64) if goes_on else np.full(panel.n_series, -1)
+
+
+def _check_ahead(ahead: np.ndarray, panel: Panel, known: np.ndarray) -> None:
+    if not (ahead == 0).all():
+        one = int(np.flatnonzero(ahead)[0])
+        found = f"{abs(ahead[one]):g} rows {'after' if ahead[one] > 0 else 'before'} the end of what is known"
+        raise ValueError(
+            f"X: series {label_at(panel.labels, int(known[one]))!r} begins {found}. Give the rows that follow it; "
+            "missing ones as NaN."
+        )

@@ -1,0 +1,181 @@
+"""Vectors of windows by fitted encoders: their states after one pass over each series, pooled into windows."""
+
+from collections.abc import Callable, Iterator, Sequence
+from math import gcd
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from tsrec.retrieval._corpus import Corpus
+from tsrec.retrieval._windows import Rows
+from tsrec.training import single_thread
+
+# Numbers that go through an encoder at a time.
+_AT_A_TIME = 1 << 20
+
+
+def learned_embedding(encoder: Any, columns: pd.Index, steps: dict[int, int], rate: float | None) -> "Steps | Whole":
+    """What makes vectors by a fitted encoder.
+
+    Parameters
+    ----------
+    encoder : estimator
+        With ``transform``; with ``transform_steps`` and a state that is carried, each series is gone through once.
+    columns : Index
+        Channels of the series.
+    steps : dict
+        Rows from one window to the next by their length.
+    rate : float, optional
+        Rows a second, where the index holds seconds.
+
+    Returns
+    -------
+    Steps or Whole
+    """
+    if not hasattr(encoder, "transform"):
+        raise TypeError(
+            f"encoder: found {type(encoder).__name__}, which has no transform. Give 'auto' or a fitted encoder."
+        )
+    check_is_fitted(encoder)
+    carried = hasattr(encoder, "transform_steps") and encoder.module_.causal and encoder.normalisation_ != "series"
+    if carried:
+        encoder._check_columns(columns, "X")
+        if encoder.n_channels_ != len(columns):
+            raise ValueError(f"encoder: it knows {encoder.n_channels_} channels, X has {len(columns)}.")
+    return Steps(encoder, steps) if carried else Whole(encoder, columns, rate)
+
+
+class _Passed(NamedTuple):
+    """How far an encoder has gone through a series.
+
+    Attributes
+    ----------
+    rows : int
+        Rows gone through.
+    state : SequenceState
+        The encoder's, there.
+    first : int
+        First row before which a sum is kept.
+    sums : float64 array of shape (n, n_features)
+        Sums of all outputs before that row, and so on every `grain` rows.
+    total : float64 array of shape (n_features,)
+        Sum of all outputs.
+    """
+
+    rows: int
+    state: Any
+    first: int
+    sums: np.ndarray
+    total: np.ndarray
+
+
+class Steps:
+    """Mean of an encoder's outputs over each window, the encoder going through every series once.
+
+    Parameters
+    ----------
+    encoder : SeriesEncoder
+        Fitted, causal.
+    steps : dict
+        Rows from one window to the next by their length.
+    """
+
+    learned = carried = True
+
+    def __init__(self, encoder: Any, steps: dict[int, int]) -> None:
+        self.encoder, self.n_features = encoder, int(encoder.module_.width)
+        self.grain = gcd(*steps, *steps.values())
+        self.longest = max(steps)
+        self._known: dict[int, _Passed] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is saved: without states, so that the next rows of a series make it be gone through again."""
+        return {**vars(self), "_known": {}}
+
+    def embed(self, corpus: Corpus, asked: Sequence[Rows]) -> list[np.ndarray]:
+        """See `Embedding.embed`."""
+        found = [np.empty((len(one.rows), self.n_features), np.float32) for one in asked]
+        for number in np.unique(np.concatenate([one.series for one in asked])):
+            first, sums = self._sums(corpus, int(number))
+            for one, vectors in zip(asked, found, strict=True):
+                mine = one.series == number
+                low = (one.rows[mine] - first) // self.grain
+                vectors[mine] = (sums[low + one.scale // self.grain] - sums[low]) / one.scale
+        return found
+
+    def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
+        """See `Embedding.embed_query`."""
+        model = self.encoder.module_
+        parts = [y for y, _ in self._outputs(query, model.init_state(1))]
+        sums = np.concatenate([np.zeros((1, self.n_features)), np.concatenate(parts).cumsum(0)])
+        return ((sums[offsets + length] - sums[offsets]) / length).astype(np.float32)
+
+    def _sums(self, corpus: Corpus, number: int) -> tuple[int, np.ndarray]:
+        """Sums of outputs before every `grain` rows of a series, from a row on."""
+        nothing = np.zeros((1, self.n_features))
+        known = self._known.get(number) or _Passed(0, self.encoder.module_.init_state(1), 0, nothing, nothing[0])
+        at, state, total, kept = known.rows, known.state, known.total, [known.sums]
+        for y, after in self._outputs(corpus.read(number, at, int(corpus.lengths[number])), state):
+            sums = total + y.astype(np.float64).cumsum(0)
+            kept.append(sums[np.arange(at + 1, at + len(y) + 1) % self.grain == 0])
+            total, at, state = sums[-1], at + len(y), after
+        grid = np.concatenate(kept)
+        old = max(len(grid) - self.longest // self.grain - 1, 0)
+        self._known[number] = _Passed(at, state, known.first + old * self.grain, grid[old:].copy(), total)
+        return known.first, grid
+
+    def _outputs(self, rows: np.ndarray, state: Any) -> Iterator[tuple[np.ndarray, Any]]:
+        model = self.encoder.module_
+        device = next(iter(model.state_dict().values())).device
+        size = model.part_length(1)
+        with single_thread(device.type == "cpu"), torch.no_grad():
+            for at in range(0, len(rows), size):
+                x = torch.from_numpy(self.encoder._in_units(rows[at : at + size])).float()[None].to(device)
+                y, state = model.outputs(x, state)
+                yield y[0].cpu().numpy(), state
+
+
+class Whole:
+    """What an encoder says of each window by itself.
+
+    Parameters
+    ----------
+    encoder : estimator
+        Fitted; its ``transform`` takes a list of frames.
+    columns : Index
+        Channels of the series.
+    rate : float, optional
+        Rows a second, where the index holds seconds.
+    """
+
+    learned, carried = True, False
+
+    def __init__(self, encoder: Any, columns: pd.Index, rate: float | None) -> None:
+        self.encoder, self.columns, self.rate = encoder, columns, rate
+        self.n_features = len(encoder.get_feature_names_out())
+
+    def embed(self, corpus: Corpus, asked: Sequence[Rows]) -> list[np.ndarray]:
+        """See `Embedding.embed`."""
+
+        def of(one: Rows) -> Callable[[int], np.ndarray]:
+            at = corpus.positions(one.series, one.rows)
+            return lambda i: np.stack([channel.x[at[i] : at[i] + one.scale] for channel in corpus.channels], axis=1)
+
+        return [self._transformed(of(one), len(one.rows), one.scale) for one in asked]
+
+    def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
+        """See `Embedding.embed_query`."""
+        return self._transformed(lambda i: query[offsets[i] : offsets[i] + length], len(offsets), length)
+
+    def _transformed(self, window: Callable[[int], np.ndarray], count: int, length: int) -> np.ndarray:
+        found = np.empty((count, self.n_features), np.float32)
+        size = max(_AT_A_TIME // (length * len(self.columns)), 1)
+        index = None if self.rate is None else pd.Index(np.arange(length) / self.rate, name="time")
+        for first in range(0, count, size):
+            some = range(first, min(first + size, count))
+            frames = [pd.DataFrame(window(i), index=index, columns=self.columns) for i in some]
+            found[first : some.stop] = np.asarray(self.encoder.transform(frames), dtype=np.float32)
+        return found
