@@ -66,13 +66,13 @@ class Contents:
     def extend(self, more: Series, metadata: Any) -> None:
         """Put more series in, or more rows behind those that are there; see `SubsequenceRetriever.partial_fit`."""
         panel = more.panel
-        self.times.check_same(more.times)
+        times = self.times.agreeing(more.times)
         picked = picked_channels(panel, self.channels, None, where="X")
         if sorted(picked) != list(range(len(self.channels))):
             raise ValueError(f"X: its channels are {list(panel.columns)}. Give {list(self.channels)}, as in fit.")
         places = self._places(more)
         known, new = np.flatnonzero(places >= 0), np.flatnonzero(places < 0)
-        ahead = self.times.ahead(more.times.take(known), places[known], self.corpus.lengths)
+        ahead = times.ahead(more.times.take(known), places[known], self.corpus.lengths)
         _check_ahead(ahead, panel, known)
         if len(new):
             if (metadata is None) != (self.metadata is None):
@@ -80,9 +80,10 @@ class Contents:
             labels = panel.labels[new] if self.named else pd.RangeIndex(len(self.labels) + len(new))
             if metadata is not None:
                 self.metadata = pd.concat([self.metadata, read_metadata(metadata, panel.labels[new])])
-            self.times = self.times.extended(more.times, new)
+            times = times.extended(more.times, new)
             places[new] = len(self.labels) + np.arange(len(new))
             self.labels = self.labels.append(labels) if self.named else labels
+        self.times = times
         self._put(panel.values[:, np.argsort(picked)], panel.offsets, places)
 
     def index(self, make: Callable[[Store, dict[int, int]], Windows]) -> Windows:

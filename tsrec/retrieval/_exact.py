@@ -58,7 +58,9 @@ def nearest(
         In the order of finding: nearest first, but for differences beyond nine digits.
     """
     tiles = _Tiles(parts, [units_of(np.ascontiguousarray(column)) for column in query.T], closed)
-    wanted, found, distance = standardised(query), [], []
+    wanted = standardised(query)
+    found: list[int] = []
+    distance: list[float] = []
     while len(found) < k:
         at = tiles.nearest(limit)
         if at is None:

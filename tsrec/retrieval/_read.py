@@ -24,8 +24,8 @@ class Times:
         Ordinal of the first row of each series.
     seconds : float64 array of shape (n_series,), optional
         Time of the first row of each series, where the index holds float seconds.
-    rate : float
-        Rows a second, then.
+    rate : float, optional
+        Rows a second, then; None while there is only one row.
     name : object
         Name of the index of seconds.
     """
@@ -33,19 +33,19 @@ class Times:
     grid: TimeGrid
     starts: np.ndarray
     seconds: np.ndarray | None = None
-    rate: float = 1.0
+    rate: float | None = None
     name: Any = None
 
     def at(self, series: np.ndarray, rows: np.ndarray) -> pd.Index:
         """Times of rows; also of those after the last one."""
         if self.seconds is not None:
-            return pd.Index(self.seconds[series] + rows / self.rate, name=self.name)
+            return pd.Index(self.seconds[series] + rows / (self.rate or 1.0), name=self.name)
         return self.grid.decode(self.starts[series] + rows * self.grid.step)
 
     def rows_from(self, time: Any, lengths: np.ndarray) -> np.ndarray:
         """First row of each series that does not begin before a time; int64 of shape (n_series,)."""
         if self.seconds is not None:
-            rows = np.ceil((float(time) - self.seconds) * self.rate - 1e-6)
+            rows = np.ceil((float(time) - self.seconds) * (self.rate or 1.0) - 1e-6)
         elif self.grid.kind in ("position", "integer"):
             rows = np.ceil((float(time) - self.starts) / self.grid.step)
         else:
@@ -56,7 +56,7 @@ class Times:
 
     def later(self, rows: np.ndarray) -> "Times":
         """These times without the first rows of each series."""
-        seconds = None if self.seconds is None else self.seconds + rows / self.rate
+        seconds = None if self.seconds is None else self.seconds + rows / (self.rate or 1.0)
         return replace(self, starts=self.starts + rows * self.grid.step, seconds=seconds)
 
     def take(self, series: np.ndarray) -> "Times":
@@ -66,9 +66,9 @@ class Times:
     def ahead(self, other: "Times", series: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """By how many rows the series of `other` begin after the end of these (each named by its number here)."""
         if self.seconds is not None and other.seconds is not None:
-            return np.rint((other.seconds - self.seconds[series]) * self.rate) - lengths[series]
+            return np.rint((other.seconds - self.seconds[series]) * (self.rate or 1.0)) - lengths[series]
         if self.grid.kind == "position":
-            return np.zeros(len(series))
+            return other.starts - lengths[series] if other.grid.kind == "integer" else np.zeros(len(series))
         return (self._ordinals(other) - self.starts[series]) / self.grid.step - lengths[series]
 
     def extended(self, other: "Times", new: np.ndarray) -> "Times":
@@ -76,19 +76,23 @@ class Times:
         seconds = None if self.seconds is None else np.append(self.seconds, other.seconds[new])  # type: ignore[index]
         return replace(self, starts=np.append(self.starts, self._ordinals(other)[new]), seconds=seconds)
 
-    def check_same(self, other: "Times") -> None:
-        """Refuse series with another kind of times, or another step."""
-        same = (self.seconds is None) == (other.seconds is None) and np.isclose(self.rate, other.rate, rtol=1e-4)
-        if not same or not self.grid.same_spacing(other.grid):
+    def agreeing(self, other: "Times") -> "Times":
+        """These times, with the rate of others if it was unknown; those of another kind, or step, are refused."""
+        rates = [rate for rate in (self.rate, other.rate) if rate is not None]
+        same = (self.seconds is None) == (other.seconds is None) and np.allclose(rates, rates[:1], rtol=1e-4)
+        # The next rows of a frame with a default index are numbered from where it ended.
+        numbered = (self.grid.kind, other.grid.kind) == ("position", "integer") and other.grid.step == 1
+        if not same or not (numbered or self.grid.same_spacing(other.grid)):
             raise ValueError(
                 f"X: its rows come {other.spacing()}, those of the series so far {self.spacing()}. Give rows on the "
                 "same kind of index, at the same steps."
             )
+        return replace(self, rate=rates[0] if rates else None)
 
     def spacing(self) -> str:
         """What lies between rows, in words."""
         if self.seconds is not None:
-            return f"{self.rate:g} times a second"
+            return "at seconds" if self.rate is None else f"{self.rate:g} times a second"
         grid = self.grid
         return "without times" if grid.kind == "position" else f"every {grid.freq or grid.step}"
 
@@ -168,6 +172,6 @@ def _recorded(X: pd.Series | pd.DataFrame, where: str) -> Series:
             f"{where}: its series have the rates {sorted(known)} Hz. Bring them to one, with frames.resample."
         )
     panel = _counted(to_numbers(X, where=where)[order], rows.offsets, form_of(X).columns, rows.ids)
-    rate = known.pop() if known else 1.0
+    rate = known.pop() if known else None
     spread = Times(panel.grid, panel.starts, seconds[rows.offsets[:-1]], rate, times.name)
     return Series(panel, spread, alone=X.index.nlevels == 1)

@@ -1,0 +1,134 @@
+"""Series that grow: what came in pieces is answered as what came whole, with encoders too."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator
+
+from tsrec import LSSLEncoder, MambaEncoder
+from tsrec.frames import recording
+from tsrec.retrieval import SubsequenceRetriever
+
+RNG = np.random.default_rng(3)
+N = 1500
+INDEXES = {
+    "hours": pd.date_range("2026-01-01", periods=N, freq="h"),
+    "zone": pd.date_range("2026-03-20", periods=N, freq="D", tz="Europe/Berlin"),
+    "periods": pd.period_range("1890-01", periods=N, freq="M"),
+    "whole numbers": pd.Index(np.arange(1000, 1000 + N), name="t"),
+    "default": pd.RangeIndex(N),
+    "seconds": pd.Index(np.arange(N) / 160 + 3, name="time"),
+}
+WALK = RNG.standard_normal((N, 2)).cumsum(0)
+CUTS = [0, 400, 401, 450, 1100, N]
+
+
+@pytest.mark.parametrize("kind", INDEXES)
+def test_a_recording_that_grew_is_one_that_was_whole(kind):
+    frame = pd.DataFrame(WALK, INDEXES[kind], columns=["a", "b"])
+    whole = SubsequenceRetriever(scales=(64, 256)).fit(frame)
+    grown = SubsequenceRetriever(scales=(64, 256)).fit(frame.iloc[:400])
+    grown.kneighbors(WALK[None, :64].transpose(0, 2, 1), 1)
+    for low, high in zip(CUTS[1:], CUTS[2:], strict=False):
+        grown.partial_fit(frame.iloc[low:high])
+    for query in (WALK[380:440], WALK[390:1130]):
+        pd.testing.assert_frame_equal(
+            grown.locate(query[None].transpose(0, 2, 1)), whole.locate(query[None].transpose(0, 2, 1))
+        )
+    order = ["scale", "start"]
+    pd.testing.assert_frame_equal(grown.windows_.sort_values(order, ignore_index=True), whole.windows_)
+    assert grown.lengths_.tolist() == [N]
+
+
+def test_series_of_a_panel_grow_by_name_and_new_ones_are_added():
+    parts = {name: pd.DataFrame(RNG.standard_normal((300, 2)), columns=["a", "b"]) for name in "xyz"}
+    whole = SubsequenceRetriever().fit(parts)
+    first = {name: part.iloc[: 100 + 50 * i] for i, (name, part) in enumerate(parts.items()) if name != "z"}
+    grown = SubsequenceRetriever().fit(first)
+    rest = {name: part.iloc[100 + 50 * i :] for i, (name, part) in enumerate(parts.items()) if name != "z"}
+    grown.partial_fit({name: part[["b", "a"]] for name, part in rest.items()})
+    grown.partial_fit({"z": parts["z"]})
+    query = parts["x"].iloc[80:130]
+    pd.testing.assert_frame_equal(grown.locate(query, k=9), whole.locate(query, k=9))
+    assert grown.n_series_ == 3
+
+
+def test_an_iterator_gives_one_chunk_after_another():
+    frame = pd.DataFrame(WALK, INDEXES["hours"], columns=["a", "b"])
+    whole = SubsequenceRetriever().fit(frame)
+    chunked = SubsequenceRetriever().fit(frame.iloc[low:high] for low, high in zip(CUTS, CUTS[1:], strict=False))
+    query = frame.iloc[440:470]
+    pd.testing.assert_frame_equal(chunked.locate(query), whole.locate(query))
+    with pytest.raises(ValueError, match="iterator gave nothing"):
+        SubsequenceRetriever().fit(iter([]))
+
+
+def test_rows_that_do_not_follow_are_refused_and_change_nothing():
+    frame = pd.DataFrame(WALK, INDEXES["hours"], columns=["a", "b"])
+    retriever = SubsequenceRetriever().fit(frame.iloc[:400])
+    for rows, message in [
+        (frame.iloc[410:500], "10 rows after the end"),
+        (frame.iloc[390:500], "10 rows before the end"),
+        (frame.iloc[400:500][["a"]], "its channels are"),
+        (frame.iloc[400:500].set_axis(pd.RangeIndex(100)), "without times"),
+        (pd.concat({"x": frame.iloc[400:500]}), "with names"),
+    ]:
+        with pytest.raises((ValueError, TypeError), match=message):
+            retriever.partial_fit(rows)
+    assert retriever.lengths_.tolist() == [400]
+    retriever.partial_fit(frame.iloc[400:500])
+    assert retriever.locate(frame.iloc[380:420], k=1).start[0] == frame.index[380]
+
+
+@pytest.mark.parametrize("family", [LSSLEncoder, MambaEncoder])
+def test_encoders_go_through_a_growing_series_once(family):
+    frame = pd.DataFrame(WALK, INDEXES["hours"], columns=["a", "b"])
+    encoder = family(d_model=8, n_layers=1, max_epochs=1, crop=64, random_state=0).fit({"x": frame})
+    settings = {"encoder": encoder, "scales": (64, 256), "n_neighbors": 3}
+    whole = SubsequenceRetriever(**settings).fit(frame)
+    grown = SubsequenceRetriever(**settings).fit(frame.iloc[:1100])
+    units = {scale: np.array(grown._contents.arrays.array(f"windows/{scale}/units")) for scale in (64, 256)}
+    for low, high in ((1100, 1101), (1101, 1140), (1140, N)):
+        grown.partial_fit(frame.iloc[low:high])
+    steps = encoder.transform_steps({"x": frame}).to_numpy(np.float64)
+    for scale in (64, 256):
+        rows = whole._contents.windows.of(scale).rows
+        pooled = np.stack([steps[row : row + scale].mean(0) for row in rows])
+        mean, spread = units[scale]
+        expected = (pooled - mean) / spread
+        expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+        np.testing.assert_allclose(grown._contents.windows.vectors(scale), expected, atol=2e-4)
+    found = whole.locate(frame.iloc[:256])
+    assert found.start[0] == frame.index[0]
+    assert not found.verified.any()
+    assert found.score[0] == pytest.approx(1, abs=1e-4)
+    exact = SubsequenceRetriever(**settings, verify="mass").fit(frame).locate(frame.iloc[300:600])
+    assert exact.start[0] == frame.index[300]
+    assert exact.verified.all()
+
+
+def test_any_transformer_of_frames_is_an_encoder():
+    class Moments(BaseEstimator):
+        def fit(self, X):
+            return self
+
+        def __sklearn_is_fitted__(self):
+            return True
+
+        def get_feature_names_out(self):
+            return ["mean", "spread"]
+
+        def transform(self, frames):
+            assert list(frames[0].columns) == ["Fz", "Cz"]
+            return np.array([[frame.to_numpy().mean(), frame.to_numpy().std()] for frame in frames])
+
+    calm = RNG.standard_normal((4000, 2))
+    calm[2100:2300] *= 9
+    data = recording(calm.T, sfreq=100, channels=["Fz", "Cz"])
+    retriever = SubsequenceRetriever(encoder=Moments(), scales=(100,)).fit(data)
+    found = retriever.locate(data.iloc[2150:2250], k=2)
+    assert found.start.between(20.5, 22.5).all()
+    with pytest.raises(TypeError, match="has no transform"):
+        SubsequenceRetriever(encoder=3).fit(data)
+    with pytest.raises(ValueError, match="encoder: found 'none'"):
+        SubsequenceRetriever(encoder="none").fit(data)
