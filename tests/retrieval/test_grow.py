@@ -1,5 +1,7 @@
 """Series that grow: what came in pieces is answered as what came whole, with encoders too."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,7 +31,7 @@ def test_a_recording_that_grew_is_one_that_was_whole(kind):
     whole = SubsequenceRetriever(scales=(64, 256)).fit(frame)
     grown = SubsequenceRetriever(scales=(64, 256)).fit(frame.iloc[:400])
     grown.kneighbors(WALK[None, :64].transpose(0, 2, 1), 1)
-    for low, high in zip(CUTS[1:], CUTS[2:], strict=False):
+    for low, high in pairwise(CUTS[1:]):
         grown.partial_fit(frame.iloc[low:high])
     for query in (WALK[380:440], WALK[390:1130]):
         pd.testing.assert_frame_equal(
@@ -56,7 +58,7 @@ def test_series_of_a_panel_grow_by_name_and_new_ones_are_added():
 def test_an_iterator_gives_one_chunk_after_another():
     frame = pd.DataFrame(WALK, INDEXES["hours"], columns=["a", "b"])
     whole = SubsequenceRetriever().fit(frame)
-    chunked = SubsequenceRetriever().fit(frame.iloc[low:high] for low, high in zip(CUTS, CUTS[1:], strict=False))
+    chunked = SubsequenceRetriever().fit(frame.iloc[low:high] for low, high in pairwise(CUTS))
     query = frame.iloc[440:470]
     pd.testing.assert_frame_equal(chunked.locate(query), whole.locate(query))
     with pytest.raises(ValueError, match="iterator gave nothing"):
@@ -126,8 +128,8 @@ def test_any_transformer_of_frames_is_an_encoder():
     calm[2100:2300] *= 9
     data = recording(calm.T, sfreq=100, channels=["Fz", "Cz"])
     retriever = SubsequenceRetriever(encoder=Moments(), scales=(100,)).fit(data)
-    found = retriever.locate(data.iloc[2150:2250], k=2)
-    assert found.start.between(20.5, 22.5).all()
+    found = retriever.locate(data.iloc[2150:2250], k=1)
+    assert 21 <= found.start[0] <= 22
     with pytest.raises(TypeError, match="has no transform"):
         SubsequenceRetriever(encoder=3).fit(data)
     with pytest.raises(ValueError, match="encoder: found 'none'"):
