@@ -11,18 +11,20 @@ from tsrec.frames import Panel
 from tsrec.retrieval._read import Times
 
 
-def named_series(where: Any, labels: pd.Index, metadata: pd.DataFrame | None) -> np.ndarray:
+def named_series(wanted: Any, labels: pd.Index, metadata: pd.DataFrame | None, *, where: str = "where") -> np.ndarray:
     """Which series are searched.
 
     Parameters
     ----------
-    where : list of names, a name, dict or callable
+    wanted : list of names, a name, dict or callable
         Names of series; or values, or lists of them, by columns of the metadata; or what gives a truth value for each
         row of the metadata.
     labels : Index
         Names of all series.
     metadata : DataFrame, optional
         A row for each.
+    where : str
+        How errors call `wanted`.
 
     Returns
     -------
@@ -33,34 +35,35 @@ def named_series(where: Any, labels: pd.Index, metadata: pd.DataFrame | None) ->
     ValueError
         If a name is unknown, or there are no such metadata.
     """
-    if isinstance(where, Mapping) or callable(where):
-        return _described(where, metadata)
-    wanted = [where] if isinstance(where, str | tuple | Integral) or not np.iterable(where) else list(where)
-    places = labels.get_indexer(pd.Index(wanted))
+    if isinstance(wanted, Mapping) or callable(wanted):
+        return _described(wanted, metadata, where)
+    alone = isinstance(wanted, str | tuple | Integral) or not np.iterable(wanted)
+    names = [wanted] if alone else list(wanted)
+    places = labels.get_indexer(pd.Index(names))
     if (places < 0).any():
-        missing = [one for one, place in zip(wanted, places, strict=True) if place < 0]
-        raise ValueError(f"where: found {missing}, which are not among the series, such as {list(labels[:3])}.")
+        missing = [one for one, place in zip(names, places, strict=True) if place < 0]
+        raise ValueError(f"{where}: found {missing}, which are not among the series, such as {list(labels[:3])}.")
     kept = np.zeros(len(labels), dtype=bool)
     kept[places] = True
     return kept
 
 
-def _described(where: Mapping | Callable, metadata: pd.DataFrame | None) -> np.ndarray:
+def _described(wanted: Mapping | Callable, metadata: pd.DataFrame | None, where: str) -> np.ndarray:
     if metadata is None:
-        raise ValueError("where: the series have no metadata. Give fit metadata= with a row for each, or name series.")
-    if not isinstance(where, Mapping):
-        kept = np.asarray(where(metadata))
+        raise ValueError(f"{where}: the series have no metadata. Give fit metadata=, a row for each, or name series.")
+    if not isinstance(wanted, Mapping):
+        kept = np.asarray(wanted(metadata))
         if kept.shape != (len(metadata),) or kept.dtype != bool:
             raise ValueError(
-                f"where: the function gave {kept.dtype} of shape {kept.shape}. Return a truth value for each of the "
+                f"{where}: the function gave {kept.dtype} of shape {kept.shape}. Return a truth value for each of the "
                 f"{len(metadata)} rows of the metadata."
             )
         return kept
-    unknown = [column for column in where if column not in metadata.columns]
+    unknown = [column for column in wanted if column not in metadata.columns]
     if unknown:
-        raise ValueError(f"where: found {unknown}, the metadata have the columns {list(metadata.columns)}.")
+        raise ValueError(f"{where}: found {unknown}, the metadata have the columns {list(metadata.columns)}.")
     kept = np.ones(len(metadata), dtype=bool)
-    for column, value in where.items():
+    for column, value in wanted.items():
         several = isinstance(value, list | tuple | set | np.ndarray | pd.Index | pd.Series)
         kept &= metadata[column].isin(value if several else [value]).to_numpy()
     return kept

@@ -1,6 +1,6 @@
 """What a retriever holds: series with their names, times and metadata, and the windows that are indexed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,9 @@ import pandas as pd
 
 from tsrec.frames import Panel, label_at
 from tsrec.retrieval._asked import picked_channels, read_metadata
+from tsrec.retrieval._catalog import SERIES, described, rows_of
 from tsrec.retrieval._corpus import Corpus
+from tsrec.retrieval._memory import Memory
 from tsrec.retrieval._read import Series, Times
 from tsrec.retrieval._store import Store
 from tsrec.retrieval._windows import Windows
@@ -31,13 +33,14 @@ class Contents:
         Whether series have names.
     metadata : DataFrame, optional
         A row for each.
-    scales : sequence of int
-        Lengths of windows that are indexed.
-    stride : float
-        Rows from one to the next, as a share.
-    kept : bool, default True
-        Whether spectra are kept.
+    steps : dict
+        Rows from one indexed window to the next, by their length.
+    skipped : int, default 0
+        Windows that were left out so far.
     """
+
+    # What a store on disk is to say of its retriever, too; None where nothing outlives the process.
+    record: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -48,16 +51,15 @@ class Contents:
         *,
         named: bool,
         metadata: pd.DataFrame | None,
-        scales: Sequence[int],
-        stride: float,
-        kept: bool = True,
+        steps: dict[int, int],
+        skipped: int = 0,
     ) -> None:
         self.arrays, self.times, self.labels, self.channels = arrays, times, labels, channels
         self.named, self.metadata = named, metadata
-        self.steps = {scale: max(round(stride * scale), 1) for scale in scales}
-        self.corpus = Corpus(arrays, len(channels), overlap=max(scales) - 1, kept=kept)
+        self.steps = steps
+        self.corpus = Corpus(arrays, len(channels), overlap=max(steps) - 1)
         self.windows: Windows | None = None
-        self.skipped = 0
+        self.skipped = skipped
 
     def take_in(self, panel: Panel) -> None:
         """Put the first rows of the series in."""
@@ -86,14 +88,62 @@ class Contents:
         self.times = times
         self._put(panel.values[:, np.argsort(picked)], panel.offsets, places)
 
+    def forget(self, stays: np.ndarray, cut: np.ndarray) -> None:
+        """Drop series for good, and the first rows of others; their windows are to be made again.
+
+        Parameters
+        ----------
+        stays : bool array of shape (n_series,)
+            Which series stay.
+        cut : int64 array of shape (n_series,)
+            How many rows of each go.
+        """
+        kept, stretches = self.corpus.forgotten(cut, stays)
+        windows = [name for name in self.arrays.names() if name.startswith("windows/")]
+        self.times = self.times.later(cut).take(stays)
+        self.labels = self.labels[stays] if self.named else pd.RangeIndex(int(stays.sum()))
+        self.metadata = None if self.metadata is None else self.metadata[stays]
+        self.windows, self.skipped = None, 0
+        replaced: dict[str, Any] = {"stretches": stretches, **{name: self.arrays.array(name)[:0] for name in windows}}
+        state = None
+        if self.record is not None:
+            replaced[SERIES], state = rows_of(self, 0), {**described(self), **self.record}
+        kept_of = {f"values/{number}": kept for number in range(len(self.channels))}
+        self.arrays.rewrite(kept_of, replace=replaced, state=state)
+        self.corpus = Corpus(self.arrays, len(self.channels), overlap=self.corpus.overlap)
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether windows were made, by this process or the one that wrote the store."""
+        return self.windows is not None or any(name.startswith("windows/") for name in self.arrays.names())
+
     def index(self, make: Callable[[Store, dict[int, int]], Windows]) -> Windows:
         """The windows; they are made when they are first asked for."""
         if self.windows is None:
-            self.windows = make(self.arrays, self.steps)
+            # Those of a folder that is only read, and has none, are nobody's but this process's.
+            own = self.record is None and not isinstance(self.arrays, Memory) and not self.has_windows
+            self.windows = make(Memory() if own else self.arrays, self.steps)
             if not len(self.windows):
                 every = np.arange(len(self.labels))
                 self.skipped += self.windows.extend(self.corpus, every, np.zeros(len(every), np.int64))
         return self.windows
+
+    def commit(self) -> None:
+        """Keep what was put in, if it is to outlive the process."""
+        if self.record is None:
+            return
+        known = len(self.arrays.table(SERIES)["start"]) if SERIES in self.arrays.tables() else 0
+        if known < len(self.labels):
+            self.arrays.append_table(SERIES, rows_of(self, known))
+        self.arrays.commit({**described(self), **self.record})
+
+    def saved(self, target: Store, record: dict[str, Any]) -> None:
+        """Write everything to an empty store."""
+        known = self.arrays.tables()
+        self.arrays.copy_to(target)
+        if SERIES not in known:
+            target.append_table(SERIES, rows_of(self, 0))
+        target.commit({**described(self), **record})
 
     def _put(self, values: np.ndarray, offsets: np.ndarray, series: np.ndarray) -> None:
         lengths = self.corpus.lengths

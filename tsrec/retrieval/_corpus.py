@@ -10,6 +10,8 @@ from tsrec.retrieval._sliding import TILE, Channel
 
 # More rows than a series has.
 _MANY = 1 << 40
+# Samples of which spectra are kept, at most: about 3 GB of them.
+_KEPT = 1 << 27
 
 
 class Corpus:
@@ -26,17 +28,18 @@ class Corpus:
         Channels.
     overlap : int
         Rows that stretches of a series have in common.
-    kept : bool
-        Whether spectra are kept.
+    most : int
+        Samples of all channels up to which spectra are kept.
     """
 
-    def __init__(self, arrays: Any, n_channels: int, *, overlap: int, kept: bool) -> None:
-        self.arrays, self.n_channels, self.overlap = arrays, n_channels, overlap
+    def __init__(self, arrays: Any, n_channels: int, *, overlap: int, most: int = _KEPT) -> None:
+        self.arrays, self.n_channels, self.overlap, self.most = arrays, n_channels, overlap, most
         if "stretches" not in arrays.names():
             arrays.create("stretches", np.int64, (5,))
             for channel in range(n_channels):
                 arrays.create(f"values/{channel}", np.float64)
-        self.channels = [Channel(arrays.array(f"values/{channel}"), kept=kept) for channel in range(n_channels)]
+        columns = [arrays.array(f"values/{channel}") for channel in range(n_channels)]
+        self.channels = [Channel(column, kept=len(column) * n_channels <= most) for column in columns]
         self._learn_stretches()
 
     def _learn_stretches(self) -> None:
@@ -95,8 +98,39 @@ class Corpus:
     def _append(self, more: np.ndarray, stretches: Any) -> None:
         for number, channel in enumerate(self.channels):
             self.arrays.append(f"values/{number}", more[:, number])
-            channel.grow(self.arrays.array(f"values/{number}"))
+            column = self.arrays.array(f"values/{number}")
+            channel.grow(column, kept=len(column) * self.n_channels <= self.most)
         self.arrays.append("stretches", np.array(stretches, dtype=np.int64))
+
+    def forgotten(self, cut: np.ndarray, stays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What is left without the first rows of each series, and without whole series.
+
+        Parameters
+        ----------
+        cut : int64 array of shape (n_series,)
+            How many rows go.
+        stays : bool array of shape (n_series,)
+            Which series stay.
+
+        Returns
+        -------
+        kept : bool array of shape (n,)
+            Which samples stay.
+        stretches : int64 array of shape (n_stretches, 5)
+            The stretches of what stays; series are numbered anew.
+        """
+        first = np.clip(cut[self.series] - self.row, 0, self.rows)
+        left = np.flatnonzero(stays[self.series] & (first < self.rows))
+        edges = np.zeros(len(self.channels[0].x) + 1, np.int8)
+        edges[self.at[left] + first[left]] = 1
+        edges[self.at[left] + self.rows[left]] = -1
+        kept = np.cumsum(edges[:-1], dtype=np.int8).astype(bool)
+        kept[self.at[left] - 1] = True  # the missing rows before them
+        first, rows = first[left], self.rows[left] - first[left]
+        series = (np.cumsum(stays) - 1)[self.series[left]]
+        row = self.row[left] + first - cut[self.series[left]]
+        at = np.cumsum(rows + 1) - rows
+        return kept, np.stack([series, row, at, rows, np.maximum(self.shared[left] - first, 0)], axis=1)
 
     def read(self, series: int, low: int, high: int) -> np.ndarray:
         """Rows of a series, float64 (high - low, n_channels)."""

@@ -7,7 +7,7 @@ does not grow with the series beyond what is cached; tiles of interest are measu
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -103,16 +103,22 @@ class Channel:
         self._spectra: dict[Blocks, tuple[np.ndarray, np.ndarray]] = {}
         self._windows: OrderedDict[int, _Windows] = OrderedDict()
 
-    def grow(self, x: np.ndarray) -> None:
+    def grow(self, x: np.ndarray, *, kept: bool = True) -> None:
         """Go on with a longer array, of which the samples so far are the beginning."""
-        n, self.x = len(self.x), x
+        n, self.x, self.kept = len(self.x), x, kept
         self._windows.clear()
+        if not kept:
+            self._spectra.clear()
         for blocks, (spectra, power) in self._spectra.items():
             # Blocks that reached the end are transformed again.
             whole = max((n - blocks.block) // blocks.hop + 1, 0)
             more = self._transformed(blocks, whole, -(-len(x) // blocks.hop))
             joined = [np.concatenate([old[:whole], new]) for old, new in zip((spectra, power), more, strict=True)]
             self._spectra[blocks] = joined[0], joined[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: nothing that can be computed again."""
+        return {**vars(self), "_spectra": {}, "_windows": OrderedDict()}
 
     def spectra(self, blocks: Blocks, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """Spectra of some blocks about their means, and the norms of the blocks about them."""

@@ -21,6 +21,7 @@ from tsrec.retrieval._memory import Memory
 from tsrec.retrieval._neighbors import WindowNeighbors, windows_frame
 from tsrec.retrieval._read import Series, read_series
 from tsrec.retrieval._store import Store
+from tsrec.retrieval._stored import StoredSeries
 from tsrec.retrieval._windows import Embedding, Fourier, Windows
 from tsrec.training import resolve_device
 
@@ -28,7 +29,7 @@ _INDEXES = ("auto", "exact", "flat", "faiss")
 _VERIFIED = ("auto", "mass", None)
 
 
-class SubsequenceRetriever(WindowNeighbors):
+class SubsequenceRetriever(StoredSeries, WindowNeighbors):
     """Search series for the intervals that look most like a query.
 
     By default every window of the series is compared with the query (``index="exact"``): distances are z-normalised,
@@ -62,6 +63,10 @@ class SubsequenceRetriever(WindowNeighbors):
         How many candidates are looked up.
     exclusion : float
         Share of an answer's length that two answers in one series are apart at least.
+    store : "memory" or path
+        Where series and windows are kept: in memory, or in a folder, which is made, may be larger than memory, and
+        survives a crash: what `fit` and `partial_fit` have taken in is there when they return. Needs the extra
+        tsrec[store].
     device : str
         Where vectors are compared: "auto", "cpu", "cuda", "cuda:1" or "mps".
 
@@ -107,6 +112,7 @@ class SubsequenceRetriever(WindowNeighbors):
         verify: str | None = "auto",
         n_candidates: int = 200,
         exclusion: float = 0.5,
+        store: Any = "memory",
         device: str = "cpu",
     ) -> None:
         self.n_neighbors = n_neighbors
@@ -117,6 +123,7 @@ class SubsequenceRetriever(WindowNeighbors):
         self.verify = verify
         self.n_candidates = n_candidates
         self.exclusion = exclusion
+        self.store = store
         self.device = device
 
     def fit(self, X: Any, y: Any = None, *, metadata: Any = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
@@ -171,7 +178,12 @@ class SubsequenceRetriever(WindowNeighbors):
         """
         if not self.__sklearn_is_fitted__():
             return self.fit(X, y, metadata=metadata)
-        self._contents.extend(self._read(X, reset=False), metadata)
+        self._check_writable()
+        more = self._read(X, reset=False)
+        if self._contents.has_windows:
+            self._windows_of_all()
+        self._contents.extend(more, metadata)
+        self._contents.commit()
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -307,21 +319,19 @@ class SubsequenceRetriever(WindowNeighbors):
         self.scales_ = [int(one) for one in sorted(set(self.scales)) if one <= longest] or [shortest]
         self.channels_ = panel.columns
         self._contents = Contents(
-            Memory(),
+            self._new_store(),
             given.times,
             panel.labels,
             panel.columns,
             named=panel.ids is not None,
             metadata=None if metadata is None else read_metadata(metadata, panel.labels),
-            scales=self.scales_,
-            stride=self.stride,
+            steps={scale: max(round(self.stride * scale), 1) for scale in self.scales_},
         )
         self._contents.take_in(panel)
         if not self._is_untrained():
             self._windows_of_all()
-
-    def _is_untrained(self) -> bool:
-        return isinstance(self.encoder, str)
+        self._contents.record = None if isinstance(self._contents.arrays, Memory) else self._record()
+        self._contents.commit()
 
     def _windows_of_all(self) -> Windows:
         return self._contents.index(self._indexed)

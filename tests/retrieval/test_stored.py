@@ -1,0 +1,153 @@
+"""What was saved is loaded bit by bit, folders are added to, and what is forgotten is gone."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tsrec import LSSLEncoder
+from tsrec.retrieval import SubsequenceRetriever
+
+pytest.importorskip("pyarrow")
+
+RNG = np.random.default_rng(4)
+N = 1200
+INDEXES = {
+    "hours": pd.date_range("2026-01-01", periods=N, freq="h", name="time"),
+    "zone": pd.date_range("2026-03-20", periods=N, freq="D", tz="Europe/Berlin"),
+    "periods": pd.period_range("1890-01", periods=N, freq="M"),
+    "durations": pd.to_timedelta(np.arange(N) * 20, unit="ms"),
+    "whole numbers": pd.Index(np.arange(1000, 1000 + N), name="t"),
+    "default": pd.RangeIndex(N),
+    "seconds": pd.Index(np.arange(N) / 160 + 3, name="time"),
+}
+WALK = RNG.standard_normal((N, 2)).cumsum(0)
+
+
+def frame_of(kind="hours"):
+    return pd.DataFrame(WALK, INDEXES[kind], columns=["a", "b"])
+
+
+def panel_of(names, lengths=(300, 400, 500)):
+    parts = {name: frame_of().iloc[:n] * (i + 1) for i, (name, n) in enumerate(zip(names, lengths, strict=True))}
+    return pd.concat(parts, names=["series", "time"])
+
+
+def same(one, other, query):
+    pd.testing.assert_frame_equal(one.locate(query), other.locate(query))
+    pd.testing.assert_frame_equal(one.windows_, other.windows_)
+    for ours, theirs in zip(one.kneighbors(n_neighbors=2), other.kneighbors(n_neighbors=2), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for scale in one.scales_:
+        np.testing.assert_array_equal(one._contents.windows.vectors(scale), other._contents.windows.vectors(scale))
+
+
+@pytest.mark.parametrize("mode", ["memory", "r", "a"])
+@pytest.mark.parametrize("kind", INDEXES)
+def test_what_is_loaded_is_what_was_saved(kind, mode, tmp_path):
+    frame = frame_of(kind)
+    retriever = SubsequenceRetriever(n_neighbors=3, scales=[64, 256], exclusion=0.25).fit(frame)
+    retriever.windows_  # noqa: B018
+    retriever.save(tmp_path / "index")
+    loaded = SubsequenceRetriever.load(tmp_path / "index", mode=mode, verify=True)
+    same(loaded, retriever, frame.iloc[200:260])
+    assert loaded.n_features_in_ == 2
+    assert (loaded.n_neighbors, loaded.exclusion) == (3, 0.25)
+    if mode == "r":
+        for change in (lambda: loaded.partial_fit(frame), lambda: loaded.forget(before=frame.index[3])):
+            with pytest.raises(PermissionError, match="to be read only"):
+                change()
+
+
+@pytest.mark.parametrize(
+    "names", [["x", "y", "z"], [3, 1, 2], pd.to_datetime(["2020-01-01", "2021-01-01", "2019-05-05"])]
+)
+def test_names_and_metadata_come_back(names, tmp_path):
+    metadata = pd.DataFrame({"age": [30, 40, 50], "place": ["here", "there", "here"]}, index=list(names))
+    panel = panel_of(names)
+    retriever = SubsequenceRetriever().fit(panel, metadata=metadata)
+    retriever.save(tmp_path / "index")
+    loaded = SubsequenceRetriever.load(tmp_path / "index")
+    query = frame_of().iloc[100:140]
+    pd.testing.assert_frame_equal(
+        loaded.locate(query, where={"place": "here"}), retriever.locate(query, where={"place": "here"})
+    )
+    pd.testing.assert_frame_equal(loaded.metadata_, retriever.metadata_, check_names=False)
+    pd.testing.assert_series_equal(loaded.lengths_, retriever.lengths_)
+
+
+def test_a_folder_is_added_to_and_read_meanwhile(tmp_path):
+    frame = frame_of()
+    whole = SubsequenceRetriever(scales=(64, 256)).fit(frame)
+    kept = SubsequenceRetriever(scales=(64, 256), store=tmp_path / "index").fit(frame.iloc[:500])
+    kept.windows_  # noqa: B018
+    kept.partial_fit(frame.iloc[500:700])
+    reader = SubsequenceRetriever.load(tmp_path / "index", mode="r")
+    assert reader.lengths_.tolist() == [700]
+    with pytest.raises(BlockingIOError):
+        SubsequenceRetriever.load(tmp_path / "index", mode="a")
+    del kept
+    later = SubsequenceRetriever.load(tmp_path / "index", mode="a").partial_fit(frame.iloc[700:])
+    assert reader.lengths_.tolist() == [700]
+    query = frame.iloc[680:720]
+    pd.testing.assert_frame_equal(later.locate(query), whole.locate(query))
+    assert sorted(map(tuple, later.windows_[["start", "scale"]].to_numpy())) == sorted(
+        map(tuple, whole.windows_[["start", "scale"]].to_numpy())
+    )
+    with pytest.raises(FileExistsError, match="already"):
+        SubsequenceRetriever(store=tmp_path / "index").fit(frame)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_what_is_forgotten_is_gone(stored, tmp_path):
+    panel = panel_of("xyz")
+    store = tmp_path / "index" if stored else "memory"
+    retriever = SubsequenceRetriever(store=store, scales=(64,)).fit(panel)
+    retriever.partial_fit(pd.concat({"x": frame_of().iloc[300:800]}, names=["series", "time"]))
+    retriever.forget("y")
+    retriever.forget(["x"], before=frame_of().index[350])
+    assert retriever.lengths_.to_dict() == {"x": 450, "z": 500}
+    left = {"x": frame_of().iloc[350:800], "z": panel.loc["z"]}
+    fresh = SubsequenceRetriever(scales=(64,)).fit(pd.concat(left, names=["series", "time"]))
+    query = frame_of().iloc[330:420]
+    pd.testing.assert_frame_equal(retriever.locate(query), fresh.locate(query))
+    pd.testing.assert_frame_equal(retriever.windows_, fresh.windows_)
+    samples = np.concatenate([retriever._contents.arrays.array("values/0")])
+    assert not np.isin(WALK[:350, 0], samples[~np.isnan(samples)]).any()
+    if stored:
+        raw = b"".join(path.read_bytes() for path in store.glob("*.raw"))
+        assert WALK[120, 0].tobytes() not in raw
+        del retriever
+        pd.testing.assert_frame_equal(SubsequenceRetriever.load(store).locate(query), fresh.locate(query))
+    with pytest.raises(ValueError, match="nothing would be left"):
+        fresh.forget(["x", "z"])
+    with pytest.raises(ValueError, match="neither series nor before"):
+        fresh.forget()
+
+
+def test_encoders_are_told_apart(tmp_path):
+    frame = frame_of()
+    encoders = [
+        LSSLEncoder(d_model=8, n_layers=1, max_epochs=0, random_state=seed).fit({"x": frame}) for seed in (0, 1)
+    ]
+    retriever = SubsequenceRetriever(encoder=encoders[0], scales=(64,)).fit(frame.iloc[:600])
+    retriever.save(tmp_path / "index")
+    loaded = SubsequenceRetriever.load(tmp_path / "index", encoder=encoders[0])
+    same(loaded, retriever, frame.iloc[100:164])
+    loaded.partial_fit(frame.iloc[600:])
+    retriever.partial_fit(frame.iloc[600:])
+    np.testing.assert_allclose(loaded._contents.windows.vectors(64), retriever._contents.windows.vectors(64), atol=1e-4)
+    for wrong in (encoders[1], "auto"):
+        with pytest.raises(ValueError, match="fitted with another"):
+            SubsequenceRetriever.load(tmp_path / "index", encoder=wrong)
+
+
+def test_pickle_holds_no_spectra():
+    frame = frame_of()
+    retriever = SubsequenceRetriever().fit(frame)
+    small = len(pickle.dumps(retriever))
+    found = retriever.locate(frame.iloc[100:150])
+    content = pickle.dumps(retriever)
+    assert len(content) < 1.1 * small
+    pd.testing.assert_frame_equal(pickle.loads(content).locate(frame.iloc[100:150]), found)

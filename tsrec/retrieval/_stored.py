@@ -1,0 +1,189 @@
+"""Retrievers that outlive the process: a folder with all they hold, written as they grow or at once."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from tsrec.retrieval._asked import named_series
+from tsrec.retrieval._catalog import catalogued, fingerprint
+from tsrec.retrieval._contents import Contents
+from tsrec.retrieval._directory import Directory
+from tsrec.retrieval._memory import Memory
+from tsrec.retrieval._store import Store
+
+
+class StoredSeries(BaseEstimator):
+    """Base of retrievers: where their contents are kept, and how they are saved, loaded and forgotten."""
+
+    store: Any
+    encoder: Any
+    scales_: list[int]
+    _contents: Contents
+
+    def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
+        """Write series, windows and parameters to a folder.
+
+        An encoder is not written: save it with ``tsrec.save``, and give it to `load`.
+
+        Parameters
+        ----------
+        path : path
+            A folder that is empty or not there yet.
+        overwrite : bool, default False
+            Whether it may hold a retriever, which is replaced once all is written.
+
+        Raises
+        ------
+        FileExistsError
+            If the folder holds something.
+        ImportError
+            If pyarrow is missing (the extra tsrec[store]).
+        """
+        check_is_fitted(self)
+        with Directory.make(path, overwrite=overwrite) as target:
+            self._contents.saved(target, self._record())
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike,
+        *,
+        encoder: Any = "auto",
+        mode: Literal["memory", "r", "a"] = "memory",
+        verify: bool = False,
+    ) -> Self:
+        """Read a retriever that `save` wrote, or that was fitted with this folder as its store.
+
+        Parameters
+        ----------
+        path : path
+            The folder.
+        encoder : "auto" or fitted encoder, default "auto"
+            The encoder it was fitted with.
+        mode : {"memory", "r", "a"}, default "memory"
+            Whether all is read into memory, and no longer has to do with the folder; or stays there, mapped, to be
+            read, or to be added to.
+        verify : bool, default False
+            Whether checksums are compared, for which everything is read.
+
+        Returns
+        -------
+        estimator
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no retriever.
+        ValueError
+            If the encoder is another, or files are damaged; the message names them.
+        BlockingIOError
+            If it is to be added to, and another process does so.
+        """
+        if mode not in ("memory", "r", "a"):
+            raise ValueError(f"mode: found {mode!r}. Give 'memory', 'r' or 'a'.")
+        arrays: Store = Directory.open(path, "a" if mode == "a" else "r", verify=verify)
+        state = arrays.state
+        if state.get("kind") != cls.__name__:
+            raise ValueError(f"path: {os.fspath(path)!r} holds no {cls.__name__}, but {state.get('kind')!r}.")
+        if state["encoder"] != fingerprint(encoder):
+            known = "was fitted without one" if state["encoder"] == "auto" else "was fitted with another"
+            raise ValueError(f"encoder: this retriever {known}. Give encoder= as it was when it was fitted.")
+        parameters = {name: _as_given(value) for name, value in state["parameters"].items()}
+        made = cls(**{**parameters, "encoder": encoder, "store": "memory" if mode == "memory" else os.fspath(path)})
+        if mode == "memory":
+            copied = Memory()
+            arrays.copy_to(copied)
+            arrays = copied
+        made._contents = Contents(arrays, **catalogued(arrays))
+        for name, value in state["learned"].items():
+            setattr(made, name, np.asarray(value, dtype=object) if name == "feature_names_in_" else value)
+        made.channels_ = made._contents.channels
+        made._contents.record = made._record() if mode == "a" else None
+        return made
+
+    def forget(self, series: Any = None, *, before: Any = None) -> Self:
+        """Drop series, or rows, for good.
+
+        Parameters
+        ----------
+        series : list of names, a name, dict or callable, optional
+            Which series, as ``where`` of `locate`; all, with ``before``.
+        before : time, optional
+            Only their rows before it.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If nothing says what to forget, or nothing would be left.
+        """
+        check_is_fitted(self)
+        self._check_writable()
+        contents = self._contents
+        if series is None and before is None:
+            raise ValueError("forget: found neither series nor before. Say which series, or rows before which time.")
+        chosen = np.ones(len(contents.labels), dtype=bool)
+        if series is not None:
+            chosen = named_series(series, contents.labels, contents.metadata, where="series")
+        lengths = contents.corpus.lengths
+        cut = lengths if before is None else contents.times.rows_from(before, lengths)
+        cut = np.where(chosen, cut, 0)
+        if (cut == lengths).all():
+            raise ValueError("forget: nothing would be left. Fit a new retriever instead.")
+        contents.forget(cut < lengths, cut)
+        if not self._is_untrained():
+            self._windows_of_all()
+            contents.commit()
+        return self
+
+    def _check_writable(self) -> None:
+        contents = self._contents
+        if contents.record is None and not isinstance(contents.arrays, Memory):
+            raise PermissionError(
+                f"store: {os.fspath(self.store)!r} was loaded to be read only. Load it with mode='a' or 'memory'."
+            )
+
+    def _new_store(self) -> Store:
+        """Where what is fitted is to be kept."""
+        if isinstance(self.store, str) and self.store == "memory":
+            return Memory()
+        return Directory.make(Path(self.store))
+
+    def _record(self) -> dict[str, Any]:
+        """What a store has to know of the retriever, beside what it holds."""
+        parameters = {name: value for name, value in self.get_params(deep=False).items() if name not in _APART}
+        learned = {"scales_": self.scales_, "n_features_in_": self.n_features_in_}
+        if hasattr(self, "feature_names_in_"):
+            learned["feature_names_in_"] = list(self.feature_names_in_)
+        return {
+            "kind": type(self).__name__,
+            "parameters": {name: _plain(value) for name, value in parameters.items()},
+            "encoder": fingerprint(self.encoder),
+            "learned": learned,
+        }
+
+    def _is_untrained(self) -> bool:
+        return isinstance(self.encoder, str)
+
+    def _windows_of_all(self) -> Any:
+        raise NotImplementedError
+
+
+_APART = ("encoder", "store")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    return [_plain(one) for one in value] if isinstance(value, tuple | list | np.ndarray) else value
+
+
+def _as_given(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
