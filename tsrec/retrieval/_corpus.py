@@ -9,7 +9,7 @@ from tsrec.retrieval._exact import Part
 from tsrec.retrieval._sliding import TILE, Channel
 
 # More rows than a series has.
-_MANY = 1 << 40
+_MANY = np.int64(1 << 40)
 # Samples of which spectra are kept, at most: about 3 GB of them.
 _KEPT = 1 << 27
 

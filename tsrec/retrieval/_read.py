@@ -44,15 +44,21 @@ class Times:
 
     def rows_from(self, time: Any, lengths: np.ndarray) -> np.ndarray:
         """First row of each series that does not begin before a time; int64 of shape (n_series,)."""
+        return self.rows_of(np.arange(len(lengths)), [time] * len(lengths), lengths)
+
+    def rows_of(self, series: np.ndarray, times: Any, lengths: np.ndarray) -> np.ndarray:
+        """First row that does not begin before each time, in the series of that time; int64 of shape (n,)."""
+        times = pd.Index(times)
         if self.seconds is not None:
-            rows = np.ceil((float(time) - self.seconds) * (self.rate or 1.0) - 1e-6)
+            rows = np.ceil((times.to_numpy(np.float64) - self.seconds[series]) * (self.rate or 1.0) - 1e-6)
         elif self.grid.kind in ("position", "integer"):
-            rows = np.ceil((float(time) - self.starts) / self.grid.step)
+            rows = np.ceil((times.to_numpy(np.float64) - self.starts[series]) / self.grid.step)
         else:
             # Months and days of a zone with summer time are uneven: the times themselves are searched.
-            spans = zip(self.starts, lengths, strict=True)
-            rows = np.array([self.grid.run(start, length).searchsorted(time) for start, length in spans])
-        return np.clip(rows, 0, lengths).astype(np.int64)
+            rows = np.empty(len(series))
+            for one in np.unique(series):
+                rows[series == one] = self.grid.run(self.starts[one], lengths[one]).searchsorted(times[series == one])
+        return np.clip(rows, 0, lengths[series]).astype(np.int64)
 
     def later(self, rows: np.ndarray) -> "Times":
         """These times without the first rows of each series."""

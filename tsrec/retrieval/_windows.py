@@ -9,9 +9,12 @@ from tsrec.retrieval._corpus import Corpus
 from tsrec.retrieval._flat import FlatIndex
 from tsrec.retrieval._fourier import fourier_embeddings
 from tsrec.retrieval._index import VectorIndex
+from tsrec.retrieval._moments import moments
 
 # Numbers of an embedding without training, and of a channel of it at least.
 _FEATURES, _LEAST = 64, 8
+# Size of a coefficient below which it says nothing.
+_FAINT = 0.03
 
 
 class Rows(NamedTuple):
@@ -143,6 +146,24 @@ class Windows:
     def search(self, scale: int, vectors: np.ndarray, k: int, mask: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Distances and numbers of the nearest windows of a scale; see `VectorIndex.search`."""
         return self._index.get(scale, self._flat[scale]).search(vectors, k, mask)
+
+    def features(self, corpus: Corpus, scale: int, chosen: np.ndarray) -> np.ndarray:
+        """What kind of window each of some windows of a scale is, whatever its phase; float (n, any number).
+
+        Vectors of encoders as they are; of Fourier coefficients the logarithms of their sizes, and the levels and
+        logarithms of the spreads of all channels.
+        """
+        vectors = self.vectors(scale)[chosen]
+        if self.embedding.learned or not len(chosen):
+            return vectors
+        _, series, rows = self.of(scale)
+        at = corpus.positions(series[chosen], rows[chosen])
+        size = np.hypot(vectors[:, ::2], vectors[:, 1::2])
+        low, high = at.min(), at.max() + scale
+        found = [moments(np.asarray(channel.x[low:high], np.float64), scale) for channel in corpus.channels]
+        level = np.stack([one.mean[at - low] for one in found], axis=1)
+        spread = np.stack([np.log(one.norm[at - low] / np.sqrt(scale) + 1e-12) for one in found], axis=1)
+        return np.concatenate([np.log(size + _FAINT), level, spread], axis=1)
 
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int, scale: int) -> np.ndarray:
         """Vectors of stretches of a query (m, C), to be compared with the windows of a scale."""

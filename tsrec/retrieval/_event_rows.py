@@ -1,0 +1,113 @@
+"""Events as rows of series: where each begins and ends, and which windows lie inside."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tsrec.retrieval._read import Times
+
+# Where a window is looked at, as shares of its length, to see whether it lies in an event.
+_PLACES = 0.1, 0.5, 0.9
+
+
+class EventRows(NamedTuple):
+    """Events in the rows of series.
+
+    Attributes
+    ----------
+    series, first, last : int64 arrays of shape (n_events,)
+        Number of the series, first row, and the row after the last.
+    label : int64 array of shape (n_events,)
+        Number of the label.
+    labels : array
+        The labels, sorted.
+    """
+
+    series: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    label: np.ndarray
+    labels: np.ndarray
+
+    def durations(self) -> np.ndarray:
+        """Mean rows of the events of each label."""
+        rows = np.bincount(self.label, weights=self.last - self.first, minlength=len(self.labels))
+        return rows / np.bincount(self.label, minlength=len(self.labels))
+
+    def of_windows(self, series: np.ndarray, rows: np.ndarray, scale: int, *, rest: bool) -> np.ndarray:
+        """Label of each window.
+
+        Parameters
+        ----------
+        series, rows : int arrays of shape (n_windows,)
+            Where they begin.
+        scale : int
+            Their rows.
+        rest : bool
+            Whether windows that no event touches, in series with events, have a label too: the number after the last.
+
+        Returns
+        -------
+        int64 array of shape (n_windows,)
+            -1 where a window lies across a border, or nothing is known.
+        """
+        at = np.stack([self.of_rows(series, rows + int(share * (scale - 1))) for share in _PLACES])
+        found = np.where((at == at[0]).all(0), at[0], -2)
+        for label in np.setdiff1d(np.arange(len(self.labels)), found):
+            # Events that are shorter than the windows are known by those around their middle.
+            found[at[1] == label] = label
+        known = np.isin(series, self.series)
+        return np.where(found >= 0, found, np.where((found == -1) & known & rest, len(self.labels), -1))
+
+    def of_rows(self, series: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Label of each row, -1 for none; of overlapping events the one that begins last."""
+        order = np.lexsort([self.first, self.series])
+        many = np.int64(1) << 40
+        place = np.searchsorted(self.series[order] * many + self.first[order], series * many + rows, side="right") - 1
+        one = order[np.maximum(place, 0)]
+        inside = (place >= 0) & (self.series[one] == series) & (rows < self.last[one])
+        return np.where(inside, self.label[one], -1)
+
+
+def event_rows(events: Any, names: pd.Index, times: Times, lengths: np.ndarray) -> EventRows:
+    """Read a table of events.
+
+    Parameters
+    ----------
+    events : DataFrame
+        Columns start, end, label, and series where there are several.
+    names : Index
+        Names of the series.
+    times : Times
+        When their rows are.
+    lengths : int64 array of shape (n_series,)
+        How many they have.
+
+    Returns
+    -------
+    EventRows
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, a series unknown, or an event without rows.
+    """
+    if not isinstance(events, pd.DataFrame):
+        raise TypeError(f"events: found {type(events).__name__}. Give a frame with series, start, end and label.")
+    needed = ["start", "end", "label", *(["series"] if len(names) > 1 else [])]
+    missing = [column for column in needed if column not in events.columns]
+    if missing or not len(events):
+        found = f"columns {list(events.columns)}, without {missing}" if missing else "no rows"
+        raise ValueError(f"events: found {found}. Give a row for each event: {needed}.")
+    series = np.zeros(len(events), np.int64) if "series" not in events.columns else names.get_indexer(events["series"])
+    if (series < 0).any():
+        unknown = events["series"].iloc[int(np.flatnonzero(series < 0)[0])]
+        raise ValueError(f"events: found series {unknown!r}, which is not among {list(names[:3])}.")
+    first = times.rows_of(series, events["start"], lengths)
+    last = times.rows_of(series, events["end"], lengths)
+    if (last <= first).any():
+        one = events.iloc[int(np.flatnonzero(last <= first)[0])]
+        raise ValueError(f"events: {one['label']!r} from {one['start']} to {one['end']} covers no row of its series.")
+    labels, label = np.unique(events["label"].to_numpy(), return_inverse=True)
+    return EventRows(series, first, last, label, labels)
