@@ -4,6 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOME = {
+    "HAYSTACK_TASKS": "tsrec.datasets._haystack_tasks",
+    "Haystack": "tsrec.datasets._haystack",
+    "HaystackItem": "tsrec.datasets._haystack_item",
+    "answer_question": "tsrec.datasets._haystack_answers",
+    "audit_haystack": "tsrec.datasets._haystack_audit",
     "fetch_ett": "tsrec.datasets._fetch",
     "fetch_m3": "tsrec.datasets._fetch",
     "fetch_m4": "tsrec.datasets._fetch",
@@ -18,12 +23,20 @@ _HOME = {
     "load_us_births": "tsrec.datasets._load",
     "load_vehicle_trips": "tsrec.datasets._load",
     "make_associative_recall": "tsrec.datasets._recall",
+    "make_haystack": "tsrec.datasets._haystack",
     "make_listops": "tsrec.datasets._listops",
     "make_mqar": "tsrec.datasets._recall",
+    "make_recordings": "tsrec.datasets._recorder",
     "make_seasonal": "tsrec.datasets._make",
+    "score_answers": "tsrec.datasets._haystack_answers",
 }
 
 __all__ = [
+    "HAYSTACK_TASKS",
+    "Haystack",
+    "HaystackItem",
+    "answer_question",
+    "audit_haystack",
     "fetch_ett",
     "fetch_m3",
     "fetch_m4",
@@ -38,13 +51,21 @@ __all__ = [
     "load_us_births",
     "load_vehicle_trips",
     "make_associative_recall",
+    "make_haystack",
     "make_listops",
     "make_mqar",
+    "make_recordings",
     "make_seasonal",
+    "score_answers",
 ]
 
 if TYPE_CHECKING:
     from tsrec.datasets._fetch import fetch_ett, fetch_m3, fetch_m4
+    from tsrec.datasets._haystack import Haystack, make_haystack
+    from tsrec.datasets._haystack_answers import answer_question, score_answers
+    from tsrec.datasets._haystack_audit import audit_haystack
+    from tsrec.datasets._haystack_item import HaystackItem
+    from tsrec.datasets._haystack_tasks import HAYSTACK_TASKS
     from tsrec.datasets._listops import make_listops
     from tsrec.datasets._load import (
         load_co2,
@@ -60,6 +81,7 @@ if TYPE_CHECKING:
     )
     from tsrec.datasets._make import make_seasonal
     from tsrec.datasets._recall import make_associative_recall, make_mqar
+    from tsrec.datasets._recorder import make_recordings
 
 
 def __getattr__(name: str) -> Any:

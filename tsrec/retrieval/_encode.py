@@ -60,9 +60,9 @@ class _Passed(NamedTuple):
     first : int
         First row before which a sum is kept.
     sums : float64 array of shape (n, n_features)
-        Sums of all outputs before that row, and so on every `grain` rows.
+        Sums of all outputs, and of their squares, before that row, and so on every `grain` rows.
     total : float64 array of shape (n_features,)
-        Sum of all outputs.
+        Of all.
     """
 
     rows: int
@@ -73,7 +73,7 @@ class _Passed(NamedTuple):
 
 
 class Steps:
-    """Mean of an encoder's outputs over each window, the encoder going through every series once.
+    """Mean and spread of an encoder's outputs over each window, the encoder going through every series once.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Steps:
     learned = carried = True
 
     def __init__(self, encoder: Any, steps: dict[int, int]) -> None:
-        self.encoder, self.n_features = encoder, int(encoder.module_.width)
+        self.encoder, self.n_features = encoder, 2 * int(encoder.module_.width)
         self.grain = gcd(*steps, *steps.values())
         self.longest = max(steps)
         self._known: dict[int, _Passed] = {}
@@ -98,12 +98,14 @@ class Steps:
     def embed(self, corpus: Corpus, asked: Sequence[Rows]) -> list[np.ndarray]:
         """See `Embedding.embed`."""
         found = [np.empty((len(one.rows), self.n_features), np.float32) for one in asked]
-        for number in np.unique(np.concatenate([one.series for one in asked])):
-            first, sums = self._sums(corpus, int(number))
-            for one, vectors in zip(asked, found, strict=True):
-                mine = one.series == number
+        # The windows of a series stand together.
+        spans = [_spans(one.series) for one in asked]
+        for number in sorted(set().union(*spans)):
+            first, sums = self._sums(corpus, number)
+            for one, vectors, span in zip(asked, found, spans, strict=True):
+                mine = span.get(number, slice(0))
                 low = (one.rows[mine] - first) // self.grain
-                vectors[mine] = (sums[low + one.scale // self.grain] - sums[low]) / one.scale
+                vectors[mine] = _mean_and_spread(sums[low + one.scale // self.grain] - sums[low], one.scale)
         return found
 
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
@@ -111,15 +113,15 @@ class Steps:
         model = self.encoder.module_
         parts = [y for y, _ in self._outputs(query, model.init_state(1))]
         sums = np.concatenate([np.zeros((1, self.n_features)), np.concatenate(parts).cumsum(0)])
-        return ((sums[offsets + length] - sums[offsets]) / length).astype(np.float32)
+        return _mean_and_spread(sums[offsets + length] - sums[offsets], length)
 
     def _sums(self, corpus: Corpus, number: int) -> tuple[int, np.ndarray]:
-        """Sums of outputs before every `grain` rows of a series, from a row on."""
+        """Sums of outputs and squares before every `grain` rows of a series, from a row on."""
         nothing = np.zeros((1, self.n_features))
         known = self._known.get(number) or _Passed(0, self.encoder.module_.init_state(1), 0, nothing, nothing[0])
         at, state, total, kept = known.rows, known.state, known.total, [known.sums]
         for y, after in self._outputs(corpus.read(number, at, int(corpus.lengths[number])), state):
-            sums = total + y.astype(np.float64).cumsum(0)
+            sums = total + y.cumsum(0)
             kept.append(sums[np.arange(at + 1, at + len(y) + 1) % self.grain == 0])
             total, at, state = sums[-1], at + len(y), after
         grid = np.concatenate(kept)
@@ -135,7 +137,21 @@ class Steps:
             for at in range(0, len(rows), size):
                 x = torch.from_numpy(self.encoder._in_units(rows[at : at + size])).float()[None].to(device)
                 y, state = model.outputs(x, state)
-                yield y[0].cpu().numpy(), state
+                found = y[0].cpu().numpy().astype(np.float64)
+                yield np.concatenate([found, found * found], axis=1), state
+
+
+def _mean_and_spread(sums: np.ndarray, count: int) -> np.ndarray:
+    """Means and standard deviations, float32 (n, 2 * width), from sums of outputs and of their squares."""
+    mean, square = np.split(sums / count, 2, axis=1)
+    return np.concatenate([mean, np.sqrt(np.maximum(square - mean * mean, 0.0))], axis=1).astype(np.float32)
+
+
+def _spans(series: np.ndarray) -> dict[int, slice]:
+    """Where the windows of each series stand."""
+    first = np.flatnonzero(np.append(True, series[1:] != series[:-1])) if len(series) else np.empty(0, np.int64)
+    last = np.append(first[1:], len(series))
+    return {int(series[low]): slice(low, high) for low, high in zip(first, last, strict=True)}
 
 
 class Whole:

@@ -52,7 +52,7 @@ class Fourier:
     learned = carried = False
 
     def __init__(self, n_channels: int) -> None:
-        self.each = max(_FEATURES // n_channels, _LEAST)
+        self.each = max(_FEATURES // n_channels // 2 * 2, _LEAST)
         self.n_features = self.each * n_channels
 
     def embed(self, corpus: Corpus, asked: Sequence[Rows]) -> list[np.ndarray]:
