@@ -95,7 +95,8 @@ def test_encoders_go_through_a_growing_series_once(family):
     steps = encoder.transform_steps({"x": frame}).to_numpy(np.float64)
     for scale in (64, 256):
         rows = whole._contents.windows.of(scale).rows
-        pooled = np.stack([steps[row : row + scale].mean(0) for row in rows])
+        parts = [steps[row : row + scale] for row in rows]
+        pooled = np.stack([np.concatenate([part.mean(0), part.std(0)]) for part in parts])
         mean, spread = units[scale]
         expected = (pooled - mean) / spread
         expected /= np.linalg.norm(expected, axis=1, keepdims=True)

@@ -135,6 +135,16 @@ def picked_channels(queries: Panel, own: pd.Index, channels: Sequence[Any] | Non
     return [int(place) for place in places]
 
 
+def chosen_channels(channels: Sequence[Any] | None, own: pd.Index) -> list[int]:
+    """Numbers of channels by name; all when there are none."""
+    if channels is None:
+        return list(range(len(own)))
+    places = own.get_indexer(pd.Index(list(channels)))
+    if (places < 0).any() or not len(places):
+        raise ValueError(f"channels: found {list(channels)}. Give some of {list(own)}.")
+    return [int(place) for place in places]
+
+
 def read_metadata(metadata: Any, labels: pd.Index, *, where: str = "metadata") -> pd.DataFrame:
     """A row of metadata for each series, in their order.
 

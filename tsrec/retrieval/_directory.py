@@ -7,13 +7,13 @@ import re
 import weakref
 from collections.abc import Iterator, Mapping
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
 import numpy as np
 
-import tsrec
 from tsrec.retrieval import _files
 from tsrec.retrieval._raw import RawFile
 from tsrec.retrieval._segments import Segments
@@ -237,7 +237,7 @@ class Directory(Store):
     def _written(self, state: dict[str, Any]) -> bytes:
         content = {
             "format": FORMAT,
-            "version": tsrec.__version__,
+            "version": version("tsrec"),
             "serial": self._serial,
             "state": state,
             "arrays": {name: file.entry() for name, file in self._arrays.items()},
@@ -266,7 +266,7 @@ class Directory(Store):
             if number > FORMAT:
                 raise ValueError(
                     f"path: {where!r} has format {number}, written by tsrec {read['version']}; this is "
-                    f"{tsrec.__version__}, which reads up to {FORMAT}. Update tsrec."
+                    f"{version('tsrec')}, which reads up to {FORMAT}. Update tsrec."
                 )
             self.state, self._serial = read["state"], read["serial"]
             self._arrays = {name: RawFile.of(self.path, entry) for name, entry in read["arrays"].items()}

@@ -149,7 +149,9 @@ def _mean_and_spread(sums: np.ndarray, count: int) -> np.ndarray:
 
 def _spans(series: np.ndarray) -> dict[int, slice]:
     """Where the windows of each series stand."""
-    first = np.flatnonzero(np.append(True, series[1:] != series[:-1])) if len(series) else np.empty(0, np.int64)
+    if not len(series):
+        return {}
+    first = np.flatnonzero(np.append(True, series[1:] != series[:-1]))
     last = np.append(first[1:], len(series))
     return {int(series[low]): slice(low, high) for low, high in zip(first, last, strict=True)}
 

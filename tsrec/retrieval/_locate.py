@@ -1,14 +1,16 @@
 """How a query is answered: every window compared, or candidates looked up and then compared."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from tsrec.retrieval._coarse import Candidates, candidates
 from tsrec.retrieval._corpus import Bridges, Corpus
+from tsrec.retrieval._dtw import nearest_dtw
 from tsrec.retrieval._exact import nearest
 from tsrec.retrieval._sliding import distances, units_of
+from tsrec.retrieval._warp import warped
 from tsrec.retrieval._windows import Windows
 
 
@@ -21,7 +23,7 @@ class Found(NamedTuple):
         Numbers of their series, and their first rows.
     distance : float64 array of shape (n,)
         Z-normalised where they are verified by samples, else of vectors.
-    length : int
+    length : int64 array of shape (n,)
         Rows of each.
     verified : bool
         Whether samples were compared.
@@ -30,8 +32,11 @@ class Found(NamedTuple):
     series: np.ndarray
     rows: np.ndarray
     distance: np.ndarray
-    length: int
+    length: np.ndarray
     verified: bool = True
+
+
+Search = Callable[[np.ndarray, "Asked"], Found]
 
 
 class Asked(NamedTuple):
@@ -78,12 +83,20 @@ def search_all(corpus: Corpus, query: np.ndarray, asked: Asked) -> Found:
     )
     series, rows = searched.where(at)
     order = np.lexsort([rows, series, np.round(distance, 7)])
-    return Found(series[order], rows[order], distance[order], m)
+    return Found(series[order], rows[order], distance[order], np.full(len(order), m))
 
 
 def search_candidates(corpus: Corpus, windows: Windows, query: np.ndarray, asked: Asked, n_candidates: int) -> Found:
-    """Look candidates up by windows of the two longest scales that are no longer than the query, and compare those."""
+    """Look candidates up by windows of the two longest scales that are no longer than the query, and compare those.
+
+    All windows are compared with a query that is shorter than every scale.
+    """
     m = len(query)
+    if m < windows.scales[0]:
+        return search_all(corpus, query, asked)
+    # Vectors of windows know all channels, in their own order.
+    query = query[:, np.argsort(asked.picked)]
+    asked = asked._replace(picked=range(len(asked.picked)))
     series, rows, squared = (
         np.concatenate(parts)
         for parts in zip(
@@ -94,11 +107,12 @@ def search_candidates(corpus: Corpus, windows: Windows, query: np.ndarray, asked
             strict=True,
         )
     )
-    return _apart(series, rows, np.sqrt(squared), asked, m)
+    return _apart(series, rows, np.sqrt(squared), np.full(len(rows), m), asked, m)
 
 
-def search_windows(corpus: Corpus, windows: Windows, query: np.ndarray, asked: Asked, n_candidates: int) -> Found:
+def search_windows(corpus: Corpus, windows: Windows, query: np.ndarray, asked: Asked, *, n_candidates: int) -> Found:
     """Take the indexed windows whose vectors are nearest to that of a query, at the scale nearest to its length."""
+    query = query[:, np.argsort(asked.picked)]
     scale = int(windows.nearest_scales(np.array([len(query)]))[0])
     vector = windows.embed_query(query, np.zeros(1, np.int64), len(query), scale)
     total, n = len(windows.of(scale).rows), n_candidates
@@ -106,11 +120,43 @@ def search_windows(corpus: Corpus, windows: Windows, query: np.ndarray, asked: A
         distance, number = windows.search(scale, vector, n, _inside(corpus, windows, scale, asked))
         number, distance = number[0][number[0] >= 0], distance[0][number[0] >= 0].astype(np.float64)
         _, series, rows = windows.of(scale)
-        found = _apart(series[number].astype(np.int64), rows[number], distance, asked, scale)
+        length = np.full(len(number), scale)
+        found = _apart(series[number].astype(np.int64), rows[number], distance, length, asked, scale)
         # Neighbours in time fill the list: the answers that are apart may lie behind them.
         if len(found.rows) == asked.k or n >= total or (len(distance) and distance[-1] > asked.limit):
             return found._replace(verified=False)
         n = min(4 * n, total)
+
+
+def reranked(
+    search: Search, query: np.ndarray, asked: Asked, *, corpus: Corpus, n_candidates: int, band: float
+) -> Found:
+    """Measure what another search finds by dynamic time warping, and order it anew."""
+    m = len(query)
+    # The best by warping may begin beside the best without, but not far from it.
+    wide = search(query, asked._replace(k=n_candidates, limit=np.inf, exclusion=min(asked.exclusion, band / 2)))
+    windows = [
+        corpus.read(int(series), int(row), int(row + length))[:, list(asked.picked)]
+        for series, row, length in zip(wide.series, wide.rows, wide.length, strict=True)
+    ]
+    if not windows:
+        return wide
+    starts = np.cumsum(wide.length) - wide.length
+    order, distance = nearest_dtw(query, np.concatenate(windows), starts, lengths=wide.length, k=len(starts), band=band)
+    return _apart(wide.series[order], wide.rows[order], distance, wide.length[order], asked, m)
+
+
+def stretched(search: Search, query: np.ndarray, asked: Asked, factors: tuple[float, ...]) -> Found:
+    """Search for a query at several lengths; distances are brought to that of its own."""
+    m, parts = len(query), []
+    for one in warped(query, factors):
+        by = np.sqrt(len(one) / m)
+        found = search(one, asked._replace(limit=asked.limit * by))
+        parts.append(found._replace(distance=found.distance / by))
+    series, rows, distance, length = (
+        np.concatenate([part[field] for part in parts]) for field in range(len(Found._fields) - 1)
+    )
+    return _apart(series, rows, distance, length, asked, m)
 
 
 def _looked_up(
@@ -152,14 +198,16 @@ def _refined(
     return series, rows, squared
 
 
-def _apart(series: np.ndarray, rows: np.ndarray, distance: np.ndarray, asked: Asked, length: int) -> Found:
+def _apart(
+    series: np.ndarray, rows: np.ndarray, distance: np.ndarray, length: np.ndarray, asked: Asked, m: int
+) -> Found:
     """The nearest that are apart from nearer ones."""
-    order = np.lexsort([rows, series, distance])
-    series, rows, distance = series[order], rows[order], distance[order]
+    order = np.lexsort([length, rows, series, distance])
+    series, rows, distance, length = series[order], rows[order], distance[order], length[order]
     kept: list[int] = []
-    left, apart = distance <= asked.limit, asked.apart(length)
+    left, apart = distance <= asked.limit, asked.apart(m)
     while len(kept) < asked.k and left.any():
         one = int(left.argmax())
         kept.append(one)
         left &= (series != series[one]) | (np.abs(rows - rows[one]) >= apart)
-    return Found(series[kept], rows[kept], distance[kept], length)
+    return Found(series[kept], rows[kept], distance[kept], length[kept])

@@ -148,18 +148,30 @@ def read_series(X: Any, *, where: str = "X", like: TimeGrid | None = None) -> Se
     Series
     """
     if isinstance(X, Mapping) and X and all(isinstance(one, pd.Series | pd.DataFrame) for one in X.values()):
-        frames = {key: one.to_frame("value") if isinstance(one, pd.Series) else one for key, one in X.items()}
-        X = pd.concat(frames, names=["series"])
+        X = _stacked(X)
     if isinstance(X, pd.Series | pd.DataFrame):
         if X.index.get_level_values(-1).dtype.kind == "f":
-            return _recorded(X, where)
-        panel = read_panel(X, where=where, like=like if X.index.nlevels > 1 or len(X) < 3 else None)
-        return Series(panel, Times(panel.grid, panel.starts), alone=X.index.nlevels == 1)
+            given = _recorded(X, where)
+        else:
+            panel = read_panel(X, where=where, like=like if X.index.nlevels > 1 or len(X) < 3 else None)
+            given = Series(panel, Times(panel.grid, panel.starts), alone=X.index.nlevels == 1)
+        unnamed = isinstance(X, pd.Series) and X.name is None
+        return given._replace(panel=replace(given.panel, columns=pd.RangeIndex(1))) if unnamed else given
     rows = isinstance(X, np.ndarray) and X.ndim == 2
     collection = read_collection(X[:, None] if rows else X, where=where)
     ids = collection.labels if collection.named else None
     panel = _counted(collection.values, collection.offsets, collection.columns, ids)
     return Series(panel, Times(panel.grid, panel.starts), rows=rows)
+
+
+def _stacked(X: Mapping[Any, Any]) -> pd.Series | pd.DataFrame:
+    """One frame, or a Series if all are; their name, if they have the same, is that of the channel."""
+    if not all(isinstance(one, pd.Series) for one in X.values()):
+        frames = {key: one.to_frame() if isinstance(one, pd.Series) else one for key, one in X.items()}
+        return pd.concat(frames, names=["series"])
+    names = {one.name for one in X.values()}
+    stacked = pd.concat({key: one.rename(None) for key, one in X.items()}, names=["series"])
+    return stacked.rename(names.pop() if len(names) == 1 else None)
 
 
 def _counted(values: np.ndarray, offsets: np.ndarray, columns: pd.Index, ids: pd.Index | None) -> Panel:

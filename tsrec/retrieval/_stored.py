@@ -1,19 +1,29 @@
 """Retrievers that outlive the process: a folder with all they hold, written as they grow or at once."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+import pandas as pd
+from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tsrec.retrieval._asked import named_series
+from tsrec.frames import Panel, is_rows
+from tsrec.retrieval._asked import named_series, picked_channels, read_metadata
 from tsrec.retrieval._catalog import catalogued, fingerprint
 from tsrec.retrieval._contents import Contents
 from tsrec.retrieval._directory import Directory
+from tsrec.retrieval._encode import learned_embedding
+from tsrec.retrieval._faiss import FaissIndex
 from tsrec.retrieval._memory import Memory
+from tsrec.retrieval._read import Series, read_series
 from tsrec.retrieval._store import Store
+from tsrec.retrieval._windows import Embedding, Fourier, Windows
+from tsrec.training import resolve_device
 
 
 class StoredSeries(BaseEstimator):
@@ -21,7 +31,12 @@ class StoredSeries(BaseEstimator):
 
     store: Any
     encoder: Any
+    scales: Sequence[int]
+    stride: float
+    index: str
+    device: str
     scales_: list[int]
+    channels_: pd.Index
     _contents: Contents
 
     def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
@@ -172,8 +187,59 @@ class StoredSeries(BaseEstimator):
     def _is_untrained(self) -> bool:
         return isinstance(self.encoder, str)
 
-    def _windows_of_all(self) -> Any:
-        raise NotImplementedError
+    def _begin(self, given: Series, metadata: Any) -> None:
+        panel = given.panel
+        longest, shortest = int(panel.lengths.max()), int(panel.lengths.min())
+        self.scales_ = [int(one) for one in sorted(set(self.scales)) if one <= longest] or [shortest]
+        self.channels_ = panel.columns
+        self._contents = Contents(
+            self._new_store(),
+            given.times,
+            panel.labels,
+            panel.columns,
+            named=panel.ids is not None,
+            metadata=None if metadata is None else read_metadata(metadata, panel.labels),
+            steps={scale: max(round(self.stride * scale), 1) for scale in self.scales_},
+        )
+        self._contents.take_in(panel)
+        if not self._is_untrained():
+            self._windows_of_all()
+        self._contents.record = None if isinstance(self._contents.arrays, Memory) else self._record()
+        self._contents.commit()
+
+    def _windows_of_all(self) -> Windows:
+        return self._contents.index(self._indexed)
+
+    def _indexed(self, arrays: Store, steps: dict[int, int]) -> Windows:
+        times, device = self._contents.times, resolve_device(self.device)
+        if self._is_untrained():
+            embedding: Embedding = Fourier(len(self.channels_))
+        else:
+            rate = None if times.seconds is None else times.rate
+            embedding = learned_embedding(self.encoder, self.channels_, steps, rate)
+        return Windows(arrays, steps, embedding, engine=FaissIndex if self.index == "faiss" else None, device=device)
+
+    def _read(self, X: Any, *, reset: bool) -> Series:
+        """What is given, tables with a window a row by scikit-learn's checks."""
+        frame = isinstance(X, pd.Series | pd.DataFrame)
+        if not frame and (sparse.issparse(X) or is_rows(X)):
+            # A row that is left out would leave the others with the numbers of their neighbours.
+            return read_series(validate_data(self, X, reset=reset, dtype=np.float64))
+        given = read_series(X, like=None if reset else self._contents.times.grid)
+        if reset:
+            self.n_features_in_ = given.panel.n_channels
+            if all(isinstance(name, str) for name in given.panel.columns):
+                self.feature_names_in_ = np.asarray(given.panel.columns, dtype=object)
+            elif hasattr(self, "feature_names_in_"):
+                del self.feature_names_in_
+        return given
+
+    def _read_windows(self, Q: Any) -> Panel:
+        given = self._read(Q, reset=False)
+        places = picked_channels(given.panel, self.channels_, None)
+        if sorted(places) != list(range(len(self.channels_))):
+            raise ValueError(f"Q: its channels are {list(given.panel.columns)}. Give {list(self.channels_)}.")
+        return replace(given.panel, values=given.panel.values[:, np.argsort(places)])
 
 
 _APART = ("encoder", "store")

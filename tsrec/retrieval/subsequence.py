@@ -1,35 +1,39 @@
 """Find where in many, long, multichannel series something happened."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from tsrec.estimators._parameters import check_choice, check_whole
-from tsrec.frames import Panel, is_rows, label_at
-from tsrec.retrieval._asked import named_series, open_rows, picked_channels, read_metadata
-from tsrec.retrieval._contents import Contents
-from tsrec.retrieval._encode import learned_embedding
-from tsrec.retrieval._locate import Asked, Found, search_all, search_candidates, search_windows
-from tsrec.retrieval._memory import Memory
+from tsrec.frames import label_at
+from tsrec.retrieval._asked import named_series, open_rows, picked_channels
+from tsrec.retrieval._locate import (
+    Asked,
+    Search,
+    reranked,
+    search_all,
+    search_candidates,
+    search_windows,
+    stretched,
+)
 from tsrec.retrieval._neighbors import WindowNeighbors, windows_frame
-from tsrec.retrieval._read import Series, read_series
-from tsrec.retrieval._store import Store
+from tsrec.retrieval._read import read_series
+from tsrec.retrieval._repeats import Repeats
 from tsrec.retrieval._stored import StoredSeries
-from tsrec.retrieval._windows import Embedding, Fourier, Windows
+from tsrec.retrieval._warp import FACTORS
 from tsrec.training import resolve_device
 
 _INDEXES = ("auto", "exact", "flat", "faiss")
-_VERIFIED = ("auto", "mass", None)
+_VERIFIED = ("auto", "mass", "dtw", None)
 
 
-class SubsequenceRetriever(StoredSeries, WindowNeighbors):
+class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
     """Search series for the intervals that look most like a query.
 
     By default every window of the series is compared with the query (``index="exact"``): distances are z-normalised,
@@ -56,11 +60,14 @@ class SubsequenceRetriever(StoredSeries, WindowNeighbors):
         What `locate` looks in: all windows ("exact"), or candidates that the indexed windows give, found by comparing
         them all ("flat") or by an approximate index (needs the extra tsrec[faiss]). "auto" is exact without an encoder,
         else flat.
-    verify : {"auto", "mass"} or None
-        Whether candidates are compared sample by sample, row by row around them ("mass"), or the indexed windows are
-        the answer, by the distances of their vectors (None). "auto" is None with an encoder, else "mass".
+    verify : {"auto", "mass", "dtw"} or None
+        Whether candidates are compared sample by sample, row by row around them ("mass"), and are then measured by
+        dynamic time warping ("dtw"), or the indexed windows are the answer, by the distances of their vectors (None).
+        "auto" is None with an encoder, else "mass".
     n_candidates : int
-        How many candidates are looked up.
+        How many candidates are looked up, and measured by warping.
+    band : float
+        Greatest shift in warping, as a share of the query's length.
     exclusion : float
         Share of an answer's length that two answers in one series are apart at least.
     store : "memory" or path
@@ -111,6 +118,7 @@ class SubsequenceRetriever(StoredSeries, WindowNeighbors):
         index: str = "auto",
         verify: str | None = "auto",
         n_candidates: int = 200,
+        band: float = 0.1,
         exclusion: float = 0.5,
         store: Any = "memory",
         device: str = "cpu",
@@ -122,6 +130,7 @@ class SubsequenceRetriever(StoredSeries, WindowNeighbors):
         self.index = index
         self.verify = verify
         self.n_candidates = n_candidates
+        self.band = band
         self.exclusion = exclusion
         self.store = store
         self.device = device
@@ -231,6 +240,7 @@ class SubsequenceRetriever(StoredSeries, WindowNeighbors):
         where: Any = None,
         time_range: tuple[Any, Any] | None = None,
         channels: Sequence[Any] | None = None,
+        warp: bool | Sequence[float] = False,
     ) -> pd.DataFrame:
         """Find the intervals nearest to a query.
 
@@ -250,6 +260,9 @@ class SubsequenceRetriever(StoredSeries, WindowNeighbors):
         channels : list, optional
             Names of the channels to compare; those of the query when it names them, else all. Fewer than all are
             always searched exactly.
+        warp : bool or sequence of float, default False
+            Whether intervals that are shorter or longer are found too: lengths as shares of the query's; 0.8 to 1.25 in
+            seven steps when True. Distances are as of the query's length.
 
         Returns
         -------
@@ -274,16 +287,18 @@ class SubsequenceRetriever(StoredSeries, WindowNeighbors):
             np.inf if max_distance is None else float(max_distance),
             *open_rows(contents.times, contents.corpus.lengths, kept, time_range),
         )
+        factors = (FACTORS if warp else None) if isinstance(warp, bool) else _factors(warp)
         parts = []
         for number in range(queries.n_series):
             query = queries.values[queries.offsets[number] : queries.offsets[number + 1]]
-            parts.append(self._located(label_at(queries.labels, number), query, asked))
+            parts.append(self._located(label_at(queries.labels, number), query, asked, factors))
         return pd.concat(parts, ignore_index=True)
 
-    def _located(self, name: Any, query: np.ndarray, asked: Asked) -> pd.DataFrame:
+    def _located(self, name: Any, query: np.ndarray, asked: Asked, factors: tuple[float, ...] | None) -> pd.DataFrame:
         if np.isnan(query).any():
             raise ValueError(f"Q: query {name!r} has missing values. Fill them, or give a stretch without them.")
-        found, contents = self._found(query, asked), self._contents
+        search, contents = self._search(asked), self._contents
+        found = search(query, asked) if factors is None else stretched(search, query, asked, factors)
         square = found.distance**2
         return pd.DataFrame(
             {
@@ -292,80 +307,24 @@ class SubsequenceRetriever(StoredSeries, WindowNeighbors):
                 "series": contents.labels[found.series],
                 "start": contents.times.at(found.series, found.rows),
                 "end": contents.times.at(found.series, found.rows + found.length),
-                "score": 1 - square / (4 * found.length * len(asked.picked) if found.verified else 4),
+                "score": 1 - square / (4 * len(query) * len(asked.picked) if found.verified else 4),
                 "distance": found.distance,
                 "verified": found.verified,
             }
         )
 
-    def _found(self, query: np.ndarray, asked: Asked) -> Found:
+    def _search(self, asked: Asked) -> Search:
+        """How answers are found: every window compared, or candidates looked up; measured by warping, or not."""
         learned, corpus = not self._is_untrained(), self._contents.corpus
         index = ("flat" if learned else "exact") if self.index == "auto" else self.index
         verify = (None if learned else "mass") if self.verify == "auto" else self.verify
-        if index == "exact" or len(asked.picked) < len(self.channels_):
-            return search_all(corpus, query, asked)
-        query = query[:, np.argsort(asked.picked)]
-        asked = asked._replace(picked=range(len(asked.picked)))
-        windows = self._windows_of_all()
-        if verify is None:
-            return search_windows(corpus, windows, query, asked, self.n_candidates)
-        if len(query) < windows.scales[0]:
-            return search_all(corpus, query, asked)
-        return search_candidates(corpus, windows, query, asked, self.n_candidates)
-
-    def _begin(self, given: Series, metadata: Any) -> None:
-        panel = given.panel
-        longest, shortest = int(panel.lengths.max()), int(panel.lengths.min())
-        self.scales_ = [int(one) for one in sorted(set(self.scales)) if one <= longest] or [shortest]
-        self.channels_ = panel.columns
-        self._contents = Contents(
-            self._new_store(),
-            given.times,
-            panel.labels,
-            panel.columns,
-            named=panel.ids is not None,
-            metadata=None if metadata is None else read_metadata(metadata, panel.labels),
-            steps={scale: max(round(self.stride * scale), 1) for scale in self.scales_},
-        )
-        self._contents.take_in(panel)
-        if not self._is_untrained():
-            self._windows_of_all()
-        self._contents.record = None if isinstance(self._contents.arrays, Memory) else self._record()
-        self._contents.commit()
-
-    def _windows_of_all(self) -> Windows:
-        return self._contents.index(self._indexed)
-
-    def _indexed(self, arrays: Store, steps: dict[int, int]) -> Windows:
-        times, device = self._contents.times, resolve_device(self.device)
-        if self._is_untrained():
-            embedding: Embedding = Fourier(len(self.channels_))
-        else:
-            rate = None if times.seconds is None else times.rate
-            embedding = learned_embedding(self.encoder, self.channels_, steps, rate)
-        return Windows(arrays, steps, embedding, engine=None, device=device)
-
-    def _read(self, X: Any, *, reset: bool) -> Series:
-        """What is given, tables with a window a row by scikit-learn's checks."""
-        frame = isinstance(X, pd.Series | pd.DataFrame)
-        if not frame and (sparse.issparse(X) or is_rows(X)):
-            # A row that is left out would leave the others with the numbers of their neighbours.
-            return read_series(validate_data(self, X, reset=reset, dtype=np.float64))
-        given = read_series(X, like=None if reset else self._contents.times.grid)
-        if reset:
-            self.n_features_in_ = given.panel.n_channels
-            if all(isinstance(name, str) for name in given.panel.columns):
-                self.feature_names_in_ = np.asarray(given.panel.columns, dtype=object)
-            elif hasattr(self, "feature_names_in_"):
-                del self.feature_names_in_
-        return given
-
-    def _read_windows(self, Q: Any) -> Panel:
-        given = self._read(Q, reset=False)
-        places = picked_channels(given.panel, self.channels_, None)
-        if sorted(places) != list(range(len(self.channels_))):
-            raise ValueError(f"Q: its channels are {list(given.panel.columns)}. Give {list(self.channels_)}.")
-        return replace(given.panel, values=given.panel.values[:, np.argsort(places)])
+        search: Search = partial(search_all, corpus)
+        if index != "exact" and len(asked.picked) == len(self.channels_):
+            of_windows = search_windows if verify is None else search_candidates
+            search = partial(of_windows, corpus, self._windows_of_all(), n_candidates=self.n_candidates)
+        if verify == "dtw":
+            return partial(reranked, search, corpus=corpus, n_candidates=self.n_candidates, band=self.band)
+        return search
 
     def _checked(self, k: Any) -> int:
         k = self.n_neighbors if k is None else k
@@ -385,5 +344,13 @@ class SubsequenceRetriever(StoredSeries, WindowNeighbors):
             raise ValueError(f"scales: found {self.scales!r}. Give lengths in rows, such as (64, 256, 1024).")
         if not isinstance(self.stride, Real) or not 0 < self.stride <= 1:
             raise ValueError(f"stride: found {self.stride!r}. Give a share of the windows' length, such as 0.25.")
-        if not isinstance(self.exclusion, Real) or not 0 <= self.exclusion <= 1:
-            raise ValueError(f"exclusion: found {self.exclusion!r}. Give a share from 0 to 1.")
+        for name in ("exclusion", "band"):
+            if not isinstance(getattr(self, name), Real) or not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: found {getattr(self, name)!r}. Give a share from 0 to 1.")
+
+
+def _factors(warp: Any) -> tuple[float, ...]:
+    factors = tuple(warp) if np.iterable(warp) and not isinstance(warp, str) else ()
+    if not factors or not all(isinstance(one, int | float | np.number) and 0 < one < np.inf for one in factors):
+        raise ValueError(f"warp: found {warp!r}. Give True, or shares of the query's length such as (0.9, 1, 1.1).")
+    return factors

@@ -1,0 +1,162 @@
+"""Other speeds, warping, approximate search, repeats and questions without answers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tsrec.retrieval import SubsequenceRetriever
+from tsrec.retrieval._dtw import dtw_reference
+from tsrec.retrieval._warp import resampled
+
+RNG = np.random.default_rng(5)
+SHAPE = RNG.standard_normal(120).cumsum()
+
+
+def series_with(shapes, n=6000):
+    x = RNG.standard_normal(n).cumsum() * 0.3
+    for start, shape in shapes.items():
+        x[start : start + len(shape)] = x[start] + shape
+    return pd.Series(x, name="y")
+
+
+def test_faster_and_slower_intervals_are_found_with_warp():
+    series = series_with({1000: resampled(SHAPE[:, None], 96)[:, 0], 3000: resampled(SHAPE[:, None], 150)[:, 0]})
+    retriever = SubsequenceRetriever(n_neighbors=2).fit(series)
+    found = retriever.locate(SHAPE, warp=True)
+    assert set(zip(found.start, found.end, strict=True)) == {(1000, 1096), (3000, 3150)}
+    assert found.score.min() > 0.99
+    plain = retriever.locate(SHAPE)
+    assert plain.score.max() < found.score.min()
+    assert (plain.end - plain.start == 120).all()
+    some = retriever.locate(SHAPE, warp=[1.25], k=1)
+    assert some[["start", "end"]].iloc[0].tolist() == [3000, 3150]
+    one = retriever.locate(SHAPE, warp=[1.0])
+    pd.testing.assert_frame_equal(one, plain)
+    assert len(retriever.locate(SHAPE, warp=True, k=9, max_distance=1.0)) == 2
+
+
+def test_warped_intervals_are_nearest_by_dynamic_time_warping():
+    bent = np.interp(np.arange(120) + 4 * np.sin(np.arange(120) / 9), np.arange(120), SHAPE)
+    series = series_with({2000: bent})
+    retriever = SubsequenceRetriever(verify="dtw", n_neighbors=2, band=0.1).fit(series)
+    found = retriever.locate(SHAPE)
+    assert abs(found.start[0] - 2000) <= 6
+    window = series.to_numpy()[found.start[0] :][:120]
+    assert found.distance[0] == pytest.approx(dtw_reference(SHAPE[:, None], window[:, None], band=0.1))
+    euclidean = SubsequenceRetriever(n_neighbors=1).fit(series).locate(SHAPE)
+    assert found.distance[0] < euclidean.distance[0]
+
+
+@pytest.mark.parametrize("index", ["flat", "faiss"])
+def test_candidates_lead_to_what_comparing_all_finds(index):
+    if index == "faiss":
+        pytest.importorskip("faiss")
+    panel = {name: pd.DataFrame(RNG.standard_normal((9000, 2)).cumsum(0), columns=["a", "b"]) for name in "xyz"}
+    exact = SubsequenceRetriever().fit(panel)
+    coarse = SubsequenceRetriever(index=index).fit(panel)
+    for m in (40, 300, 1500):
+        query = panel["y"].iloc[5003 : 5003 + m] + 0.2 * RNG.standard_normal((m, 2))
+        first = exact.locate(query[["b", "a"]], k=1)
+        pd.testing.assert_frame_equal(coarse.locate(query[["b", "a"]], k=1), first)
+        inside = {"where": ["x", "y"], "time_range": (4000, 8000), "k": 1}
+        pd.testing.assert_frame_equal(coarse.locate(query, **inside), exact.locate(query, **inside))
+        away = {"where": ["x", "z"], "k": 3}
+        assert set(coarse.locate(query, **away).series) <= {"x", "z"}
+        alone = {"channels": ["a"], "k": 2}
+        pd.testing.assert_frame_equal(coarse.locate(query[["a"]], **alone), exact.locate(query[["a"]], **alone))
+
+
+def test_indexed_windows_are_the_answer_without_verification():
+    panel = {name: pd.Series(RNG.standard_normal(2000).cumsum()) for name in "xy"}
+    retriever = SubsequenceRetriever(index="flat", verify=None, scales=(100,), n_candidates=2).fit(panel)
+    found = retriever.locate(panel["y"].iloc[500:600], k=4)
+    assert found.loc[0, ["series", "start", "end"]].tolist() == ["y", 500, 600]
+    assert found.score[0] == pytest.approx(1)
+    assert len(found) == 4
+    assert not found.verified.any()
+    gaps = [abs(a - b) for s in "xy" for a in found.start[found.series == s] for b in found.start[found.series == s]]
+    assert all(gap == 0 or gap >= 50 for gap in gaps)
+
+
+def test_motifs_and_discords_have_the_times_of_their_series():
+    index = pd.date_range("2026-01-01", periods=1500, freq="min")
+    beat = np.tile(np.sin(np.arange(50) / 50 * 2 * np.pi) ** 3, 30)
+    x = pd.Series(beat + 0.05 * RNG.standard_normal(1500), index, name="y")
+    x.iloc[700:750] = 0.05 * RNG.standard_normal(50)
+    panel = pd.concat(
+        {"a": x, "b": pd.Series(RNG.standard_normal(300), index[:300], name="y")}, names=["series", "time"]
+    )
+    retriever = SubsequenceRetriever().fit(panel)
+    pairs = retriever.motifs(100, k=2)
+    assert pairs.motif.tolist() == [0, 0, 1, 1]
+    assert (pairs.series == "a").all()
+    assert (pairs.end - pairs.start == pd.Timedelta(minutes=100)).all()
+    assert pairs.score.min() > 0.95
+    alone = SubsequenceRetriever().fit(x).discords(100, k=1)
+    assert index[600] <= alone.start[0] <= index[750]
+    with pytest.raises(ValueError, match="length: found 1"):
+        retriever.motifs(1)
+    with pytest.raises(ValueError, match="channels: found"):
+        retriever.motifs(100, channels=["z"])
+
+
+def test_motifs_do_not_depend_on_how_the_series_came():
+    x = series_with({1000: SHAPE, 3100: SHAPE}, 4000)
+    whole = SubsequenceRetriever().fit({"a": x, "b": x.iloc[:10]})
+    grown = SubsequenceRetriever().fit({"a": x.iloc[:1060], "b": x.iloc[:10]})
+    grown.partial_fit({"a": x.iloc[1060:3150]}).partial_fit({"a": x.iloc[3150:]})
+    pd.testing.assert_frame_equal(grown.motifs(120, k=1), whole.motifs(120, k=1))
+    assert sorted(whole.motifs(120, k=1).start) == [1000, 3100]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"k": 0}, "k: found 0"),
+        ({"k": 2.5}, "k: found 2.5"),
+        ({"warp": "fast"}, "warp: found 'fast'"),
+        ({"warp": [0]}, r"warp: found \[0\]"),
+        ({"where": ["nobody"]}, "where: found"),
+        ({"where": {"age": 3}}, "have no metadata"),
+    ],
+)
+def test_bad_questions_are_refused(settings, message):
+    retriever = SubsequenceRetriever().fit(series_with({}, 500))
+    with pytest.raises(ValueError, match=message):
+        retriever.locate(SHAPE, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"index": "hnsw"}, "index: found 'hnsw'"),
+        ({"verify": "all"}, "verify: found 'all'"),
+        ({"scales": ()}, "scales: found"),
+        ({"scales": 64}, "scales: found 64"),
+        ({"stride": 0}, "stride: found 0"),
+        ({"band": 2}, "band: found 2"),
+        ({"n_candidates": 0}, "n_candidates: found 0"),
+        ({"exclusion": -1}, "exclusion: found -1"),
+    ],
+)
+def test_bad_parameters_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        SubsequenceRetriever(**settings).fit(series_with({}, 500))
+
+
+def test_series_are_chosen_by_metadata():
+    panel = {name: pd.Series(RNG.standard_normal(200)) for name in "xyz"}
+    metadata = {"x": {"age": 30, "room": "a"}, "y": {"age": 40, "room": "b"}, "z": {"age": 50, "room": "a"}}
+    retriever = SubsequenceRetriever(n_neighbors=9).fit(panel, metadata=metadata)
+    query = panel["y"].iloc[20:60]
+    assert set(retriever.locate(query, where={"room": "a"}).series) == {"x", "z"}
+    assert set(retriever.locate(query, where={"room": ["a", "b"], "age": 40}).series) == {"y"}
+    assert set(retriever.locate(query, where=lambda row: row["age"] >= 40).series) == {"y", "z"}
+    with pytest.raises(ValueError, match="have the columns"):
+        retriever.locate(query, where={"floor": 1})
+    with pytest.raises(ValueError, match="no row for"):
+        SubsequenceRetriever().fit(panel, metadata={"x": {"age": 1}})
+    with pytest.raises(ValueError, match="a row for each new series"):
+        retriever.partial_fit({"w": panel["x"]})
+    retriever.partial_fit({"w": panel["x"]}, metadata={"w": {"age": 60, "room": "c"}})
+    assert set(retriever.locate(query, where={"room": "c"}).series) == {"w"}
