@@ -243,6 +243,16 @@ def test_a_background_can_be_a_piece_of_a_recording(make):
     assert all(len(item.background.stretches) > 1 for item in make("localization", background="mixed").train)
 
 
+def test_stretches_hold_their_joins_and_states_change_in_the_middle_of_one(make):
+    for item in make("state_query", n_train=60).train:
+        ground, fade = item.background, item.background.fade
+        assert fade == RATE // 2
+        assert all(piece.n_times >= 4 * fade for piece in ground.stretches)
+        steps = zip(pairwise(ground.stretches), ground.positions()[1:], strict=False)
+        changes = [int(at) + fade // 2 for (one, other), at in steps if one.label != other.label]
+        assert [span.start for span in ground.timeline] == [0, *changes]
+
+
 def quiet(items, changes):
     """Items with other insertions."""
     return [HaystackItem(**{**{n: getattr(i, n) for n in i.__dataclass_fields__}, **changes}) for i in items]
@@ -276,6 +286,18 @@ def test_joins_fade_from_one_stretch_to_the_next(make):
     before = values[first.recording][first.start : first.start + first.n_times][-fade:]
     after = values[second.recording][second.start : second.start + fade]
     np.testing.assert_allclose(item.render()[at : at + fade], weight * after + (1 - weight) * before, atol=1e-5)
+
+
+def test_stretches_of_a_state_have_the_mean_of_the_first_of_it(make):
+    (item,) = quiet(make("anomaly_localization", context=200, n_train=1).train, {"edits": ()})
+    x, fade, values = item.render(), item.background.fade, item._source.values
+    pieces, places = item.background.stretches, item.background.positions()
+    raw = [values[piece.recording][piece.start : piece.start + piece.n_times].astype(float) for piece in pieces]
+    assert len(raw) > 3
+    for part, at in zip(raw, places, strict=False):
+        moved = part - part.mean(axis=0) + raw[0].mean(axis=0)
+        inner = slice(fade, len(part) - fade)
+        np.testing.assert_allclose(x[at : at + len(part)][inner], moved[inner], atol=1e-5)
 
 
 def test_anomalies_have_the_deviations_of_what_is_around_them(make):
@@ -336,9 +358,10 @@ def test_a_label_may_come_from_the_same_subject(make):
 def test_touching_bouts_are_merged_and_short_ones_dropped(recorded):
     source = read_source(recorded[0])
     rows = [("r00", 0, 2, "a"), ("r00", 2, 5, "a"), ("r00", 5, 5.3, "b"), ("r00", 6, 7, "a"), ("r01", 7, 9, "a")]
+    rows.append(("r01", 10, 12, "a"))
     events = pd.DataFrame(rows, columns=["recording", "start", "end", "label"])
     found = [(bout.recording, bout.start, bout.end, bout.label) for bout in bout_index(source, events)]
-    assert found == [("r00", 0, 100, "a"), ("r00", 120, 140, "a"), ("r01", 140, 180, "a")]
+    assert found == [("r00", 0, 100, "a"), ("r00", 120, 140, "a"), ("r01", 140, 180, "a"), ("r01", 200, 240, "a")]
 
 
 def test_regimes_may_be_given(recorded, make):

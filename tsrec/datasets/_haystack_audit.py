@@ -61,8 +61,8 @@ def audit_haystack(haystack: Haystack, *, tolerance: float = 0.05, on_failure: s
       usual length that stands out most. Loudness is the squared deviation from the mean of each channel, or from a
       moving mean, in units of their deviation, over windows of 1 s and of the usual insertion: largest, smallest and
       mean of them, and largest and smallest against the median.
-    - splice_edge: the same for steps of 0.25 s means, at their largest anywhere, and at the ends of the insertions,
-      which the baseline is told; or the insertion with the largest steps. Also how loudness changes there.
+    - splice_edge: the same for steps between means over 0.25 s, the largest anywhere and those at the ends of the
+      insertions, which the baseline is told; or the insertion with the largest steps. Also how loudness changes there.
     - duration_prior: the same for number, places and lengths of the insertions; or an interval of the median length
       about the median middle.
 
