@@ -84,3 +84,29 @@ def test_queries_that_cannot_be_asked_are_refused():
     with pytest.raises(ValueError, match="query 0 has missing values"):
         retriever.locate(np.array([1.0, np.nan, 2.0]))
     assert len(retriever.locate(walk(500))) == 0
+
+
+def test_times_are_read_as_the_index_has_them():
+    hours = pd.Series(walk(), INDEXES["zone"], name="y")
+    retriever = SubsequenceRetriever(n_neighbors=50, exclusion=0.1).fit(hours)
+    query = hours.iloc[100:120]
+    stamp = INDEXES["zone"][50]
+    by_stamp = retriever.locate(query, time_range=(stamp, None))
+    pd.testing.assert_frame_equal(retriever.locate(query, time_range=(str(stamp)[:19], None)), by_stamp)
+    pd.testing.assert_frame_equal(retriever.locate(query, time_range=(stamp.tz_convert("UTC"), None)), by_stamp)
+    plain = SubsequenceRetriever().fit(pd.Series(walk(), INDEXES["hours"]))
+    for wrong, message in [(stamp, "without a zone"), ("soon", "such as Timestamp"), (("a", "b"), "such as")]:
+        with pytest.raises(ValueError, match=message):
+            plain.locate(walk(20), time_range=(wrong, None))
+    with pytest.raises(ValueError, match="Give a number"):
+        SubsequenceRetriever().fit(pd.Series(walk())).locate(walk(20), time_range=("soon", None))
+
+
+def test_ranges_of_times_hold_for_series_that_begin_at_different_times():
+    index = INDEXES["months"]
+    panel = {name: pd.Series(walk(200), index[first : first + 200]) for name, first in (("a", 0), ("b", 100), ("c", 7))}
+    retriever = SubsequenceRetriever(n_neighbors=100, exclusion=0.05).fit(panel)
+    found = retriever.locate(walk(12), time_range=(index[90], index[150]))
+    assert set(found.series) == {"a", "b", "c"}
+    assert found.start.min() >= index[90]
+    assert found.end.max() <= index[150]

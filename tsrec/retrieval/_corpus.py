@@ -90,8 +90,14 @@ class Corpus:
         first = np.cumsum(lengths + 1) - lengths
         more = np.full((lengths.sum() + len(series), self.n_channels), np.nan, order="F")
         more[np.arange(offsets[-1]) + np.repeat(first + shared - offsets[:-1], np.diff(offsets))] = values
-        for i in np.flatnonzero(shared):
-            more[first[i] : first[i] + shared[i]] = self.read(series[i], before[i] - shared[i], before[i])
+        again = np.flatnonzero(shared)
+        if len(again):  # their last rows so far, which the last stretch of each has
+            last = self._order[np.searchsorted(self._key, (series[again] + 1) * _MANY) - 1]
+            count = shared[again]
+            step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+            rows = np.repeat(self.at[last] + self.rows[last] - count, count) + step
+            for number, channel in enumerate(self.channels):
+                more[np.repeat(first[again], count) + step, number] = channel.x[rows]
         at = first + len(self.channels[0].x)
         self._append(more, np.stack([series, before - shared, at, lengths, shared], axis=1))
 
@@ -135,12 +141,17 @@ class Corpus:
     def read(self, series: int, low: int, high: int) -> np.ndarray:
         """Rows of a series, float64 (high - low, n_channels)."""
         found = np.empty((high - low, self.n_channels))
-        for one in np.flatnonzero((self.series == series) & (self.row < high) & (self.row + self.rows > low)):
+        for one in self._of(series, low, high):
             first, last = max(low, self.row[one]), min(high, self.row[one] + self.rows[one])
             place = self.at[one] - self.row[one]
             for number, channel in enumerate(self.channels):
                 found[first - low : last - low, number] = channel.x[place + first : place + last]
         return found
+
+    def _of(self, series: int, low: int, high: int) -> np.ndarray:
+        """Stretches that have some of the rows from `low` to before `high` of a series."""
+        mine = self._order[slice(*np.searchsorted(self._key, [series * _MANY, (series + 1) * _MANY]))]
+        return mine[(self.row[mine] < high) & (self.row[mine] + self.rows[mine] > low)]
 
     def where(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Number of the series that each position lies in, and its row there."""
@@ -154,7 +165,7 @@ class Corpus:
 
     def ranges(self, series: int, low: int, high: int) -> Iterator[tuple[int, int]]:
         """Positions of rows of a series, in all its stretches."""
-        for one in np.flatnonzero((self.series == series) & (self.row < high) & (self.row + self.rows > low)):
+        for one in self._of(series, low, high):
             shift = self.at[one] - self.row[one]
             yield max(low, int(self.row[one])) + shift, min(high, int(self.row[one] + self.rows[one])) + shift
 

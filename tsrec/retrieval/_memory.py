@@ -21,7 +21,8 @@ from tsrec.retrieval._store import (
 class Memory(Store):
     """Arrays, tables and a state in memory.
 
-    An array keeps room for as many rows again, so that rows appended one by one are copied twice on average. Arrays
+    An array keeps room for as many rows again, which takes no memory until they come, so that rows appended one by one
+    are copied twice on average. Arrays
     that were handed out stay as they are when others are appended.
 
     Examples
@@ -61,7 +62,7 @@ class Memory(Store):
         room, used = self._room[name], self._used[name]
         more = as_rows(rows, room.dtype, room.shape[1:], name)
         if used + len(more) > len(room):
-            wider = np.empty((max(2 * len(room), used + len(more)), *room.shape[1:]), room.dtype)
+            wider = np.empty((2 * (used + len(more)), *room.shape[1:]), room.dtype)
             wider[:used] = room[:used]
             self._room[name] = room = wider
         room[used : used + len(more)] = more

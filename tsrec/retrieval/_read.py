@@ -48,17 +48,51 @@ class Times:
 
     def rows_of(self, series: np.ndarray, times: Any, lengths: np.ndarray) -> np.ndarray:
         """First row that does not begin before each time, in the series of that time; int64 of shape (n,)."""
-        times = pd.Index(times)
         if self.seconds is not None:
-            rows = np.ceil((times.to_numpy(np.float64) - self.seconds[series]) * (self.rate or 1.0) - 1e-6)
+            rows = np.ceil((self._numbers(times) - self.seconds[series]) * (self.rate or 1.0) - 1e-6)
         elif self.grid.kind in ("position", "integer"):
-            rows = np.ceil((times.to_numpy(np.float64) - self.starts[series]) / self.grid.step)
+            rows = np.ceil((self._numbers(times) - self.starts[series]) / self.grid.step)
         else:
-            # Months and days of a zone with summer time are uneven: the times themselves are searched.
-            rows = np.empty(len(series))
-            for one in np.unique(series):
-                rows[series == one] = self.grid.run(self.starts[one], lengths[one]).searchsorted(times[series == one])
+            rows = self._rows_of_stamps(series, times, lengths)
         return np.clip(rows, 0, lengths[series]).astype(np.int64)
+
+    def _rows_of_stamps(self, series: np.ndarray, times: Any, lengths: np.ndarray) -> np.ndarray:
+        grid, starts, times = self.grid, self.starts[series], self._stamps(times)
+        if grid.kind in ("fixed", "delta") or (grid.kind == "wall" and grid.tz is None):
+            unit = grid.nanoseconds(1)
+            return -((starts * unit - times.as_unit("ns").asi8) // (grid.step * unit))
+        # Months and days of a zone with summer time are uneven: the times themselves are searched.
+        rows = np.empty(len(series), np.int64)
+        for start in np.unique(starts):
+            mine = starts == start
+            rows[mine] = grid.run(start, int(lengths[series[mine]].max())).searchsorted(times[mine])
+        return rows
+
+    def _numbers(self, times: Any) -> np.ndarray:
+        try:
+            return np.asarray(times, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"time: found {next(iter(times))!r}, the series have {self.spacing()}. Give a number."
+            ) from None
+
+    def _stamps(self, times: Any) -> Any:
+        """Times as the index has them: text is read, and times without a zone are taken to be in that of the index."""
+        grid, found = self.grid, list(times)
+        try:
+            if grid.kind == "period":
+                return pd.PeriodIndex(found, freq=grid.freq)
+            if grid.kind == "delta":
+                return pd.TimedeltaIndex(found)
+            stamps = pd.DatetimeIndex(found)
+        except (TypeError, ValueError) as error:
+            like = grid.decode(self.starts[:1])[0]
+            raise ValueError(f"time: found {found[0]!r}. Give times such as {like!r} ({error}).") from None
+        if stamps.tz is None and grid.tz is not None:
+            return stamps.tz_localize(grid.tz, ambiguous=np.ones(len(stamps), bool), nonexistent="shift_forward")
+        if stamps.tz is not None and grid.tz is None:
+            raise ValueError(f"time: found {found[0]!r}, the series have times without a zone. Give such a time.")
+        return stamps
 
     def later(self, rows: np.ndarray) -> "Times":
         """These times without the first rows of each series."""
