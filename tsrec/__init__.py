@@ -18,7 +18,11 @@ _DECOMPOSERS = {
     "STL": "tsrec.decomposition.stl",
     "Whittaker": "tsrec.decomposition.smooth",
 }
-_HOME = {**_ESTIMATORS, **_DECOMPOSERS, "load": "tsrec.io", "save": "tsrec.io"}
+_RETRIEVERS = {
+    "EventLocator": "tsrec.retrieval.events",
+    "SubsequenceRetriever": "tsrec.retrieval.subsequence",
+}
+_HOME = {**_ESTIMATORS, **_DECOMPOSERS, **_RETRIEVERS, "load": "tsrec.io", "save": "tsrec.io"}
 _ROOMS = (
     "datasets",
     "decomposition",
@@ -30,6 +34,7 @@ _ROOMS = (
     "metrics",
     "model_selection",
     "plotting",
+    "retrieval",
     "training",
 )
 
@@ -64,6 +69,8 @@ if TYPE_CHECKING:
     from tsrec.estimators.theta import ThetaForecaster as ThetaForecaster
     from tsrec.io import load as load
     from tsrec.io import save as save
+    from tsrec.retrieval.events import EventLocator as EventLocator
+    from tsrec.retrieval.subsequence import SubsequenceRetriever as SubsequenceRetriever
 
 
 def __getattr__(name: str) -> Any:

@@ -177,6 +177,7 @@ def test_an_interrupt_ends_the_walk(monkeypatch, n_jobs):
     assert len(walked) < 100
 
 
+@pytest.mark.slow  # theirs is compiled anew each time
 def test_neighbours_are_those_of_stumpy():
     stumpy = pytest.importorskip("stumpy")
     for x in (NOISE[:3000], WALK[:3000]):

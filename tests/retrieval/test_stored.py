@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tsrec
 from tsrec import LSSLEncoder
 from tsrec.retrieval import SubsequenceRetriever
 
@@ -141,6 +142,24 @@ def test_encoders_are_told_apart(tmp_path):
     for wrong in (encoders[1], "auto"):
         with pytest.raises(ValueError, match="fitted with another"):
             SubsequenceRetriever.load(tmp_path / "index", encoder=wrong)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_one_file_holds_all_of_it(learned, tmp_path):
+    panel = panel_of("xyz")
+    metadata = pd.DataFrame({"age": [30, 40, 50], "place": ["here", "there", "here"]}, index=list("xyz"))
+    encoder = "auto"
+    if learned:
+        encoder = LSSLEncoder(d_model=8, n_layers=1, max_epochs=0, random_state=0).fit(panel)
+    retriever = SubsequenceRetriever(encoder=encoder, scales=(64, 100)).fit(panel, metadata=metadata)
+    retriever.windows_  # noqa: B018
+    tsrec.save(retriever, tmp_path / "index.tsrec")
+    loaded = tsrec.load(tmp_path / "index.tsrec")
+    same(loaded, retriever, frame_of().iloc[100:164])
+    pd.testing.assert_frame_equal(loaded.metadata_, retriever.metadata_, check_names=False)
+    assert loaded.channels_.tolist() == ["a", "b"]
+    tsrec.save(SubsequenceRetriever(), tmp_path / "index.tsrec")
+    assert not hasattr(tsrec.load(tmp_path / "index.tsrec"), "_contents")
 
 
 def test_pickle_holds_no_spectra():

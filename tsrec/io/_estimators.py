@@ -17,6 +17,8 @@ from tsrec.layers.structure import structure
 
 _RECORDS = {record.__name__: record for record in (CovariateEffect, Form, Panel, SeriesUnits, TimeGrid)}
 
+_HELD = "held_"
+
 
 def is_record(value: Any) -> bool:
     """Whether it is one of the records that estimators hold."""
@@ -87,6 +89,10 @@ def encode_estimator(value: Any, writer: Writer, at: str) -> dict:
         weights = state["module_"].state_dict()
         state["module_"] = {name: _to_numpy(tensor) for name, tensor in weights.items()}
         _check_rebuilt(value, state["module_"], at)
+    held = value._held() if hasattr(value, "_held") else None
+    if held is not None:
+        # What is no attribute of its own: the estimator gives it as plain values, and takes it up again.
+        state[_HELD] = held
     return {
         "estimator": type(value).__name__,
         "state": _encode_state(state, writer, at),
@@ -127,10 +133,12 @@ def decode_estimator(node: dict, reader: Reader) -> Any:
         if not _may_hold(parameters, found, name):
             raise ValueError(f"it names the attribute {name!r}, which no {found.__name__} holds")
     state = _decode_state(node, reader)
-    weights = state.pop("module_", None)
+    weights, held = state.pop("module_", None), state.pop(_HELD, None)
     vars(estimator).update(state)
     if weights is not None:
         estimator._restore_module(weights)
+    if held is not None:
+        estimator._hold(held)
     _request(estimator, reader.decode(node["requests"]))
     return estimator
 

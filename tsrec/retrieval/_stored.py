@@ -158,6 +158,32 @@ class StoredSeries(BaseEstimator):
             contents.commit()
         return self
 
+    def _held(self) -> dict[str, Any] | None:
+        """All that a fitted retriever holds, for ``tsrec.save``."""
+        if not hasattr(self, "_contents"):
+            return None
+        memory = Memory()
+        self._contents.saved(memory, self._record())
+        return {
+            "arrays": {name: np.asarray(memory.array(name)) for name in memory.names()},
+            "tables": {
+                name: {key: _texts(column) for key, column in memory.table(name).items()} for name in memory.tables()
+            },
+            "state": memory.state,
+        }
+
+    def _hold(self, held: dict[str, Any]) -> None:
+        """Take up what `_held` gave."""
+        memory = Memory()
+        for name, rows in held["arrays"].items():
+            memory.create(name, rows.dtype, rows.shape[1:])
+            memory.append(name, rows)
+        for name, columns in held["tables"].items():
+            memory.append_table(name, {key: np.asarray(column) for key, column in columns.items()})
+        memory.commit(held["state"])
+        self.store = "memory"
+        self._contents = Contents(memory, **catalogued(memory))
+
     def _check_writable(self) -> None:
         contents = self._contents
         if contents.record is None and not isinstance(contents.arrays, Memory):
@@ -249,6 +275,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return [_plain(one) for one in value] if isinstance(value, tuple | list | np.ndarray) else value
+
+
+def _texts(column: np.ndarray) -> Any:
+    return column.tolist() if column.dtype.kind in "UO" else column
 
 
 def _as_given(value: Any) -> Any:
