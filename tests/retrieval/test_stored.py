@@ -9,6 +9,7 @@ import pytest
 import tsrec
 from tsrec import LSSLEncoder
 from tsrec.retrieval import SubsequenceRetriever
+from tsrec.retrieval._faiss import FaissIndex
 
 pytest.importorskip("pyarrow")
 
@@ -160,6 +161,28 @@ def test_one_file_holds_all_of_it(learned, tmp_path):
     assert loaded.channels_.tolist() == ["a", "b"]
     tsrec.save(SubsequenceRetriever(), tmp_path / "index.tsrec")
     assert not hasattr(tsrec.load(tmp_path / "index.tsrec"), "_contents")
+
+
+def test_an_index_of_faiss_is_saved_with_the_windows(tmp_path, monkeypatch):
+    pytest.importorskip("faiss")
+    frame = frame_of()
+    retriever = SubsequenceRetriever(index="faiss", scales=(64,)).fit(frame.iloc[:1000])
+    retriever.windows_  # noqa: B018
+    retriever.save(tmp_path / "index")
+    retriever.save(tmp_path / "index", overwrite=True)
+    assert len(list((tmp_path / "index").glob("index-*"))) == 1
+    added = []
+    add = FaissIndex.add
+    monkeypatch.setattr(FaissIndex, "add", lambda self, ids, vectors: (added.append(len(ids)), add(self, ids, vectors)))
+    for mode in ("memory", "a"):
+        loaded = SubsequenceRetriever.load(tmp_path / "index", mode=mode)
+        pd.testing.assert_frame_equal(loaded.locate(frame.iloc[100:200]), retriever.locate(frame.iloc[100:200]))
+    assert added == []
+    loaded.partial_fit(frame.iloc[1000:])
+    more = added.copy()
+    again = SubsequenceRetriever.load(tmp_path / "index")
+    again.kneighbors(n_neighbors=1)
+    assert added == more * 2
 
 
 def test_pickle_holds_no_spectra():

@@ -1,10 +1,12 @@
 """Retrievers that outlive the process: a folder with all they hold, written as they grow or at once."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,7 @@ from tsrec.retrieval._contents import Contents
 from tsrec.retrieval._directory import Directory
 from tsrec.retrieval._encode import learned_embedding
 from tsrec.retrieval._faiss import FaissIndex
+from tsrec.retrieval._index import VectorIndex
 from tsrec.retrieval._memory import Memory
 from tsrec.retrieval._read import Series, read_series
 from tsrec.retrieval._store import Store
@@ -35,6 +38,8 @@ class StoredSeries(BaseEstimator):
     stride: float
     index: str
     device: str
+    # Where an index of another kind than the flat one was saved.
+    _index_at: Path | None = None
     scales_: list[int]
     channels_: pd.Index
     _contents: Contents
@@ -60,7 +65,14 @@ class StoredSeries(BaseEstimator):
         """
         check_is_fitted(self)
         with Directory.make(path, overwrite=overwrite) as target:
-            self._contents.saved(target, self._record())
+            # An index of its own kind lies in folders that the manifest names, so that none is taken for another.
+            name = f"{_INDEX}-{uuid4().hex}"
+            if self._contents.windows is not None:
+                self._contents.windows.save_index(Path(path) / name)
+            self._contents.saved(target, {**self._record(), _INDEX: name})
+        for folder in Path(path).glob(f"{_INDEX}-*"):
+            if not folder.name.startswith(name):
+                shutil.rmtree(folder)
 
     @classmethod
     def load(
@@ -114,6 +126,7 @@ class StoredSeries(BaseEstimator):
             arrays.copy_to(copied)
             arrays = copied
         made._contents = Contents(arrays, **catalogued(arrays))
+        made._index_at = Path(path) / state[_INDEX] if _INDEX in state else None
         for name, value in state["learned"].items():
             setattr(made, name, np.asarray(value, dtype=object) if name == "feature_names_in_" else value)
         made.channels_ = made._contents.channels
@@ -208,6 +221,7 @@ class StoredSeries(BaseEstimator):
             "parameters": {name: _plain(value) for name, value in parameters.items()},
             "encoder": fingerprint(self.encoder),
             "learned": learned,
+            **({} if self._index_at is None else {_INDEX: self._index_at.name}),
         }
 
     def _is_untrained(self) -> bool:
@@ -243,7 +257,11 @@ class StoredSeries(BaseEstimator):
         else:
             rate = None if times.seconds is None else times.rate
             embedding = learned_embedding(self.encoder, self.channels_, steps, rate)
-        return Windows(arrays, steps, embedding, engine=FaissIndex if self.index == "faiss" else None, device=device)
+        return Windows(arrays, steps, embedding, engine=self._engine if self.index == "faiss" else None, device=device)
+
+    def _engine(self, scale: int, n_features: int) -> VectorIndex:
+        saved = f"{self._index_at}-{scale}"
+        return FaissIndex.load(saved) if Path(saved).is_dir() else FaissIndex(n_features)
 
     def _read(self, X: Any, *, reset: bool) -> Series:
         """What is given, tables with a window a row by scikit-learn's checks."""
@@ -268,7 +286,7 @@ class StoredSeries(BaseEstimator):
         return replace(given.panel, values=given.panel.values[:, np.argsort(places)])
 
 
-_APART = ("encoder", "store")
+_APART, _INDEX = ("encoder", "store"), "index"
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """The windows of all series at several scales: where they begin, and the vectors that stand for them."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -85,7 +86,7 @@ class Windows:
     embedding : Embedding
         Makes the vectors.
     engine : callable, optional
-        Makes another index of the vectors than the flat one: n_features -> VectorIndex.
+        Makes, or reads, another index of the vectors than the flat one: (scale, n_features) -> VectorIndex.
     device : torch.device
         Where vectors are compared.
     """
@@ -96,21 +97,22 @@ class Windows:
         steps: dict[int, int],
         embedding: Embedding,
         *,
-        engine: Callable[[int], VectorIndex] | None = None,
+        engine: Callable[[int, int], VectorIndex] | None = None,
         device: Any = "cpu",
     ) -> None:
         self.arrays, self.steps, self.scales, self.embedding = arrays, steps, sorted(steps), embedding
         size = embedding.n_features
         self._flat = {s: FlatIndex(size, device=device, store=arrays, name=f"windows/{s}/") for s in self.scales}
-        self._index: dict[int, VectorIndex] = {} if engine is None else {s: engine(size) for s in self.scales}
+        self._index: dict[int, VectorIndex] = {} if engine is None else {s: engine(s, size) for s in self.scales}
         for scale in self.scales:
             if f"windows/{scale}/series" not in arrays.names():
                 arrays.create(f"windows/{scale}/series", np.int32)
                 arrays.create(f"windows/{scale}/row", np.int64)
                 # What vectors are brought to their units by: their mean and spread over the first that came.
                 arrays.create(f"windows/{scale}/units", np.float64, (size,))
-            if scale in self._index and len(self.vectors(scale)):
-                self._index[scale].add(np.arange(len(self.vectors(scale))), self.vectors(scale))
+            if scale in self._index and len(self.vectors(scale)) > len(self._index[scale]):
+                known = len(self._index[scale])
+                self._index[scale].add(np.arange(known, len(self.vectors(scale))), self.vectors(scale)[known:])
 
     def extend(self, corpus: Corpus, series: np.ndarray, before: np.ndarray) -> int:
         """Take in the windows that rows behind the first `before` of some series have made whole.
@@ -168,6 +170,11 @@ class Windows:
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int, scale: int) -> np.ndarray:
         """Vectors of stretches of a query (m, C), to be compared with the windows of a scale."""
         return self._in_units(self.embedding.embed_query(query, offsets, length), scale)
+
+    def save_index(self, folder: Path) -> None:
+        """Write the other index, a folder for each scale; nothing where there is none."""
+        for scale, index in self._index.items():
+            index.save(f"{folder}-{scale}")
 
     def embed_windows(self, queries: Sequence[np.ndarray], scale: int) -> np.ndarray:
         """Vectors of whole queries, each (m, C) of its own length, to be compared with the windows of a scale."""
