@@ -23,12 +23,17 @@ _HOME = {
     "load_us_births": "tsrec.datasets._load",
     "load_vehicle_trips": "tsrec.datasets._load",
     "make_associative_recall": "tsrec.datasets._recall",
+    "make_dms": "tsrec.datasets._memory_tasks",
     "make_haystack": "tsrec.datasets._haystack",
     "make_listops": "tsrec.datasets._listops",
     "make_mqar": "tsrec.datasets._recall",
+    "make_parity": "tsrec.datasets._memory_tasks",
+    "make_passkey": "tsrec.datasets._memory_tasks",
     "make_recordings": "tsrec.datasets._recorder",
     "make_seasonal": "tsrec.datasets._make",
+    "make_selectiv": "tsrec.datasets._selectiv",
     "score_answers": "tsrec.datasets._haystack_answers",
+    "selectiv_accuracy": "tsrec.datasets._selectiv",
 }
 
 __all__ = [
@@ -51,12 +56,17 @@ __all__ = [
     "load_us_births",
     "load_vehicle_trips",
     "make_associative_recall",
+    "make_dms",
     "make_haystack",
     "make_listops",
     "make_mqar",
+    "make_parity",
+    "make_passkey",
     "make_recordings",
     "make_seasonal",
+    "make_selectiv",
     "score_answers",
+    "selectiv_accuracy",
 ]
 
 if TYPE_CHECKING:
@@ -80,8 +90,10 @@ if TYPE_CHECKING:
         load_vehicle_trips,
     )
     from tsrec.datasets._make import make_seasonal
+    from tsrec.datasets._memory_tasks import make_dms, make_parity, make_passkey
     from tsrec.datasets._recall import make_associative_recall, make_mqar
     from tsrec.datasets._recorder import make_recordings
+    from tsrec.datasets._selectiv import make_selectiv, selectiv_accuracy
 
 
 def __getattr__(name: str) -> Any:

@@ -176,11 +176,35 @@ class EventLocator(BaseEstimator):
         return found.sort_values("score", ascending=False, kind="stable").head(k).reset_index(drop=True)
 
     def exists(self, label: Any, **asked: Any) -> bool:
-        """Whether there is an event of a label; ``where`` and ``time_range`` as in `table`."""
+        """Whether there is an event of a label.
+
+        Parameters
+        ----------
+        label : str or other
+            One of ``labels_``.
+        **asked
+            ``where`` and ``time_range`` as in `table`.
+
+        Returns
+        -------
+        bool
+        """
         return len(self.locate(label, **asked)) > 0
 
     def count(self, label: Any, **asked: Any) -> int:
-        """How many events of a label there are; ``where`` and ``time_range`` as in `table`."""
+        """Count the events of a label.
+
+        Parameters
+        ----------
+        label : str or other
+            One of ``labels_``.
+        **asked
+            ``where`` and ``time_range`` as in `table`.
+
+        Returns
+        -------
+        int
+        """
         return len(self.locate(label, **asked))
 
     def order(self, labels: Any, **asked: Any) -> list[Any]:
@@ -202,7 +226,20 @@ class EventLocator(BaseEstimator):
         return sorted((label for label in best if len(best[label])), key=lambda label: best[label]["start"].iloc[0])
 
     def label_at(self, time: Any, **asked: Any) -> Any:
-        """Label of the event that covers a time; None where there is none. ``where`` as in `table`."""
+        """Label of the event that covers a time.
+
+        Parameters
+        ----------
+        time : time
+            In the index of the series.
+        **asked
+            ``where`` and ``time_range`` as in `table`.
+
+        Returns
+        -------
+        str or other
+            None where there is none.
+        """
         found = self.table(**asked)
         inside = found[(found["start"] <= time) & (found["end"] > time)]
         return inside["label"].iloc[0] if len(inside) else None
@@ -251,11 +288,37 @@ class EventLocator(BaseEstimator):
         return side.iloc[abs(k) - 1 : abs(k)].reset_index(drop=True)
 
     def longest(self, label: Any, **asked: Any) -> pd.DataFrame:
-        """Give the longest event of a label; as `table`, one row, or none."""
+        """Give the longest event of a label.
+
+        Parameters
+        ----------
+        label : str or other
+            One of ``labels_``.
+        **asked
+            ``where`` and ``time_range`` as in `table`.
+
+        Returns
+        -------
+        DataFrame
+            As `table`, one row, or none.
+        """
         return self._extreme(label, ascending=False, **asked)
 
     def shortest(self, label: Any, **asked: Any) -> pd.DataFrame:
-        """Give the shortest event of a label; as `table`, one row, or none."""
+        """Give the shortest event of a label.
+
+        Parameters
+        ----------
+        label : str or other
+            One of ``labels_``.
+        **asked
+            ``where`` and ``time_range`` as in `table`.
+
+        Returns
+        -------
+        DataFrame
+            As `table`, one row, or none.
+        """
         return self._extreme(label, ascending=True, **asked)
 
     def _extreme(self, label: Any, *, ascending: bool, **asked: Any) -> pd.DataFrame:
