@@ -20,6 +20,7 @@ _DECOMPOSERS = {
 }
 _RETRIEVERS = {
     "EventLocator": "tsrec.retrieval.events",
+    "RetrievalForecaster": "tsrec.retrieval.forecaster",
     "SubsequenceRetriever": "tsrec.retrieval.subsequence",
 }
 _HOME = {**_ESTIMATORS, **_DECOMPOSERS, **_RETRIEVERS, "load": "tsrec.io", "save": "tsrec.io"}
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from tsrec.io import load as load
     from tsrec.io import save as save
     from tsrec.retrieval.events import EventLocator as EventLocator
+    from tsrec.retrieval.forecaster import RetrievalForecaster as RetrievalForecaster
     from tsrec.retrieval.subsequence import SubsequenceRetriever as SubsequenceRetriever
 
 

@@ -9,6 +9,7 @@ from tsrec import (
     LSSLForecaster,
     MambaForecaster,
     MLPForecaster,
+    RetrievalForecaster,
     SeasonalMeanForecaster,
     SeasonalNaiveForecaster,
     TCNCAForecaster,
@@ -51,6 +52,21 @@ FORECASTERS = {
     ),
     "tempo": TEMPOForecaster(
         horizon=5, season=3, context=12, patch=4, d_model=4, d_head=2, max_epochs=1, linear=None, random_state=0
+    ),
+    "analogues": RetrievalForecaster(horizon=5, season=3, context=9, k=4),
+    "analogues of a base": RetrievalForecaster(
+        LSSLForecaster(season=3, context=12, max_epochs=0), horizon=5, season=3, context=9, k=4, mix="gate"
+    ),
+    "raft": RetrievalForecaster(
+        horizon=5,
+        season=3,
+        context=9,
+        k=4,
+        mix="linear",
+        align="future",
+        similarity="pearson",
+        views=(2, 1),
+        joint=True,
     ),
     "auto": AutoForecaster(horizon=5, season=3, random_state=0),
 }

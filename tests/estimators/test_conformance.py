@@ -17,6 +17,7 @@ from tsrec import (
     MambaForecaster,
     MambaRegressor,
     MLPForecaster,
+    RetrievalForecaster,
     SeasonalMeanForecaster,
     SeasonalNaiveForecaster,
     TCNCAClassifier,
@@ -49,6 +50,9 @@ NETWORKS = [
     AutoForecaster(horizon=5, random_state=0),
     DecompositionForecaster(horizon=5, random_state=0),
     MLPForecaster(horizon=5, context=8, linear=None, loss="owa", n_members=2, d_model=4, random_state=0),
+    RetrievalForecaster(horizon=5, context=6, season=3),
+    RetrievalForecaster(LSSLForecaster(max_epochs=0), horizon=5, context=6, season=3, mix="gate"),
+    RetrievalForecaster(horizon=5, context=6, season=3, k=5, mix="linear", views=(2, 1), joint=True),
 ]
 # Estimators of collections: no exception, but that epochs of random batches know nothing of rows repeated.
 TINY = {"d_model": 8, "d_state": 4, "n_layers": 1, "random_state": 0}
