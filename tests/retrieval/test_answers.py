@@ -160,3 +160,31 @@ def test_series_are_chosen_by_metadata():
         retriever.partial_fit({"w": panel["x"]})
     retriever.partial_fit({"w": panel["x"]}, metadata={"w": {"age": 60, "room": "c"}})
     assert set(retriever.locate(query, where={"room": "c"}).series) == {"w"}
+
+
+@pytest.mark.parametrize("index", ["exact", "flat"])
+def test_level_and_scale_count_where_asked(index):
+    values = RNG.standard_normal((4000, 2)).cumsum(0)
+    values[1000:1100], values[3000:3100] = values[200:300] * 2 + 5, values[200:300] + 0.01
+    values[2000] = np.nan
+    retriever = SubsequenceRetriever(metric="euclidean", index=index, n_neighbors=2, scales=(64,), n_candidates=500)
+    query = values[200:300] + 0.02
+    found = retriever.fit([values]).locate([query])
+    windows = np.lib.stride_tricks.sliding_window_view(values, 100, axis=0).transpose(0, 2, 1)
+    expected = np.sqrt(np.nan_to_num(np.square(windows - query).sum((1, 2)), nan=np.inf))
+    assert found.start.tolist() == [3000, 200]
+    np.testing.assert_allclose(found.distance, expected[found.start])
+    assert expected.argmin() == 3000
+    assert found.score.between(0.99, 1).all()
+    near = SubsequenceRetriever(n_neighbors=3).fit([values]).locate([query])
+    assert sorted(near.start) == [200, 1000, 3000]
+    assert len(retriever.locate([query], k=9, max_distance=1.0)) == 2
+
+
+def test_a_constant_query_has_a_level():
+    values = np.r_[np.zeros(200), RNG.standard_normal(500), np.full(200, 3.0)]
+    retriever = SubsequenceRetriever(metric="euclidean", n_neighbors=1).fit([values])
+    found = retriever.locate(np.full(50, 3.0))
+    assert found[["start", "distance", "score"]].iloc[0].tolist() == [700, 0, 1]
+    with pytest.raises(ValueError, match="warping compares z-normalised"):
+        SubsequenceRetriever(metric="euclidean", verify="dtw").fit([values]).locate(values[300:350])

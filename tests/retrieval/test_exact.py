@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tsrec.retrieval._exact import Part, nearest, standardised
 from tsrec.retrieval._moments import moments
-from tsrec.retrieval._sliding import TILE, Channel, distances, tile_minima, units_of
+from tsrec.retrieval._products import TILE
+from tsrec.retrieval._sliding import Channel, distances, tile_minima, units_of
 
 RNG = np.random.default_rng(0)
 N = 12_000
@@ -46,7 +47,7 @@ def test_distances_are_those_of_the_definition(name, m, kept):
         query = x[at : at + m]
         if np.isnan(query).any():
             continue
-        units, expected = [units_of(query)], np.nan_to_num(brute(x, query), nan=np.inf)
+        units, expected = units_of(query[:, None]), np.nan_to_num(brute(x, query), nan=np.inf)
         found = distances([channel], units, 0, len(expected))
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10 * 4 * m)
         padded = np.pad(expected, (0, -len(expected) % TILE), constant_values=np.inf)
@@ -62,13 +63,13 @@ def test_closed_positions_do_not_count(kept):
     for low, high in closed:
         expected[low:high] = np.inf
     padded = np.pad(expected, (0, -len(expected) % TILE), constant_values=np.inf)
-    least = tile_minima([Channel(x, kept=kept)], [units_of(x[300:400])], closed)
+    least = tile_minima([Channel(x, kept=kept)], units_of(x[300:400, None]), closed)
     np.testing.assert_allclose(least, padded.reshape(-1, TILE).min(1), atol=1e-8)
 
 
 def test_a_channel_that_grew_is_one_that_was_whole():
     grown = Channel(NOISE[:5000])
-    units = [units_of(NOISE[40:140])]
+    units = units_of(NOISE[40:140, None])
     tile_minima([grown], units, NONE)
     for n in (5001, 9000, N):
         grown.grow(NOISE[:n])
@@ -124,3 +125,24 @@ def test_of_equal_windows_the_first_are_found_in_their_order():
     at, distance = found_in(x[:, None], x[30:80, None], 200, 50)
     np.testing.assert_array_equal(at, 30 + 100 * np.arange(200))
     np.testing.assert_allclose(distance, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("name", SERIES)
+@pytest.mark.parametrize("m", [2, 64, 257])
+def test_raw_distances_are_those_of_samples(name, m, kept):
+    x = SERIES[name]
+    windows = np.lib.stride_tricks.sliding_window_view(x, m).astype(np.longdouble)
+    for at in (100, 5000):
+        query = x[at : at + m] + 0.5
+        if np.isnan(query).any():
+            continue
+        units, level = units_of(query[:, None], raw=True), np.abs(query).max()
+        expected = ((windows - query) ** 2).sum(1).astype(float)
+        expected[np.isnan(expected)] = np.inf
+        channel = Channel(x, kept=kept)
+        np.testing.assert_allclose(distances([channel], units, 0, len(expected)), expected, rtol=1e-12)
+        padded = np.pad(expected, (0, -len(expected) % TILE), constant_values=np.inf).reshape(-1, TILE).min(1)
+        np.testing.assert_allclose(
+            tile_minima([channel], units, NONE), padded, rtol=1e-9, atol=1e-9 * query.var() * m + 1e-15 * level * m
+        )

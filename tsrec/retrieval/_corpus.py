@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from tsrec.retrieval._exact import Part
-from tsrec.retrieval._sliding import TILE, Channel
+from tsrec.retrieval._products import TILE
+from tsrec.retrieval._sliding import Channel
 
 # More rows than a series has.
 _MANY = np.int64(1 << 40)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsrec.retrieval._sliding import TILE, Channel, Units, distances, tile_minima, units_of
+from tsrec.retrieval._products import TILE
+from tsrec.retrieval._sliding import Channel, Units, distances, tile_minima, units_of
 
 # Distances of transforms and of samples are one within this share of m; tiles nearer than that are measured together.
 _EQUAL, _TOGETHER = 1e-9, 64
@@ -34,6 +35,7 @@ def nearest(
     apart: Callable[[int], Iterable[tuple[int, int]]],
     limit: float = np.inf,
     closed: np.ndarray | None = None,
+    raw: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the windows nearest to a query, and their distances.
 
@@ -51,14 +53,17 @@ def nearest(
         Greatest distance.
     closed : int64 array of shape (n_ranges, 2), optional
         Ranges of positions where no answer may begin, ascending.
+    raw : bool, default False
+        Whether samples are compared as they are, not z-normalised.
 
     Returns
     -------
     tuple of int64 array and float64 array
         In the order of finding: nearest first, but for differences beyond nine digits.
     """
-    tiles = _Tiles(parts, [units_of(np.ascontiguousarray(column)) for column in query.T], closed)
-    wanted = standardised(query)
+    tiles = _Tiles(parts, units_of(query, raw=raw), closed)
+    units = (lambda window: window) if raw else standardised
+    wanted = units(query)
     found: list[int] = []
     distance: list[float] = []
     while len(found) < k:
@@ -66,7 +71,7 @@ def nearest(
         if at is None:
             break
         found.append(at)
-        distance.append(float(np.sqrt(np.square(standardised(window_at(parts, at, len(query))) - wanted).sum())))
+        distance.append(float(np.sqrt(np.square(units(window_at(parts, at, len(query))) - wanted).sum())))
         for low, high in apart(at):
             tiles.close(low, high)
     near = np.array(distance) <= limit
@@ -96,6 +101,10 @@ class _Tiles:
         self.parts, self.units, self.m = parts, units, len(units[0].values)
         self.closed = np.empty((0, 2), np.int64) if closed is None else closed
         self.quantum = _EQUAL * self.m * len(units)
+        if units[0].raw is not None:
+            # Means of windows far from zero are as exact as numbers are there.
+            size, level = sum(one.norm**2 for one in units), sum(abs(one.level) for one in units)
+            self.quantum = max(_EQUAL * size + 4e-15 * level * np.sqrt(self.m * size + (1e-15 * level) ** 2), 1e-200)
         self.counts = [max(len(part.channels[0].x) - self.m + 1, 0) for part in parts]
         self.level = np.full(-(-(parts[-1].first + self.counts[-1]) // TILE), np.inf)
         self.inside: dict[int, np.ndarray] = {}

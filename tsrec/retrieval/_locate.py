@@ -54,6 +54,8 @@ class Asked(NamedTuple):
         Greatest distance.
     low, high : int64 array of shape (n_series,)
         Rows of each series that answers may cover.
+    raw : bool
+        Whether samples are compared as they are, not z-normalised.
     """
 
     picked: Sequence[int]
@@ -62,6 +64,7 @@ class Asked(NamedTuple):
     limit: float
     low: np.ndarray
     high: np.ndarray
+    raw: bool = False
 
     def apart(self, m: int) -> int:
         """Rows that two answers are apart at least."""
@@ -80,6 +83,7 @@ def search_all(corpus: Corpus, query: np.ndarray, asked: Asked) -> Found:
         apart=lambda one: searched.around(one, apart),
         limit=asked.limit,
         closed=searched.closed(asked.low, ends),
+        raw=asked.raw,
     )
     series, rows = searched.where(at)
     order = np.lexsort([rows, series, np.round(distance, 7)])
@@ -179,7 +183,7 @@ def _refined(
     corpus: Corpus, found: Candidates, query: np.ndarray, asked: Asked
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Squared distances of all rows around candidates."""
-    m, units = len(query), [units_of(np.ascontiguousarray(column)) for column in query.T]
+    m, units = len(query), units_of(query, raw=asked.raw)
     searched = Bridges(corpus, m, asked.picked)
     channels = searched.parts[0].channels
     ends = asked.high - m + 1

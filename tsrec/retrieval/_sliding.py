@@ -9,15 +9,23 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from scipy import fft
 
-from tsrec.kernels._numba import OPTIONS
 from tsrec.retrieval._moments import moments
+from tsrec.retrieval._products import (
+    TILE,
+    add,
+    add_constant,
+    add_differences,
+    add_direct,
+    add_raw,
+    add_weak,
+    add_weak_raw,
+    clear,
+    least_of_tiles,
+)
 
-# Windows in a tile whose least distance is kept.
-TILE = 512
 # Samples of the longest query of a kind at least; a block has so many times as many.
 _LONGEST, _TIMES = 1024, 8
 # Samples transformed at a time, so that they stay in the cache.
@@ -25,6 +33,8 @@ _AT_A_TIME = 1 << 16
 # A product of a transform has an error of some 1e-16 times the norm of its block. Windows of a smaller share of it than
 # this are multiplied one by one.
 _LEAST_SHARE = 1e-5
+# Windows measured at a time.
+_MEASURED = 1 << 22
 # Query lengths of which the norms of all windows are kept.
 _LENGTHS = 4
 
@@ -58,30 +68,59 @@ def blocks_for(m: int) -> Blocks:
 
 
 class Units(NamedTuple):
-    """A channel of a query with mean 0 and norm 1, and whether it is constant (all zeros then)."""
+    """A channel of a query.
+
+    Attributes
+    ----------
+    values : float64 array of shape (m,)
+        With mean 0 and norm 1; zeros if it is constant.
+    constant : bool
+        Whether it is.
+    raw : float64 array of shape (m,) or None
+        As it was given, where its level and size count.
+    level, norm : float
+        Its mean, and its norm about it.
+    """
 
     values: np.ndarray
     constant: bool
+    raw: np.ndarray | None
+    level: float
+    norm: float
 
 
-def units_of(query: np.ndarray) -> Units:
-    """Bring a channel of a query (m,) to mean 0 and norm 1."""
-    # About a sample first: of a query at 1e9, the mean itself has an error of 1e-7.
-    unit = query - query[0]
-    unit -= unit.mean()
-    norm = np.sqrt(unit @ unit)
-    if (query == query[0]).all() or norm == 0:
-        return Units(np.zeros(len(query)), True)
-    return Units(unit / norm, False)
+def units_of(query: np.ndarray, *, raw: bool = False) -> list[Units]:
+    """Bring the channels of a query (m, C) to mean 0 and norm 1; with `raw`, level and size are to count."""
+    found = []
+    for column in np.ascontiguousarray(query.T):
+        # About a sample first: of a query at 1e9, the mean itself has an error of 1e-7.
+        unit = column - column[0]
+        mean = unit.mean()
+        unit -= mean
+        norm = np.sqrt(unit @ unit)
+        constant = bool((column == column[0]).all() or norm == 0)
+        values = np.zeros(len(unit)) if constant else unit / norm
+        found.append(Units(values, constant, column if raw else None, column[0] + mean, 0.0 if constant else norm))
+    return found
 
 
 class _Windows(NamedTuple):
-    """Inverse norms of consecutive windows; and those to be multiplied one by one, whose inverse is 0 here.
+    """What is known of consecutive windows.
 
-    `missing` is NaN where a window has missing samples, else 0; None where there is none.
+    Attributes
+    ----------
+    inverse : float64 array of shape (n,)
+        Inverse norms; 0 for those that are multiplied one by one. Where level and size count, the norms themselves.
+    level : float64 array of shape (n,)
+        Means, where they count; else empty.
+    weak : int64 array of shape (n_weak,)
+        Which are multiplied one by one.
+    mean, norm : float64 arrays of shape (n_weak,)
+        Of those.
     """
 
     inverse: np.ndarray
+    level: np.ndarray
     weak: np.ndarray
     mean: np.ndarray
     norm: np.ndarray
@@ -101,7 +140,7 @@ class Channel:
     def __init__(self, x: np.ndarray, *, kept: bool = True) -> None:
         self.x, self.kept = x, kept
         self._spectra: dict[Blocks, tuple[np.ndarray, np.ndarray]] = {}
-        self._windows: OrderedDict[int, _Windows] = OrderedDict()
+        self._windows: OrderedDict[tuple[int, bool], _Windows] = OrderedDict()
 
     def grow(self, x: np.ndarray, *, kept: bool = True) -> None:
         """Go on with a longer array, of which the samples so far are the beginning."""
@@ -129,19 +168,20 @@ class Channel:
         spectra, power = self._spectra[blocks]
         return spectra[first:last], power[first:last]
 
-    def windows(self, m: int, blocks: Blocks, first: int, last: int) -> _Windows:
-        """What is known of the windows that begin in some blocks."""
-        low, high = first * blocks.hop, min(last * blocks.hop, len(self.x) - m + 1)
+    def windows(self, m: int, blocks: Blocks, first: int, last: int, *, raw: bool) -> _Windows:
+        """What is known of the windows that begin in some blocks; with `raw`, of their levels and sizes."""
+        count = len(self.x) - m + 1
+        low, high = first * blocks.hop, min(last * blocks.hop, count)
         if not self.kept:
-            return self._measured(m, blocks, low, high)
-        if m not in self._windows:
-            self._windows[m] = self._measured(m, blocks, 0, len(self.x) - m + 1)
-            while len(self._windows) > _LENGTHS:
-                self._windows.popitem(last=False)
-        self._windows.move_to_end(m)
-        known = self._windows[m]
+            return self._measured(m, blocks, low, high, raw)
+        # Taken out and put in again, so that the oldest is the first; another thread may have to measure again.
+        known = self._windows.pop((m, raw), None) or self._measured(m, blocks, 0, count, raw)
+        self._windows[m, raw] = known
+        while len(self._windows) > _LENGTHS:
+            self._windows.popitem(last=False)
         some = slice(*np.searchsorted(known.weak, [low, high]))
-        return _Windows(known.inverse[low:high], known.weak[some] - low, known.mean[some], known.norm[some])
+        parts = (known.inverse[low:high], known.level[low:high], known.weak[some] - low)
+        return _Windows(*parts, known.mean[some], known.norm[some])
 
     def _transformed(self, blocks: Blocks, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         spectra = np.empty((last - first, blocks.block // 2 + 1), np.complex128)
@@ -160,19 +200,29 @@ class Channel:
             spectra[here] = fft.rfft(parts, axis=1)
         return spectra, power
 
-    def _measured(self, m: int, blocks: Blocks, low: int, high: int) -> _Windows:
-        found = moments(self.x[low : high + m - 1], m)
-        _, power = self.spectra(blocks, low // blocks.hop, -(-high // blocks.hop))
-        share = np.repeat(power, blocks.hop)[: high - low] * _LEAST_SHARE
-        weak = np.flatnonzero(found.norm < np.maximum(share, 1e-140))
-        with np.errstate(divide="ignore"):
-            inverse = 1 / found.norm
-        inverse[weak] = 0.0
-        return _Windows(inverse, weak, found.mean[weak], found.norm[weak])
+    def _measured(self, m: int, blocks: Blocks, low: int, high: int, raw: bool) -> _Windows:
+        inverse, level = np.empty(high - low), np.empty(high - low if raw else 0)
+        parts = []
+        step = _MEASURED // blocks.hop * blocks.hop or blocks.hop
+        for start in range(low, high, step):
+            stop = min(start + step, high)
+            found = moments(np.asarray(self.x[start : stop + m - 1], np.float64), m)
+            _, power = self.spectra(blocks, start // blocks.hop, -(-stop // blocks.hop))
+            share = np.repeat(power, blocks.hop)[: stop - start] * _LEAST_SHARE
+            weak = np.flatnonzero(found.norm < np.maximum(share, 1e-140))
+            here = inverse[start - low : stop - low]
+            with np.errstate(divide="ignore"):
+                here[:] = found.norm if raw else 1 / found.norm
+            if raw:
+                level[start - low : stop - low] = found.mean
+            else:
+                here[weak] = 0.0
+            parts.append((weak + start - low, found.mean[weak], found.norm[weak]))
+        return _Windows(inverse, level, *(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def tile_minima(channels: Sequence[Channel], units: Sequence[Units], closed: np.ndarray) -> np.ndarray:
-    """Least squared z-normalised distance of a query to the windows of each tile.
+    """Least squared distance of a query to the windows of each tile, z-normalised or (with `raw`) of the samples.
 
     A constant window, or query, is all zeros: to another of its kind its distance is 0, to other windows m.
 
@@ -193,7 +243,7 @@ def tile_minima(channels: Sequence[Channel], units: Sequence[Units], closed: np.
     m = len(units[0].values)
     count, blocks = len(channels[0].x) - m + 1, blocks_for(m)
     least = np.empty(-(-count // TILE))
-    factors = [None if one.constant else np.conj(fft.rfft(one.values, blocks.block)) for one in units]
+    factors = [np.conj(fft.rfft(one.values, blocks.block)) for one in units]
     size = max(_AT_A_TIME // blocks.block, 1)
     products = np.empty((size, blocks.block // 2 + 1), np.complex128)
     buffer = np.empty(size * blocks.hop)
@@ -207,23 +257,29 @@ def tile_minima(channels: Sequence[Channel], units: Sequence[Units], closed: np.
         total = buffer[: high - low]
         total[:] = 0.0
         for channel, unit, factor in zip(channels, units, factors, strict=True):
-            windows = channel.windows(m, blocks, first, last)
-            if factor is None:
-                _add_constant(windows.inverse, windows.weak, windows.norm, float(m), total)
+            windows = channel.windows(m, blocks, first, last, raw=unit.raw is not None)
+            if unit.constant and unit.raw is None:
+                add_constant(windows.inverse, windows.weak, windows.norm, float(m), total)
                 continue
             spectra, _ = channel.spectra(blocks, first, last)
             np.multiply(spectra, factor, out=products[: len(spectra)])
             dots = fft.irfft(products[: len(spectra)], blocks.block, axis=1, overwrite_x=True)
-            _add(dots, blocks.hop, windows.inverse, 2.0 * m, total)
-            _add_weak(channel.x, low, unit.values, windows.weak, windows.mean, windows.norm, total)
+            weak = (windows.weak, windows.mean, windows.norm)
+            if unit.raw is None:
+                add(dots, blocks.hop, windows.inverse, 2.0 * m, total)
+                add_weak(channel.x, low, unit.values, *weak, total)
+            else:
+                clear(dots, blocks.hop, windows.weak)
+                add_raw(dots, blocks.hop, windows.inverse, windows.level, unit.level, unit.norm, float(m), total)
+                add_weak_raw(channel.x, low, unit.values, *weak, unit.norm, total)
         for start, stop in ranges:
             total[start:stop] = np.inf
-        _least_of_tiles(total, here)
+        least_of_tiles(total, here)
     return least
 
 
 def distances(channels: Sequence[Channel], units: Sequence[Units], low: int, high: int) -> np.ndarray:
-    """Squared z-normalised distances of a query to the windows from `low` to before `high`, sample by sample.
+    """Squared distances of a query to the windows from `low` to before `high`, sample by sample.
 
     Parameters
     ----------
@@ -240,72 +296,14 @@ def distances(channels: Sequence[Channel], units: Sequence[Units], low: int, hig
     m, total = len(units[0].values), np.zeros(high - low)
     for channel, unit in zip(channels, units, strict=True):
         x = np.ascontiguousarray(channel.x[low : high + m - 1], dtype=np.float64)
+        if unit.raw is not None:
+            add_differences(x, unit.raw, total)
+            continue
         own = moments(x, m)
-        _add_direct(x, unit.values, unit.constant, own.mean, own.norm, total)
+        add_direct(x, unit.values, unit.constant, own.mean, own.norm, total)
     return total
 
 
 def _within(closed: np.ndarray, low: int, high: int) -> np.ndarray:
     first, last = np.searchsorted(closed[:, 1], low, side="right"), np.searchsorted(closed[:, 0], high)
     return np.clip(closed[first:last], low, high) - low
-
-
-@numba.njit(nogil=True, **OPTIONS)
-def _add(dots: np.ndarray, hop: int, inverse: np.ndarray, twice: float, total: np.ndarray) -> None:
-    for row in range(len(dots)):
-        start = row * hop
-        for i in range(start, min(start + hop, len(total))):
-            total[i] += twice - twice * min(dots[row, i - start] * inverse[i], 1.0)
-
-
-@numba.njit(nogil=True, **OPTIONS)
-def _add_weak(
-    x: np.ndarray, low: int, unit: np.ndarray, weak: np.ndarray, mean: np.ndarray, norm: np.ndarray, total: np.ndarray
-) -> None:
-    """Correct what was added for windows as if they had no correlation with the query."""
-    m = len(unit)
-    for j in range(len(weak)):
-        i = weak[j]
-        if norm[j] == 0:
-            total[i] -= m
-            continue
-        dot = 0.0
-        for t in range(m):
-            dot += unit[t] * (x[low + i + t] - mean[j])
-        total[i] -= 2 * m * min(dot / norm[j], 1.0)
-
-
-@numba.njit(nogil=True, **OPTIONS)
-def _add_constant(inverse: np.ndarray, weak: np.ndarray, norm: np.ndarray, m: float, total: np.ndarray) -> None:
-    for i in range(len(total)):
-        total[i] += m if inverse[i] == inverse[i] else np.nan
-    for j in range(len(weak)):
-        if norm[j] == 0:
-            total[weak[j]] -= m
-
-
-@numba.njit(nogil=True, **OPTIONS)
-def _add_direct(
-    x: np.ndarray, unit: np.ndarray, constant: bool, mean: np.ndarray, norm: np.ndarray, total: np.ndarray
-) -> None:
-    m = len(unit)
-    for i in range(len(total)):
-        if not norm[i] >= 0:
-            total[i] = np.inf
-        elif constant or norm[i] == 0:
-            total[i] += 0.0 if constant and norm[i] == 0 else m
-        else:
-            dot = 0.0
-            for t in range(m):
-                dot += unit[t] * (x[i + t] - mean[i])
-            total[i] += 2 * m * (1 - min(dot / norm[i], 1.0))
-
-
-@numba.njit(nogil=True, **OPTIONS)
-def _least_of_tiles(total: np.ndarray, least: np.ndarray) -> None:
-    """Write the least of every tile; NaN counts as infinite."""
-    for tile in range(len(least)):
-        best = np.inf
-        for i in range(tile * TILE, min(tile * TILE + TILE, len(total))):
-            best = total[i] if total[i] < best else best
-        least[tile] = best

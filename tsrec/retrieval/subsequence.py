@@ -56,6 +56,8 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         length of the shortest series is taken.
     stride : float
         Rows from one window to the next, as a share of their length.
+    metric : {"znorm", "euclidean"}
+        Whether level and scale of intervals do not count, or do: distances are then of the samples as they are.
     index : {"auto", "exact", "flat", "faiss"}
         What `locate` looks in: all windows ("exact"), or candidates that the indexed windows give, found by comparing
         them all ("flat") or by an approximate index (needs the extra tsrec[faiss]). "auto" is exact without an encoder,
@@ -115,6 +117,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         encoder: Any = "auto",
         scales: Sequence[int] = (64, 256, 1024),
         stride: float = 0.25,
+        metric: str = "znorm",
         index: str = "auto",
         verify: str | None = "auto",
         n_candidates: int = 200,
@@ -127,6 +130,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         self.encoder = encoder
         self.scales = scales
         self.stride = stride
+        self.metric = metric
         self.index = index
         self.verify = verify
         self.n_candidates = n_candidates
@@ -268,7 +272,9 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         -------
         DataFrame
             A row per interval, nearest first within each query: query, rank, series, start, end (excluded), score from
-            0 to 1 (half of 1 plus the mean correlation, of samples or of vectors), distance, verified (by samples).
+            0 to 1 (half of 1 plus the mean correlation, of samples or of vectors; with ``metric="euclidean"`` 1 over 1
+            plus the square of the distance, as a share of that of the query to its own mean), distance, verified (by
+            samples).
             None for a query longer than every series.
 
         Raises
@@ -286,6 +292,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
             self.exclusion,
             np.inf if max_distance is None else float(max_distance),
             *open_rows(contents.times, contents.corpus.lengths, kept, time_range),
+            raw=self.metric == "euclidean",
         )
         factors = (FACTORS if warp else None) if isinstance(warp, bool) else _factors(warp)
         parts = []
@@ -299,7 +306,9 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
             raise ValueError(f"Q: query {name!r} has missing values. Fill them, or give a stretch without them.")
         search, contents = self._search(asked), self._contents
         found = search(query, asked) if factors is None else stretched(search, query, asked, factors)
-        square = found.distance**2
+        score = 1 - found.distance**2 / 4
+        if found.verified:
+            score = _score(query, found.distance, asked)
         return pd.DataFrame(
             {
                 "query": [name] * len(found.rows),
@@ -307,7 +316,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
                 "series": contents.labels[found.series],
                 "start": contents.times.at(found.series, found.rows),
                 "end": contents.times.at(found.series, found.rows + found.length),
-                "score": 1 - square / (4 * len(query) * len(asked.picked) if found.verified else 4),
+                "score": score,
                 "distance": found.distance,
                 "verified": found.verified,
             }
@@ -323,6 +332,8 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
             of_windows = search_windows if verify is None else search_candidates
             search = partial(of_windows, corpus, self._windows_of_all(), n_candidates=self.n_candidates)
         if verify == "dtw":
+            if asked.raw:
+                raise ValueError("metric: found 'euclidean', but warping compares z-normalised. Give verify='mass'.")
             return partial(reranked, search, corpus=corpus, n_candidates=self.n_candidates, band=self.band)
         return search
 
@@ -334,6 +345,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
 
     def _check_parameters(self) -> None:
         check_whole(self, "n_neighbors", "n_candidates")
+        check_choice(self, "metric", ("znorm", "euclidean"))
         check_choice(self, "index", _INDEXES)
         check_choice(self, "verify", _VERIFIED)
         if isinstance(self.encoder, str) and self.encoder != "auto":
@@ -347,6 +359,13 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         for name in ("exclusion", "band"):
             if not isinstance(getattr(self, name), Real) or not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: found {getattr(self, name)!r}. Give a share from 0 to 1.")
+
+
+def _score(query: np.ndarray, distance: np.ndarray, asked: Asked) -> np.ndarray:
+    if not asked.raw:
+        return 1 - distance**2 / (4 * query.size)
+    own = np.square(query - query.mean(0)).sum()
+    return 1 / (1 + distance**2 / own) if own > 0 else (distance == 0).astype(float)
 
 
 def _factors(warp: Any) -> tuple[float, ...]:
