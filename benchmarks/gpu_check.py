@@ -5,8 +5,8 @@
 
 Sections: checks (every operation and gradient against its float64 reference), large (tensors of more than 2^31
 elements), copy (times against the copy bandwidth of the card), conv1d (against torch's depthwise convolution), tcn (a
-stack of dilated convolutions against an EMA by FFT), compile (against torch.compile of the references). The exit status
-is 0 if all checks passed, 1 if one failed, 2 if there is no card.
+stack of dilated convolutions against an EMA by FFT), compile (against torch.compile of the references), search (nearest
+vectors, against the CPU and reading all once). The exit status is 0 if all checks passed, 1 if one failed, 2 if there is no card.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 
 # In this order, and the seconds from the start at which each stops, done or not (which counts as a failure).
-SECTIONS = {"checks": 240, "large": 290, "copy": 360, "conv1d": 390, "tcn": 425, "compile": 445}
+SECTIONS = {"checks": 240, "large": 290, "copy": 360, "conv1d": 390, "tcn": 425, "compile": 445, "search": 475}
 QUICK_SECTIONS = ("checks", "copy")
 
 
@@ -73,6 +73,7 @@ def sections(device: torch.device, quick: bool) -> dict[str, Callable[[], Iterat
     import _gpu_tcn
     import _gpu_timing
     from _gpu_large import large_checks
+    from _gpu_search import search_on_card
 
     clock = _gpu_timing.Clock(device, repeats=5 if quick else 15)
 
@@ -82,6 +83,10 @@ def sections(device: torch.device, quick: bool) -> dict[str, Callable[[], Iterat
         yield {"op": "host, microseconds per call", **_gpu_timing.launch_cost(device)}
         yield from _gpu_timing.against_copy(clock, bandwidth, device)
 
+    def search() -> Iterator[dict]:
+        bandwidth = _gpu_timing.copy_bandwidth(clock, device)
+        yield from search_on_card(device, bandwidth, (100_000, 10_000_000))
+
     return {
         "checks": lambda: checks(device, small=False),
         "large": lambda: large_checks(device),
@@ -89,6 +94,7 @@ def sections(device: torch.device, quick: bool) -> dict[str, Callable[[], Iterat
         "conv1d": lambda: _gpu_timing.against_conv1d(clock, device),
         "tcn": lambda: _gpu_tcn.tcn_against_ema(clock, device),
         "compile": lambda: _gpu_timing.against_compile(clock, device),
+        "search": search,
     }
 
 
