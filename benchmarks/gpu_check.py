@@ -6,7 +6,8 @@
 Sections: checks (every operation and gradient against its float64 reference), large (tensors of more than 2^31
 elements), copy (times against the copy bandwidth of the card), conv1d (against torch's depthwise convolution), tcn (a
 stack of dilated convolutions against an EMA by FFT), compile (against torch.compile of the references), search (nearest
-vectors, against the CPU and reading all once). The exit status is 0 if all checks passed, 1 if one failed, 2 if there is no card.
+vectors, against the CPU and reading all once). The exit status is 0 if all checks passed, 1 if one failed, 2 if there
+is no card.
 """
 
 import argparse
