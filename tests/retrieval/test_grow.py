@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 
-from tsrec import LSSLEncoder, MambaEncoder
+from tsrec import LSSLEncoder, LuMambaEncoder, MambaEncoder
 from tsrec.frames import recording
 from tsrec.retrieval import SubsequenceRetriever
 
@@ -135,3 +135,26 @@ def test_any_transformer_of_frames_is_an_encoder():
         SubsequenceRetriever(encoder=3).fit(data)
     with pytest.raises(ValueError, match="encoder: found 'none'"):
         SubsequenceRetriever(encoder="none").fit(data)
+
+
+def test_encoders_of_recordings_are_pooled_from_tokens():
+    noise = RNG.standard_normal((4, 2400))
+    noise[:, 1200:1500] += 4 * np.sin(np.arange(300) / 2)
+    data = recording(noise, sfreq=100, channels=["Fz", "Cz", "Pz", "Oz"])
+    settings = {"n_queries": 2, "width": 16, "n_layers": 1, "patch_size": 20, "sfreq": 100, "random_state": 0}
+    encoder = LuMambaEncoder(size=None, max_epochs=0, **settings).fit([data])
+    retriever = SubsequenceRetriever(encoder=encoder, scales=(100, 200), n_neighbors=1).fit(data)
+    tokens = encoder.transform_tokens([data]).to_numpy(np.float64)
+    rows = retriever._contents.windows.of(100).rows
+    pooled = np.stack([tokens[row // 20 : row // 20 + 5] for row in rows if row % 20 == 0])
+    pooled = np.concatenate([pooled.mean(1), pooled.std(1)], axis=1)
+    mean, spread = retriever._contents.arrays.array("windows/100/units")
+    expected = (pooled - mean) / spread
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(retriever._contents.windows.vectors(100)[rows % 20 == 0], expected, atol=1e-3)
+    assert 12 <= retriever.locate(data.iloc[1250:1350]).start[0] <= 14
+    more = recording(noise[:, 1100:1600], sfreq=100, channels=["Fz", "Cz", "Pz", "Oz"])
+    retriever.partial_fit(more.set_axis(more.index + 24))
+    assert retriever.locate(data.iloc[1250:1350], time_range=(24, None)).start[0] == pytest.approx(25.25, abs=0.75)
+    with pytest.raises(ValueError, match="no times tell"):
+        SubsequenceRetriever(encoder=encoder).fit(data.reset_index(drop=True))

@@ -10,42 +10,51 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from tsrec.retrieval._corpus import Corpus
-from tsrec.retrieval._windows import Rows
+from tsrec.retrieval._tokens import Tokens
+from tsrec.retrieval._windows import Embedding, Rows
 from tsrec.training import single_thread
 
 # Numbers that go through an encoder at a time.
 _AT_A_TIME = 1 << 20
 
 
-def learned_embedding(encoder: Any, columns: pd.Index, steps: dict[int, int], rate: float | None) -> "Steps | Whole":
+def learned_embedding(encoder: Any, columns: pd.Index, steps: dict[int, int], rate: float | None) -> Embedding:
     """What makes vectors by a fitted encoder.
 
     Parameters
     ----------
     encoder : estimator
-        With ``transform``; with ``transform_steps`` and a state that is carried, each series is gone through once.
+        With ``transform``; with ``transform_steps`` and a state that is carried, or with ``transform_tokens``, each
+        series is gone through once.
     columns : Index
         Channels of the series.
     steps : dict
         Rows from one window to the next by their length.
     rate : float, optional
-        Rows a second, where the index holds seconds.
+        Rows a second, where times tell.
 
     Returns
     -------
-    Steps or Whole
+    Steps, Tokens or Whole
     """
     if not hasattr(encoder, "transform"):
         raise TypeError(
             f"encoder: found {type(encoder).__name__}, which has no transform. Give 'auto' or a fitted encoder."
         )
     check_is_fitted(encoder)
+    if hasattr(encoder, "transform_tokens"):
+        if rate is None:
+            raise ValueError(
+                "encoder: it reads recordings, but no times tell how fast X was sampled. Give X an index of seconds, "
+                "as tsrec.frames.recording does."
+            )
+        return Tokens(encoder, columns, rate)
     carried = hasattr(encoder, "transform_steps") and encoder.module_.causal and encoder.normalisation_ != "series"
     if carried:
         encoder._check_columns(columns, "X")
         if encoder.n_channels_ != len(columns):
             raise ValueError(f"encoder: it knows {encoder.n_channels_} channels, X has {len(columns)}.")
-    return Steps(encoder, steps) if carried else Whole(encoder, columns, rate)
+    return Steps(encoder, steps) if carried else Whole(encoder, columns)
 
 
 class _Passed(NamedTuple):
@@ -165,14 +174,12 @@ class Whole:
         Fitted; its ``transform`` takes a list of frames.
     columns : Index
         Channels of the series.
-    rate : float, optional
-        Rows a second, where the index holds seconds.
     """
 
     learned, carried = True, False
 
-    def __init__(self, encoder: Any, columns: pd.Index, rate: float | None) -> None:
-        self.encoder, self.columns, self.rate = encoder, columns, rate
+    def __init__(self, encoder: Any, columns: pd.Index) -> None:
+        self.encoder, self.columns = encoder, columns
         self.n_features = len(encoder.get_feature_names_out())
 
     def embed(self, corpus: Corpus, asked: Sequence[Rows]) -> list[np.ndarray]:
@@ -191,9 +198,8 @@ class Whole:
     def _transformed(self, window: Callable[[int], np.ndarray], count: int, length: int) -> np.ndarray:
         found = np.empty((count, self.n_features), np.float32)
         size = max(_AT_A_TIME // (length * len(self.columns)), 1)
-        index = None if self.rate is None else pd.Index(np.arange(length) / self.rate, name="time")
         for first in range(0, count, size):
             some = range(first, min(first + size, count))
-            frames = [pd.DataFrame(window(i), index=index, columns=self.columns) for i in some]
+            frames = [pd.DataFrame(window(i), columns=self.columns) for i in some]
             found[first : some.stop] = np.asarray(self.encoder.transform(frames), dtype=np.float32)
         return found

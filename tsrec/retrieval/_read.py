@@ -36,6 +36,13 @@ class Times:
     rate: float | None = None
     name: Any = None
 
+    @property
+    def hertz(self) -> float | None:
+        """Rows a second; None where nothing tells."""
+        if self.seconds is not None:
+            return self.rate
+        return 1e9 / self.grid.nanoseconds(self.grid.step) if self.grid.kind in ("fixed", "delta") else None
+
     def at(self, series: np.ndarray, rows: np.ndarray) -> pd.Index:
         """Times of rows; also of those after the last one."""
         if self.seconds is not None:

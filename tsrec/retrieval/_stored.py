@@ -255,8 +255,7 @@ class StoredSeries(BaseEstimator):
         if self._is_untrained():
             embedding: Embedding = Fourier(len(self.channels_))
         else:
-            rate = None if times.seconds is None else times.rate
-            embedding = learned_embedding(self.encoder, self.channels_, steps, rate)
+            embedding = learned_embedding(self.encoder, self.channels_, steps, times.hertz)
         return Windows(arrays, steps, embedding, engine=self._engine if self.index == "faiss" else None, device=device)
 
     def _engine(self, scale: int, n_features: int) -> VectorIndex:
