@@ -86,6 +86,28 @@ def test_queries_that_cannot_be_asked_are_refused():
     assert len(retriever.locate(walk(500))) == 0
 
 
+@pytest.mark.parametrize("kind", INDEXES)
+def test_the_rows_of_an_interval_are_those_of_the_series(kind):
+    index = INDEXES[kind]
+    series = pd.DataFrame({"y": walk(), "z": walk()}, index)
+    retriever = SubsequenceRetriever(n_neighbors=2).fit(series[:300]).partial_fit(series[300:])
+    found = retriever.locate(series.iloc[285:315]).iloc[0]
+    shown = retriever.rows(found["series"], found["start"], found["end"])
+    pd.testing.assert_frame_equal(shown, series.iloc[285:315], check_freq=False, check_names=False)
+    assert retriever.rows(0).equals(retriever.rows(0, index[0]))
+    assert len(retriever.rows(0)) == 400
+    assert len(retriever.rows(0, end=index[7])) == 7
+    assert len(retriever.rows(0, index[7], index[5])) == 0
+
+
+def test_rows_are_asked_for_by_the_name_of_a_series():
+    parts = {("a", number): pd.Series(walk(50)) for number in range(3)}
+    retriever = SubsequenceRetriever(scales=(8,)).fit(pd.concat(parts, names=["site", "sensor", "step"]))
+    np.testing.assert_allclose(retriever.rows(("a", 2), 10, 20)[0], parts["a", 2][10:20])
+    with pytest.raises(ValueError, match=r"series: found \[\('b', 2\)\], which are not among the series"):
+        retriever.rows(("b", 2))
+
+
 def test_times_are_read_as_the_index_has_them():
     hours = pd.Series(walk(), INDEXES["zone"], name="y")
     retriever = SubsequenceRetriever(n_neighbors=50, exclusion=0.1).fit(hours)

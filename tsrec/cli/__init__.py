@@ -1,10 +1,9 @@
-"""The command line: ``tsrec forecast | backtest | info`` on CSV and parquet files.
+"""The command line: ``tsrec forecast | backtest | search | info`` on CSV and parquet files.
 
 Flags are checked before a file is read, the file before a model is imported: mistakes are named at once.
 """
 
 import os
-import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -12,10 +11,8 @@ from csv import Error as CsvError
 from importlib import import_module
 from typing import Any
 
-from tsrec.cli._errors import CommandError, note
+from tsrec.cli._errors import CommandError, in_words_of_the_shell, note
 from tsrec.cli._flags import check, parser
-
-_IN_FLAGS = (("n_windows", "--windows"), ("freq=", "--freq "), ("step, ", "--step, "))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,11 +24,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         Arguments; those of the process when omitted.
     """
     arguments = parser().parse_args(argv)
+    home, action = ("_search", arguments.action) if arguments.command == "search" else ("_commands", arguments.command)
     try:
         check(arguments)
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            getattr(import_module("tsrec.cli._commands"), arguments.command)(arguments)
+            getattr(import_module(f"tsrec.cli.{home}"), action)(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader (head, less) has gone. Python would complain once more when it closes standard output.
@@ -41,20 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandError as err:
         return _refuse(arguments.command, str(err))
     except (ValueError, TypeError, ImportError, OSError, MemoryError, CsvError) as err:
-        return _refuse(arguments.command, _in_words_of_the_shell(str(err) or type(err).__name__, arguments.data))
+        data = getattr(arguments, "data", None)
+        return _refuse(arguments.command, in_words_of_the_shell(str(err) or type(err).__name__, str(data)))
     return 0
 
 
 def _refuse(command: str, message: str) -> int:
     note(f"tsrec {command}: {' '.join(message.split())}")
     return 2
-
-
-def _in_words_of_the_shell(message: str, data: Any) -> str:
-    message = re.sub(r"^[yX](?=: | has )", lambda _: str(data), message)
-    for python, shell in _IN_FLAGS:
-        message = message.replace(python, shell)
-    return message
 
 
 def _show_warning(message: Any, *_: Any, **__: Any) -> None:

@@ -1,8 +1,11 @@
 """What is said to a user at a shell: mistakes they can mend, notes, suggestions."""
 
+import re
 import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_IN_FLAGS = (("n_windows", "--windows"), ("freq=", "--freq "), ("step, ", "--step, "))
 
 
 class CommandError(Exception):
@@ -26,3 +29,20 @@ def listing(names: Iterable[str], most: int = 12) -> str:
     every = list(names)
     more = f" and {len(every) - most} more" if len(every) > most else ""
     return ", ".join(every[:most]) + more
+
+
+def in_words_of_the_shell(message: str, data: str) -> str:
+    """What an estimator says, with flags for its arguments.
+
+    Parameters
+    ----------
+    message : str
+        What it says.
+    data : str
+        What it was given.
+    """
+    message = re.sub(r"^([yX]|Q: query [^ ]+|Q)(?=: | has )", lambda _: data, message)
+    message = re.sub(r"^metadata(?=: )", "--metadata", message).removeprefix("path: ")
+    for python, shell in _IN_FLAGS:
+        message = message.replace(python, shell)
+    return message

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tsrec.cli._errors import CommandError, did_you_mean
+from tsrec.cli._search_flags import add_search, check_search
 
 MODELS = {
     "auto": "AutoForecaster",
@@ -36,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of ``tsrec``."""
     import tsrec
 
-    top = _Parser(prog="tsrec", description="Forecast time series in CSV or parquet files.")
+    top = _Parser(prog="tsrec", description="Forecast and search time series in CSV or parquet files.")
     top.add_argument("--version", action="version", version=f"tsrec {tsrec.__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     forecast = _command(commands, "forecast", "forecast the steps after the end of a file")
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     test.add_argument("--windows", type=int, help="number of cut-offs (as fit into the last fifth when omitted)")
     test.add_argument("--step", type=int, help="steps between cut-offs (the horizon when omitted)")
     test.add_argument("--out", type=Path, help="CSV to write every forecast to")
+    add_search(commands, _reading)
     about = commands.add_parser("info", help="what a file holds; without a file, what is installed", allow_abbrev=False)
     about.add_argument("data", type=Path, nargs="?", help="CSV or parquet file")
     _reading(about)
@@ -95,8 +97,11 @@ def check(arguments: argparse.Namespace) -> None:
     CommandError
         The first that is wrong.
     """
-    _check_reading(arguments)
-    for flag in ("horizon", "windows", "step"):
+    if hasattr(arguments, "sep"):
+        _check_reading(arguments)
+    if arguments.command == "search":
+        check_search(arguments)
+    for flag in ("horizon", "windows", "step", "k"):
         value = getattr(arguments, flag, None)
         if value is not None and value < 1:
             raise CommandError(f"--{flag}: found {value}. Give a whole number of at least 1.")
@@ -108,7 +113,7 @@ def check(arguments: argparse.Namespace) -> None:
     for flag in ("out", "plot", "save"):
         path = getattr(arguments, flag, None)
         if path is not None:
-            _check_output(f"--{flag}", path, arguments.data)
+            _check_output(f"--{flag}", path, arguments.data or Path())
     if getattr(arguments, "plot", None) is not None:
         _check_picture(arguments.plot)
 

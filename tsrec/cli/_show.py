@@ -12,8 +12,8 @@ from tsrec.cli._layout import rhythm, show
 from tsrec.cli._read import Data
 
 
-def understood(data: Data) -> str:
-    """One line: what was read, and what will be forecast."""
+def understood(data: Data, what: str = "forecasting") -> str:
+    """One line: what was read, and what will be done with which columns."""
     layout = data.layout
     series = "" if layout.names is None else f" of {len(layout.names)} series ({layout.names.name})"
     new = int((layout.order < 0).sum())
@@ -22,7 +22,7 @@ def understood(data: Data) -> str:
     parts = [
         f"read {data.rows} rows{series}, {rhythm(layout.grid)}, {show(layout.times.min())} to "
         f"{show(layout.times.max())}{filled}",
-        f"forecasting {columns}" + ("" if data.chosen else " (all number columns; choose with --target)"),
+        f"{what} {columns}" + ("" if data.chosen else " (all number columns; choose with --target)"),
     ]
     if data.known is not None:
         parts[-1] += f", knowing {listing(map(str, data.known.columns))}"

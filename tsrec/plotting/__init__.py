@@ -7,9 +7,11 @@ _HOME = {
     "AttentionDisplay": "tsrec.plotting._scalp",
     "DecompositionDisplay": "tsrec.plotting._decomposition",
     "EmbeddingDisplay": "tsrec.plotting._embedding",
+    "EventsDisplay": "tsrec.plotting._events",
     "ForecastDisplay": "tsrec.plotting._forecast",
     "LossDisplay": "tsrec.plotting._embedding",
     "MOST_TRACKS": "tsrec.plotting._tracks",
+    "MatchesDisplay": "tsrec.plotting._matches",
 }
 
 __all__ = [
@@ -17,14 +19,18 @@ __all__ = [
     "AttentionDisplay",
     "DecompositionDisplay",
     "EmbeddingDisplay",
+    "EventsDisplay",
     "ForecastDisplay",
     "LossDisplay",
+    "MatchesDisplay",
 ]
 
 if TYPE_CHECKING:
     from tsrec.plotting._decomposition import DecompositionDisplay
     from tsrec.plotting._embedding import EmbeddingDisplay, LossDisplay
+    from tsrec.plotting._events import EventsDisplay
     from tsrec.plotting._forecast import ForecastDisplay
+    from tsrec.plotting._matches import MatchesDisplay
     from tsrec.plotting._scalp import AttentionDisplay
     from tsrec.plotting._tracks import MOST_TRACKS
 

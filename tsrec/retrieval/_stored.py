@@ -30,7 +30,7 @@ from tsrec.training import resolve_device
 
 
 class StoredSeries(BaseEstimator):
-    """Base of retrievers: where their contents are kept, and how they are saved, loaded and forgotten."""
+    """Base of retrievers: where their contents are kept, and how they are read, saved, loaded and forgotten."""
 
     store: Any
     encoder: Any
@@ -132,6 +132,37 @@ class StoredSeries(BaseEstimator):
         made.channels_ = made._contents.channels
         made._contents.record = made._record() if mode == "a" else None
         return made
+
+    def rows(self, series: Any, start: Any = None, end: Any = None) -> pd.DataFrame:
+        """Give the rows of a series, as of an interval that was found.
+
+        Parameters
+        ----------
+        series : label
+            Its name, or its number where series have none.
+        start, end : time, optional
+            From and to, the end excluded; all of it when omitted.
+
+        Returns
+        -------
+        DataFrame of shape (n_times, n_channels)
+            Indexed by the series' own times, a column per channel.
+
+        Raises
+        ------
+        ValueError
+            If there is no such series.
+        """
+        check_is_fitted(self)
+        contents = self._contents
+        number = int(named_series([series], contents.labels, None, where="series").argmax())
+        low, high, lengths = 0, int(contents.corpus.lengths[number]), contents.corpus.lengths
+        if start is not None:
+            low = int(contents.times.rows_of(np.array([number]), [start], lengths)[0])
+        if end is not None:
+            high = max(int(contents.times.rows_of(np.array([number]), [end], lengths)[0]), low)
+        index = contents.times.at(np.full(high - low, number), np.arange(low, high))
+        return pd.DataFrame(contents.corpus.read(number, low, high), index, self.channels_)
 
     def forget(self, series: Any = None, *, before: Any = None) -> Self:
         """Drop series, or rows, for good.
