@@ -188,3 +188,31 @@ def test_a_constant_query_has_a_level():
     assert found[["start", "distance", "score"]].iloc[0].tolist() == [700, 0, 1]
     with pytest.raises(ValueError, match="warping compares z-normalised"):
         SubsequenceRetriever(metric="euclidean", verify="dtw").fit([values]).locate(values[300:350])
+
+
+@pytest.mark.parametrize("settings", [{}, {"index": "flat", "scales": (50,)}, {"verify": "dtw"}])
+def test_where_the_query_was_cut_from_is_no_answer(settings):
+    index = pd.date_range("2026-01-01", periods=1000, freq="h")
+    panel = {name: pd.Series(RNG.standard_normal(1000).cumsum(), index) for name in "xy"}
+    panel["y"].iloc[700:800] = panel["x"].iloc[200:300].to_numpy()
+    retriever = SubsequenceRetriever(n_neighbors=3, **settings).fit(panel)
+    query = {"x": panel["x"].iloc[200:300]}
+    assert retriever.locate(query).loc[:1, "start"].tolist() == [index[200], index[700]]
+    found = retriever.locate(query, exclude_self=True)
+    assert found.loc[0, ["series", "start"]].tolist() == ["y", index[700]]
+    assert len(found) == 3
+    assert not ((found.series == "x") & (found.start > index[150]) & (found.start < index[250])).any()
+    assert (retriever.locate(query, exclude_self=True, warp=True).start[0] - index[700]) < pd.Timedelta("9h")
+    one = SubsequenceRetriever(n_neighbors=1).fit(panel["x"])
+    assert one.locate(panel["x"].iloc[200:300], exclude_self=True).start[0] != index[200]
+    with pytest.raises(ValueError, match="do not say which series"):
+        retriever.locate(panel["x"].iloc[200:300], exclude_self=True)
+
+
+def test_spans_and_chunks_with_metadata():
+    index = pd.date_range("2026-01-01", periods=300, freq="h")
+    panel = {name: pd.Series(RNG.standard_normal(300), index) for name in "xy"}
+    metadata = pd.DataFrame({"age": [3, 4]}, index=["x", "y"])
+    retriever = SubsequenceRetriever().fit(iter([{"x": panel["x"]}, {"y": panel["y"][:200]}]), metadata=metadata)
+    assert retriever.metadata_["age"].tolist() == [3, 4]
+    assert retriever.spans_.loc["y"].tolist() == [index[0], index[200], 200]

@@ -204,7 +204,7 @@ def _where(words: list[str], retriever: "SubsequenceRetriever", folder: Path) ->
 def _time_range(arguments: argparse.Namespace, retriever: "SubsequenceRetriever") -> tuple[Any, Any] | None:
     if arguments.start is None and arguments.end is None:
         return None
-    like = _search_show.ends(retriever)["start"]
+    like = retriever.spans_["start"]
     ends = {"--from": arguments.start, "--to": arguments.end}
     start, end = (None if text is None else as_time(text, pd.Index(like), flag) for flag, text in ends.items())
     return start, end

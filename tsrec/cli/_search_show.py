@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from tsrec.cli._errors import listing, note
@@ -49,21 +48,13 @@ def draw(found: pd.DataFrame, retriever: "SubsequenceRetriever", pattern: pd.Dat
     print(f"drew {path}")
 
 
-def ends(retriever: "SubsequenceRetriever") -> pd.DataFrame:
-    """First and last time of each series, beside its rows."""
-    times, rows = retriever._contents.times, retriever.lengths_
-    every = np.arange(len(rows))
-    columns = {"rows": rows, "start": times.at(every, every * 0), "end": times.at(every, rows.to_numpy() - 1)}
-    return pd.DataFrame(columns, index=rows.index)
-
-
 def about(retriever: "SubsequenceRetriever", folder: Path) -> None:
     """Print what a folder holds."""
-    table = ends(retriever)
+    table = retriever.spans_[["rows", "start", "end"]]
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(
         f"{folder}: {len(table)} series, {table['rows'].sum()} rows {retriever._contents.times.spacing()}, "
-        f"{show(table['start'].min())} to {show(table['end'].max())}, {size / 1e6:.1f} MB"
+        f"from {show(table['start'].min())} to before {show(table['end'].max())}, {size / 1e6:.1f} MB"
     )
     print(f"channels: {listing(map(str, retriever.channels_))}")
     if retriever.metadata_ is not None:

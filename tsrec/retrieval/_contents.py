@@ -164,6 +164,18 @@ class Contents:
         return np.zeros(1, np.int64) if goes_on else np.full(panel.n_series, -1)
 
 
+def own_rows(given: Series, contents: Contents) -> list[tuple[int, int]]:
+    """Series and row that each query was cut from, by its name and time."""
+    panel = given.panel
+    alone = len(contents.labels) == 1 and (panel.ids is None or panel.n_series == 1)
+    series = np.zeros(panel.n_series, np.int64) if alone else contents.labels.get_indexer(panel.labels)
+    if (series < 0).any() or not (alone or (contents.named and panel.ids is not None)):
+        raise ValueError("exclude_self: the queries do not say which series they are from. Give a panel with names.")
+    contents.times.agreeing(given.times)
+    ahead = contents.times.ahead(given.times, series, np.zeros_like(contents.corpus.lengths))
+    return [(int(one), int(row)) for one, row in zip(series, ahead, strict=True)]
+
+
 def _check_ahead(ahead: np.ndarray, panel: Panel, known: np.ndarray) -> None:
     if not (ahead == 0).all():
         one = int(np.flatnonzero(ahead)[0])

@@ -56,6 +56,8 @@ class Asked(NamedTuple):
         Rows of each series that answers may cover.
     raw : bool
         Whether samples are compared as they are, not z-normalised.
+    own : (int, int), optional
+        Series and row near which there is no answer: where the query was cut from.
     """
 
     picked: Sequence[int]
@@ -65,6 +67,7 @@ class Asked(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     raw: bool = False
+    own: tuple[int, int] | None = None
 
     def apart(self, m: int) -> int:
         """Rows that two answers are apart at least."""
@@ -161,6 +164,16 @@ def stretched(search: Search, query: np.ndarray, asked: Asked, factors: tuple[fl
         np.concatenate([part[field] for part in parts]) for field in range(len(Found._fields) - 1)
     )
     return _apart(series, rows, distance, length, asked, m)
+
+
+def without_own(search: Search, query: np.ndarray, asked: Asked) -> Found:
+    """Search, and leave out what lies where the query was cut from."""
+    if asked.own is None:
+        return search(query, asked)
+    found = search(query, asked._replace(k=asked.k + 1))
+    series, row = asked.own
+    kept = np.flatnonzero((found.series != series) | (np.abs(found.rows - row) >= asked.apart(len(query))))[: asked.k]
+    return Found(found.series[kept], found.rows[kept], found.distance[kept], found.length[kept], found.verified)
 
 
 def _looked_up(

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from tsrec.estimators._parameters import check_choice, check_whole
 from tsrec.frames import label_at
 from tsrec.retrieval._asked import named_series, open_rows, picked_channels
+from tsrec.retrieval._contents import own_rows
 from tsrec.retrieval._locate import (
     Asked,
     Search,
@@ -21,6 +22,7 @@ from tsrec.retrieval._locate import (
     search_candidates,
     search_windows,
     stretched,
+    without_own,
 )
 from tsrec.retrieval._neighbors import WindowNeighbors, windows_frame
 from tsrec.retrieval._read import read_series
@@ -85,6 +87,8 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         Series that are searched.
     lengths_ : Series
         Rows of each.
+    spans_ : DataFrame
+        When each begins and ends (excluded), and its rows.
     channels_ : Index
         Names of their channels.
     scales_ : list of int
@@ -164,7 +168,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
             raise ValueError("X: the iterator gave nothing. Give at least one series.")
         self._begin(self._read(first, reset=True), metadata)
         for chunk in chunks:
-            self.partial_fit(chunk)
+            self.partial_fit(chunk, metadata=metadata)
         return self
 
     def partial_fit(self, X: Any, y: Any = None, *, metadata: Any = None) -> Self:
@@ -231,6 +235,14 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         return pd.Series(self._contents.corpus.lengths, index=self._contents.labels, name="rows")
 
     @property
+    def spans_(self) -> pd.DataFrame:
+        """When each series begins and ends (excluded), and its rows."""
+        times, lengths = self._contents.times, self._contents.corpus.lengths
+        every = np.arange(len(lengths))
+        ends = {"start": times.at(every, np.zeros_like(lengths)), "end": times.at(every, lengths), "rows": lengths}
+        return pd.DataFrame(ends, index=self._contents.labels)
+
+    @property
     def metadata_(self) -> pd.DataFrame | None:
         """What is known of each series."""
         return self._contents.metadata
@@ -245,6 +257,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         time_range: tuple[Any, Any] | None = None,
         channels: Sequence[Any] | None = None,
         warp: bool | Sequence[float] = False,
+        exclude_self: bool = False,
     ) -> pd.DataFrame:
         """Find the intervals nearest to a query.
 
@@ -267,6 +280,9 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         warp : bool or sequence of float, default False
             Whether intervals that are shorter or longer are found too: lengths as shares of the query's; 0.8 to 1.25 in
             seven steps when True. Distances are as of the query's length.
+        exclude_self : bool, default False
+            Whether an interval at the query's own time, in the series of its name (or the only one), is no answer: for
+            a query cut from the series themselves.
 
         Returns
         -------
@@ -283,8 +299,9 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
             If the query has missing values or other channels.
         """
         check_is_fitted(self)
-        queries = read_series(Q if getattr(Q, "ndim", 2) > 1 or isinstance(Q, pd.Series) else [Q], where="Q").panel
         contents = self._contents
+        given = read_series(Q if getattr(Q, "ndim", 2) > 1 or isinstance(Q, pd.Series) else [Q], where="Q")
+        queries, own = given.panel, own_rows(given, contents) if exclude_self else None
         kept = None if where is None else named_series(where, contents.labels, contents.metadata)
         asked = Asked(
             picked_channels(queries, self.channels_, channels),
@@ -298,14 +315,17 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         parts = []
         for number in range(queries.n_series):
             query = queries.values[queries.offsets[number] : queries.offsets[number + 1]]
-            parts.append(self._located(label_at(queries.labels, number), query, asked, factors))
+            away = None if own is None else own[number]
+            parts.append(self._located(label_at(queries.labels, number), query, asked._replace(own=away), factors))
         return pd.concat(parts, ignore_index=True)
 
     def _located(self, name: Any, query: np.ndarray, asked: Asked, factors: tuple[float, ...] | None) -> pd.DataFrame:
         if np.isnan(query).any():
             raise ValueError(f"Q: query {name!r} has missing values. Fill them, or give a stretch without them.")
         search, contents = self._search(asked), self._contents
-        found = search(query, asked) if factors is None else stretched(search, query, asked, factors)
+        if factors is not None:
+            search = partial(stretched, search, factors=factors)
+        found = without_own(search, query, asked)
         score = 1 - found.distance**2 / 4
         if found.verified:
             score = _score(query, found.distance, asked)
