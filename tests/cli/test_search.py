@@ -196,7 +196,7 @@ def test_info_says_what_a_folder_holds(folder, tsrec_):
     shown = tsrec_("search", "info", folder).out
     assert "3 series, 1500 rows every h, from 2026-01-01 to before 2026-01-21 20:00, 0.0 MB" in shown
     assert "channels: load, temp" in shown
-    assert re.search(r"south +500 2026-01-01 2026-01-21 19:00:00 +b +2", shown)
+    assert re.search(r"south +500 2026-01-01 2026-01-21 20:00:00 +b +2", shown)
 
 
 def test_nothing_found_is_said(folder, files, tsrec_):
