@@ -179,9 +179,7 @@ def without_own(search: Search, query: np.ndarray, asked: Asked) -> Found:
 def _looked_up(
     corpus: Corpus, windows: Windows, query: np.ndarray, scale: int, asked: Asked, n_candidates: int
 ) -> Candidates:
-    found = candidates(windows, query, scale, n_candidates, _inside(corpus, windows, scale, asked))
-    step = windows.steps[scale]
-    return found._replace(low=found.low - step, high=found.high + step)
+    return candidates(windows, query, scale, n_candidates, _inside(corpus, windows, scale, asked))
 
 
 def _inside(corpus: Corpus, windows: Windows, scale: int, asked: Asked) -> np.ndarray | None:
