@@ -123,10 +123,11 @@ def picked_channels(queries: Panel, own: pd.Index, channels: Sequence[Any] | Non
         If there are none of these names.
     """
     names = queries.columns if channels is None else pd.Index(list(channels))
-    counted = isinstance(names, pd.RangeIndex) or isinstance(own, pd.RangeIndex)
-    if counted and channels is None and len(names) == len(own):
+    places, unnamed = own.get_indexer(names), pd.RangeIndex(len(own))
+    # Of two without names, or one, columns are told by their places, unless numbers are their names.
+    nameless = names.equals(unnamed) or (own.equals(unnamed) and (places < 0).all())
+    if nameless and channels is None and len(names) == len(own):
         return list(range(len(own)))
-    places = own.get_indexer(names)
     if (places < 0).any() or len(names) != queries.n_channels:
         raise ValueError(
             f"{where}: its channels are {list(names)}, those of the series {list(own)}. Give columns of these names, "

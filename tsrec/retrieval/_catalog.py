@@ -32,6 +32,7 @@ def described(contents: Any) -> dict[str, Any]:
         "metadata": None if metadata is None else _plain_index(metadata.columns),
         "steps": [[int(scale), int(step)] for scale, step in contents.steps.items()],
         "skipped": contents.skipped,
+        "indexed": bool(contents.made.any()),
     }
 
 
@@ -79,6 +80,7 @@ def catalogued(arrays: Store) -> dict[str, Any]:
         "metadata": metadata,
         "steps": dict(state["steps"]),
         "skipped": state["skipped"],
+        "indexed": state["indexed"],
     }
 
 

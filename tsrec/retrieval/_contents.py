@@ -53,6 +53,7 @@ class Contents:
         metadata: pd.DataFrame | None,
         steps: dict[int, int],
         skipped: int = 0,
+        indexed: bool = False,
     ) -> None:
         self.arrays, self.times, self.labels, self.channels = arrays, times, labels, channels
         self.named, self.metadata = named, metadata
@@ -60,6 +61,8 @@ class Contents:
         self.corpus = Corpus(arrays, len(channels), overlap=max(steps) - 1)
         self.windows: Windows | None = None
         self.skipped = skipped
+        # Rows of each series whose windows are made.
+        self.made = self.corpus.lengths.copy() if indexed else np.zeros(len(self.corpus.lengths), np.int64)
 
     def take_in(self, panel: Panel) -> None:
         """Put the first rows of the series in."""
@@ -103,7 +106,7 @@ class Contents:
         self.times = self.times.later(cut).take(stays)
         self.labels = self.labels[stays] if self.named else pd.RangeIndex(int(stays.sum()))
         self.metadata = None if self.metadata is None else self.metadata[stays]
-        self.windows, self.skipped = None, 0
+        self.windows, self.skipped, self.made = None, 0, np.zeros(int(stays.sum()), np.int64)
         replaced: dict[str, Any] = {"stretches": stretches, **{name: self.arrays.array(name)[:0] for name in windows}}
         state = None
         if self.record is not None:
@@ -115,7 +118,7 @@ class Contents:
     @property
     def has_windows(self) -> bool:
         """Whether windows were made, by this process or the one that wrote the store."""
-        return self.windows is not None or any(name.startswith("windows/") for name in self.arrays.names())
+        return self.windows is not None or bool(self.made.any())
 
     def index(self, make: Callable[[Store, dict[int, int]], Windows]) -> Windows:
         """The windows; they are made when they are first asked for."""
@@ -123,19 +126,20 @@ class Contents:
             # Those of a folder that is only read, and has none, are nobody's but this process's.
             own = self.record is None and not isinstance(self.arrays, Memory) and not self.has_windows
             self.windows = make(Memory() if own else self.arrays, self.steps)
-            if not len(self.windows):
-                every = np.arange(len(self.labels))
-                self.skipped += self.windows.extend(self.corpus, every, np.zeros(len(every), np.int64))
+        self._catch_up()
         return self.windows
 
     def commit(self) -> None:
         """Keep what was put in, if it is to outlive the process."""
-        if self.record is None:
-            return
-        known = len(self.arrays.table(SERIES)["start"]) if SERIES in self.arrays.tables() else 0
-        if known < len(self.labels):
-            self.arrays.append_table(SERIES, rows_of(self, known))
-        self.arrays.commit({**described(self), **self.record})
+        if self.record is not None:
+            known = len(self.arrays.table(SERIES)["start"]) if SERIES in self.arrays.tables() else 0
+            if known < len(self.labels):
+                self.arrays.append_table(SERIES, rows_of(self, known))
+            self.arrays.commit({**described(self), **self.record})
+        # Appends repeat rows: what that comes to is kept below what is held anyway.
+        if self.corpus.repeated > self.corpus.lengths.sum():
+            self.arrays.rewrite({}, replace=self.corpus.joined())
+            self.corpus = Corpus(self.arrays, len(self.channels), overlap=self.corpus.overlap)
 
     def saved(self, target: Store, record: dict[str, Any]) -> None:
         """Write everything to an empty store."""
@@ -146,11 +150,19 @@ class Contents:
         target.commit({**described(self), **record})
 
     def _put(self, values: np.ndarray, offsets: np.ndarray, series: np.ndarray) -> None:
-        lengths = self.corpus.lengths
-        before = np.append(lengths, np.zeros(max(series.max() + 1 - len(lengths), 0), np.int64))[series]
         self.corpus.extend(values, offsets, series)
-        if self.windows is not None:
-            self.skipped += self.windows.extend(self.corpus, series, before)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Make the windows of rows that have none yet; also of those whose turn was broken off."""
+        if self.windows is None:
+            return
+        lengths = self.corpus.lengths
+        before = np.append(self.made, np.zeros(len(lengths) - len(self.made), np.int64))
+        behind = np.flatnonzero(before < lengths)
+        if len(behind):
+            self.skipped += self.windows.extend(self.corpus, behind, before[behind])
+            self.made = lengths.copy()
 
     def _places(self, more: Series) -> np.ndarray:
         """Numbers of the series that rows come for; -1 for new ones."""

@@ -139,6 +139,22 @@ class Corpus:
         at = np.cumsum(rows + 1) - rows
         return kept, np.stack([series, row, at, rows, np.maximum(self.shared[left] - first, 0)], axis=1)
 
+    @property
+    def repeated(self) -> int:
+        """Rows that are held more than once."""
+        return int(self.shared.sum())
+
+    def joined(self) -> dict[str, np.ndarray]:
+        """The arrays with every series in one stretch."""
+        lengths = self.lengths
+        at = np.cumsum(lengths + 1) - lengths
+        values = np.full((int(lengths.sum()) + len(lengths), self.n_channels), np.nan, order="F")
+        for series, (first, count) in enumerate(zip(at, lengths, strict=True)):
+            values[first : first + count] = self.read(series, 0, int(count))
+        nothing = np.zeros_like(lengths)
+        stretches = np.stack([np.arange(len(lengths)), nothing, at, lengths, nothing], axis=1)
+        return {"stretches": stretches, **{f"values/{c}": values[:, c] for c in range(self.n_channels)}}
+
     def read(self, series: int, low: int, high: int) -> np.ndarray:
         """Rows of a series, float64 (high - low, n_channels)."""
         found = np.empty((high - low, self.n_channels))
@@ -191,7 +207,11 @@ class Corpus:
         ends = np.append(self.at[1:], len(self.channels[0].x)) if len(self.at) else self.at
         found = np.stack([[self.at, self.at + first], [self.at + np.minimum(last, self.rows), ends]], axis=0)
         found = found.transpose(2, 0, 1).reshape(-1, 2)
-        return found[found[:, 1] > found[:, 0]]
+        found = found[found[:, 1] > found[:, 0]]
+        # Ranges that touch are one, so that blocks of series that are left out are seen to be closed.
+        breaks = found[1:, 0] > found[:-1, 1]
+        begins, ends = (np.append(True, breaks), np.append(breaks, True)) if len(found) else (breaks, breaks)
+        return np.stack([found[begins, 0], found[ends, 1]], axis=1)
 
     def bridged(self, m: int, picked: Sequence[int]) -> "Bridges":
         """Everything that is searched for windows of m rows."""
@@ -249,11 +269,15 @@ class Bridges:
     def around(self, at: int, exclusion: int) -> Iterator[tuple[int, int]]:
         """Positions whose windows are nearer than `exclusion` to a window of the same series."""
         series, row = (int(found[0]) for found in self.where(np.array([at])))
-        yield from self.corpus.ranges(series, row - exclusion + 1, row + exclusion)
-        for place, (number, low, high) in zip(self.at, self.spans, strict=True):
-            first, last = max(row - exclusion + 1, low), min(row + exclusion, high)
+        yield from self.ranges(series, row - exclusion + 1, row + exclusion)
+
+    def ranges(self, series: int, low: int, high: int) -> Iterator[tuple[int, int]]:
+        """Positions of rows of a series, in all stretches and copies."""
+        yield from self.corpus.ranges(series, low, high)
+        for place, (number, start, stop) in zip(self.at, self.spans, strict=True):
+            first, last = max(low, start), min(high, stop)
             if number == series and first < last:
-                yield int(place + first - low), int(place + last - low)
+                yield int(place + first - start), int(place + last - start)
 
     def closed(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Positions where no window may begin, as `Corpus.closed`."""

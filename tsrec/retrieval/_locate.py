@@ -196,20 +196,20 @@ def _refined(
     """Squared distances of all rows around candidates."""
     m, units = len(query), units_of(query, raw=asked.raw)
     searched = Bridges(corpus, m, asked.picked)
-    channels = searched.parts[0].channels
     ends = asked.high - m + 1
     low = np.maximum(found.low, asked.low[found.series])
     high = np.minimum(found.high + 1, ends[found.series])
     parts = []
     for series, first, last in zip(found.series, low, high, strict=True):
-        for start, stop in corpus.ranges(int(series), int(first), int(last)):
-            stop = min(stop, len(channels[0].x) - m + 1)
+        for start, stop in searched.ranges(int(series), int(first), int(last)):
+            channels, begin = searched.parts[int(start >= searched.first)]
+            stop = min(stop, begin + len(channels[0].x) - m + 1)
             if start < stop:
-                squared = distances(channels, units, start, stop)
+                squared = distances(channels, units, start - begin, stop - begin)
                 parts.append((np.arange(start, stop)[squared < np.inf], squared[squared < np.inf]))
     at = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, np.int64)
     squared = np.concatenate([part[1] for part in parts]) if parts else np.empty(0)
-    series, rows = corpus.where(at)
+    series, rows = searched.where(at)
     return series, rows, squared
 
 

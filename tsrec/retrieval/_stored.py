@@ -272,10 +272,11 @@ class StoredSeries(BaseEstimator):
             metadata=None if metadata is None else read_metadata(metadata, panel.labels),
             steps={scale: max(round(self.stride * scale), 1) for scale in self.scales_},
         )
+        # Windows are written, too, of what has a record.
+        self._contents.record = None if isinstance(self._contents.arrays, Memory) else self._record()
         self._contents.take_in(panel)
         if not self._is_untrained():
             self._windows_of_all()
-        self._contents.record = None if isinstance(self._contents.arrays, Memory) else self._record()
         self._contents.commit()
 
     def _windows_of_all(self) -> Windows:
