@@ -64,10 +64,10 @@ def candidates(windows: Windows, query: np.ndarray, scale: int, n: int, mask: np
     vote = (squared.max(1, initial=0.0, keepdims=True) - squared)[known]
     places, inverse = np.unique(key, return_inverse=True)
     votes = np.bincount(inverse, weights=vote)
-    # The stretch that is nearest of all is nearest in phase: the start that it votes for is off by little.
+    # The nearest stretch is nearest in phase, which encoders may not see: the start it votes for is off by little.
     best = np.full(len(places), -1)
     by_distance = np.lexsort([start, squared[known]])[::-1]
     best[inverse[by_distance]] = start[by_distance]
     order = np.lexsort([places, -votes])[:n]
-    around = max(2 * step // _OFFSETS, 2)
+    around = step if windows.embedding.learned else max(2 * step // _OFFSETS, 2)
     return Candidates(places[order] >> 40, best[order] - around, best[order] + around, votes[order])

@@ -16,6 +16,8 @@ from tsrec.training import single_thread
 
 # Numbers that go through an encoder at a time.
 _AT_A_TIME = 1 << 20
+# Spread of an output below which it says nothing; most are near 1.
+_FAINT = 0.1
 
 
 def learned_embedding(encoder: Any, columns: pd.Index, steps: dict[int, int], rate: float | None) -> Embedding:
@@ -124,6 +126,10 @@ class Steps:
         sums = np.concatenate([np.zeros((1, self.n_features)), np.concatenate(parts).cumsum(0)])
         return _mean_and_spread(sums[offsets + length] - sums[offsets], length)
 
+    def kinds(self, vectors: np.ndarray) -> np.ndarray:
+        """See `Embedding.kinds`: logarithms of the spreads; means hold what came long before the window, too."""
+        return np.log(np.maximum(vectors[:, self.n_features // 2 :], 0.0) + _FAINT)
+
     def _sums(self, corpus: Corpus, number: int) -> tuple[int, np.ndarray]:
         """Sums of outputs and squares before every `grain` rows of a series, from a row on."""
         nothing = np.zeros((1, self.n_features))
@@ -194,6 +200,10 @@ class Whole:
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
         """See `Embedding.embed_query`."""
         return self._transformed(lambda i: query[offsets[i] : offsets[i] + length], len(offsets), length)
+
+    def kinds(self, vectors: np.ndarray) -> np.ndarray:
+        """See `Embedding.kinds`: nothing is known of them but that the encoder thought so."""
+        return vectors
 
     def _transformed(self, window: Callable[[int], np.ndarray], count: int, length: int) -> np.ndarray:
         found = np.empty((count, self.n_features), np.float32)

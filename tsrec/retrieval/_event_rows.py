@@ -1,4 +1,4 @@
-"""Events as rows of series: where each begins and ends, and which windows lie inside."""
+"""Events as rows of series: where each begins and ends, and which steps it covers."""
 
 from typing import Any, NamedTuple
 
@@ -6,9 +6,6 @@ import numpy as np
 import pandas as pd
 
 from tsrec.retrieval._read import Times
-
-# Where a window is looked at, as shares of its length, to see whether it lies in an event.
-_PLACES = 0.1, 0.5, 0.9
 
 
 class EventRows(NamedTuple):
@@ -35,30 +32,30 @@ class EventRows(NamedTuple):
         rows = np.bincount(self.label, weights=self.last - self.first, minlength=len(self.labels))
         return rows / np.bincount(self.label, minlength=len(self.labels))
 
-    def of_windows(self, series: np.ndarray, rows: np.ndarray, scale: int, *, rest: bool) -> np.ndarray:
-        """Label of each window.
+    def of_steps(self, series: int, middles: np.ndarray, grain: int) -> np.ndarray:
+        """Label of each step of a series.
 
         Parameters
         ----------
-        series, rows : int arrays of shape (n_windows,)
-            Where they begin.
-        scale : int
-            Their rows.
-        rest : bool
-            Whether windows that no event touches, in series with events, have a label too: the number after the last.
+        series : int
+            Its number.
+        middles : int64 array of shape (n_steps,)
+            Rows in the middle of the steps.
+        grain : int
+            Rows of a step.
 
         Returns
         -------
-        int64 array of shape (n_windows,)
-            -1 where a window lies across a border, or nothing is known.
+        int64 array of shape (n_steps,)
+            -1 where there is none. An event that is too short to cover a middle has the step around its own.
         """
-        at = np.stack([self.of_rows(series, rows + int(share * (scale - 1))) for share in _PLACES])
-        found = np.where((at == at[0]).all(0), at[0], -2)
-        for label in np.setdiff1d(np.arange(len(self.labels)), found):
-            # Events that are shorter than the windows are known by those around their middle.
-            found[at[1] == label] = label
-        known = np.isin(series, self.series)
-        return np.where(found >= 0, found, np.where((found == -1) & known & rest, len(self.labels), -1))
+        found = self.of_rows(np.full(len(middles), series), middles)
+        mine = np.flatnonzero(self.series == series)
+        centre = (self.first[mine] + self.last[mine] - 1) // 2
+        place = np.clip((centre - middles[0] + grain // 2) // grain, 0, len(middles) - 1)
+        short = (self.first[mine] > middles[place]) | (self.last[mine] <= middles[place])
+        found[place[short]] = self.label[mine[short]]
+        return found
 
     def of_rows(self, series: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Label of each row, -1 for none; of overlapping events the one that begins last."""

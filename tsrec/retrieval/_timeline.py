@@ -1,69 +1,9 @@
-"""From what windows say of labels to a table of events: evidence on a grid of steps, and the most likely sequence."""
-
-from collections.abc import Sequence
-from typing import NamedTuple
+"""From what is said of labels in each step to stretches of them: the most likely sequence."""
 
 import numba
 import numpy as np
 
 from tsrec.kernels._numba import OPTIONS
-
-
-class Opinion(NamedTuple):
-    """What the windows of a scale say of labels.
-
-    Attributes
-    ----------
-    scale : int
-        Rows of a window.
-    rows : int64 array of shape (n_windows,)
-        First rows.
-    log_odds : float64 array of shape (n_windows, n_labels)
-        Logarithms of the likelihoods of the labels, up to a number for each window.
-    """
-
-    scale: int
-    rows: np.ndarray
-    log_odds: np.ndarray
-
-
-def evidence(opinions: Sequence[Opinion], length: int, grain: int) -> np.ndarray:
-    """Log likelihood of every label in each step of `grain` rows.
-
-    A window of w rows speaks for all its steps alike, for each with a share of grain / w; what overlapping windows say
-    of a step is averaged, and so is what the scales say, as they have seen the same samples.
-
-    Parameters
-    ----------
-    opinions : sequence of Opinion
-        Of one series, a scale each.
-    length : int
-        Rows of the series.
-    grain : int
-        Rows of a step.
-
-    Returns
-    -------
-    float64 array of shape (n_steps, n_labels)
-        Zeros where no window lies.
-    """
-    steps = -(-length // grain)
-    n_labels = opinions[0].log_odds.shape[1]
-    total, seen = np.zeros((steps, n_labels)), np.zeros((steps, 1))
-    for scale, rows, log_odds in opinions:
-        edges, count = np.zeros((steps + 1, n_labels)), np.zeros((steps + 1, 1))
-        first = rows // grain
-        last = np.minimum(-(-(rows + scale) // grain), steps)
-        share = log_odds * (grain / scale)
-        np.add.at(edges, first, share)
-        np.add.at(edges, last, -share)
-        np.add.at(count, first, 1.0)
-        np.add.at(count, last, -1.0)
-        count = np.cumsum(count[:-1], axis=0)
-        covered = count > 0.5
-        total += np.where(covered, np.cumsum(edges[:-1], axis=0) / np.maximum(count, 1.0), 0.0)
-        seen += covered
-    return total / np.maximum(seen, 1.0)
 
 
 def most_likely(log_likelihood: np.ndarray, stay: np.ndarray) -> np.ndarray:

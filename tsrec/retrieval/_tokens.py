@@ -56,6 +56,10 @@ class Tokens:
         """See `Embedding.embed_query`."""
         return self._pooled(*self._summed(query), offsets, length)
 
+    def kinds(self, vectors: np.ndarray) -> np.ndarray:
+        """See `Embedding.kinds`: means and spreads as they are, as tokens know little of what came long before."""
+        return vectors
+
     def _summed(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Times of the tokens of rows in seconds, and sums of tokens and of their squares before each."""
         frame = pd.DataFrame(rows, pd.Index(np.arange(len(rows)) / self.rate, name="time"), self.columns)

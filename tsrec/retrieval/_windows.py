@@ -40,6 +40,9 @@ class Embedding(Protocol):
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
         """Vectors of stretches of a query (m, C), float32 (len(offsets), n_features)."""
 
+    def kinds(self, vectors: np.ndarray) -> np.ndarray:
+        """What tells kinds of windows apart, whatever their phase, of vectors as embedded; (n, any number)."""
+
 
 class Fourier:
     """First Fourier coefficients: distances never overstate those of the windows.
@@ -72,6 +75,10 @@ class Fourier:
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
         """See `Embedding.embed_query`."""
         return fourier_embeddings(query, length, offsets, self.each)
+
+    def kinds(self, vectors: np.ndarray) -> np.ndarray:
+        """See `Embedding.kinds`: logarithms of the coefficients' sizes."""
+        return np.log(np.hypot(vectors[:, ::2], vectors[:, 1::2]) + _FAINT)
 
 
 class Windows:
@@ -110,6 +117,8 @@ class Windows:
                 arrays.create(f"windows/{scale}/row", np.int64)
                 # What vectors are brought to their units by: their mean and spread over the first that came.
                 arrays.create(f"windows/{scale}/units", np.float64, (size,))
+                # Their sizes in these units, from which they are brought to 1.
+                arrays.create(f"windows/{scale}/norm", np.float32)
             if scale in self._index and len(self.vectors(scale)) > len(self._index[scale]):
                 known = len(self._index[scale])
                 self._index[scale].add(np.arange(known, len(self.vectors(scale))), self.vectors(scale)[known:])
@@ -131,7 +140,9 @@ class Windows:
             if self.embedding.learned and not len(self.arrays.array(f"windows/{one.scale}/units")) and len(vectors):
                 spread = vectors.std(0, dtype=np.float64)
                 self.arrays.append(f"windows/{one.scale}/units", [vectors.mean(0, dtype=np.float64), spread])
-            vectors, numbers = self._in_units(vectors, one.scale), first + np.arange(len(vectors))
+            vectors, norm = self._in_units(vectors, one.scale)
+            self.arrays.append(f"windows/{one.scale}/norm", norm)
+            numbers = first + np.arange(len(vectors))
             for index in (self._flat[one.scale], self._index.get(one.scale)):
                 if index is not None and len(vectors):
                     index.add(numbers, vectors)
@@ -152,24 +163,21 @@ class Windows:
     def features(self, corpus: Corpus, scale: int, chosen: np.ndarray) -> np.ndarray:
         """What kind of window each of some windows of a scale is, whatever its phase; float (n, any number).
 
-        Vectors of encoders as they are; of Fourier coefficients the logarithms of their sizes, and the levels and
-        logarithms of the spreads of all channels.
+        What the embedding says of kinds, and the levels and logarithms of the spreads of all channels.
         """
-        vectors = self.vectors(scale)[chosen]
-        if self.embedding.learned or not len(chosen):
-            return vectors
+        if not len(chosen):
+            return np.empty((0, 0))
         _, series, rows = self.of(scale)
         at = corpus.positions(series[chosen], rows[chosen])
-        size = np.hypot(vectors[:, ::2], vectors[:, 1::2])
         low, high = at.min(), at.max() + scale
         found = [moments(np.asarray(channel.x[low:high], np.float64), scale) for channel in corpus.channels]
         level = np.stack([one.mean[at - low] for one in found], axis=1)
         spread = np.stack([np.log(one.norm[at - low] / np.sqrt(scale) + 1e-12) for one in found], axis=1)
-        return np.concatenate([np.log(size + _FAINT), level, spread], axis=1)
+        return np.concatenate([self.embedding.kinds(self._embedded(scale, chosen)), level, spread], axis=1)
 
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int, scale: int) -> np.ndarray:
         """Vectors of stretches of a query (m, C), to be compared with the windows of a scale."""
-        return self._in_units(self.embedding.embed_query(query, offsets, length), scale)
+        return self._in_units(self.embedding.embed_query(query, offsets, length), scale)[0]
 
     def save_index(self, folder: Path) -> None:
         """Write the other index, a folder for each scale; nothing where there is none."""
@@ -195,13 +203,22 @@ class Windows:
     def __len__(self) -> int:
         return sum(len(self.of(scale).rows) for scale in self.scales)
 
-    def _in_units(self, vectors: np.ndarray, scale: int) -> np.ndarray:
+    def _in_units(self, vectors: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of norm 1 in the units of the scale, and their norms before."""
         if not self.embedding.learned or not len(vectors):
-            return vectors
+            return vectors, np.ones(len(vectors), np.float32)
         mean, spread = self.arrays.array(f"windows/{scale}/units")
         found = (vectors - mean) / np.where(spread > 0, spread, np.inf)
-        norm = np.linalg.norm(found, axis=1, keepdims=True)
-        return (found / np.where(norm > 0, norm, np.inf)).astype(np.float32)
+        norm = np.linalg.norm(found, axis=1)
+        return (found / np.where(norm > 0, norm, np.inf)[:, None]).astype(np.float32), norm.astype(np.float32)
+
+    def _embedded(self, scale: int, chosen: np.ndarray) -> np.ndarray:
+        """Vectors as the embedding made them."""
+        vectors = self.vectors(scale)[chosen]
+        if not self.embedding.learned:
+            return vectors
+        mean, spread = self.arrays.array(f"windows/{scale}/units")
+        return vectors * self.arrays.array(f"windows/{scale}/norm")[chosen, None] * spread + mean
 
     def _new(self, corpus: Corpus, scale: int, series: np.ndarray, before: np.ndarray) -> tuple[Rows, int]:
         step = self.steps[scale]

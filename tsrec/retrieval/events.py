@@ -1,32 +1,34 @@
 """Find events by name in long recordings, once some examples are known."""
 
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.utils.validation import check_is_fitted
 
 from tsrec.estimators._parameters import check_flag, check_whole
 from tsrec.retrieval._asked import named_series, open_rows
-from tsrec.retrieval._event_rows import event_rows
-from tsrec.retrieval._timeline import Opinion, evidence, most_likely, runs
+from tsrec.retrieval._event_rows import EventRows, event_rows
+from tsrec.retrieval._event_steps import SeriesSteps, StepJudge
+from tsrec.retrieval._timeline import most_likely, runs
+from tsrec.retrieval._unusual import unusual_windows
 from tsrec.retrieval.subsequence import SubsequenceRetriever
 
 # Least and greatest probability that a label lasts for another step.
 _STAY = 0.5, 1 - 1e-4
-_LEAST_LOG = -20.0
 
 
 class EventLocator(BaseEstimator):
     """Find named events in the series of a retriever, from examples of them.
 
-    The vectors of the retriever's windows are told apart by a linear discriminant, one for each scale, learned from the
-    windows inside the examples. Overlapping windows vote for each short step of time, and of all sequences of labels,
-    each of which lasts about as long as in the examples, the most likely is the table of events, from which questions
-    are answered: where, how often, what came before, which was the longest.
+    Each short step of time is described by the retriever's windows around it, one of each scale, and a linear
+    discriminant learned from the examples says how likely its labels are: the steps next to a border have learned what
+    long windows see across it. Of all sequences of labels, each of which lasts about as long as in the examples, the
+    most likely is the table of events, from which questions are answered: where, how often, what came before, which was
+    the longest.
 
     Parameters
     ----------
@@ -36,9 +38,9 @@ class EventLocator(BaseEstimator):
         Whether what no example covers, in series with examples, is something else than all of them. If not, it is
         taken to be unknown, and every moment has one of the labels.
     n_windows : int
-        Windows of a label that are learned from, at most.
+        Steps of a label, with the windows around them, that are learned from at most.
     random_state : int, RandomState or None
-        Which windows are taken where there are more.
+        Which steps are taken where there are more.
 
     Attributes
     ----------
@@ -74,7 +76,7 @@ class EventLocator(BaseEstimator):
         retriever: SubsequenceRetriever | None = None,
         *,
         background: bool = True,
-        n_windows: int = 2000,
+        n_windows: int = 4000,
         random_state: Any = None,
     ) -> None:
         self.retriever = retriever
@@ -98,25 +100,19 @@ class EventLocator(BaseEstimator):
         """
         check_flag(self, "background")
         check_whole(self, "n_windows", least=2)
-        if not isinstance(self.retriever, SubsequenceRetriever):
-            raise TypeError(f"retriever: found {type(self.retriever).__name__}. Give a SubsequenceRetriever.")
-        check_is_fitted(self.retriever)
-        contents, windows = self.retriever._contents, self.retriever._windows_of_all()
+        self._check_retriever()
+        contents, windows = self.retriever._contents, self.retriever._windows_of_all()  # type: ignore[union-attr]
         examples = event_rows(events, contents.labels, contents.times, contents.corpus.lengths)
         self.labels_ = examples.labels
         self.durations_ = examples.durations()
         rng = np.random.default_rng(self.random_state)
-        self._judges: dict[int, Any] = {}
-        for scale in windows.scales:
-            _, series, rows = windows.of(scale)
-            label = examples.of_windows(series, rows, scale, rest=self.background)
-            chosen = _chosen(label, self.n_windows, rng)
-            if len(np.unique(label[chosen])) > 1:
-                judge = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-                known = np.unique(label[chosen])
-                judge.set_params(priors=np.full(len(known), 1 / len(known)))
-                self._judges[scale] = judge.fit(windows.features(contents.corpus, scale, chosen), label[chosen])
-        if not self._judges:
+        steps = [
+            SeriesSteps(int(n), 0, int(contents.corpus.lengths[n]), self._grain()) for n in np.unique(examples.series)
+        ]
+        known = [self._known(examples, one) for one in steps]
+        self._judge = StepJudge(len(self.labels_) + self.background)
+        self._judge.fit((windows, contents.corpus), steps, known, self.n_windows, rng)
+        if not self._judge.judges:
             raise ValueError(
                 f"events: no window of {windows.scales} rows lies in them and another elsewhere, so that nothing can "
                 "be told apart. Give longer events, more labels, or a retriever with shorter scales."
@@ -125,7 +121,7 @@ class EventLocator(BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether labels are known."""
-        return hasattr(self, "_judges")
+        return hasattr(self, "_judge")
 
     def table(self, *, where: Any = None, time_range: tuple[Any, Any] | None = None) -> pd.DataFrame:
         """Tell all events.
@@ -144,8 +140,12 @@ class EventLocator(BaseEstimator):
             itself. By series and time; what is none of the labels is left out.
         """
         check_is_fitted(self)
-        parts = [self._events(*found) for found in self._evidence(where, time_range)]
-        frame = pd.concat(parts, ignore_index=True) if parts else self._frame(0, *(np.empty(0, int),) * 3, np.empty(0))
+        parts = [self._events(*found) for found in self._judged(where, time_range)]
+        frame = (
+            pd.concat(parts, ignore_index=True)
+            if parts
+            else self._frame(SeriesSteps(0, 0, 0, 1), *(np.empty(0, int),) * 3, np.empty(0))
+        )
         return frame[["series", "start", "end", "label", "score"]]
 
     def locate(
@@ -259,9 +259,10 @@ class EventLocator(BaseEstimator):
         str or other
             None where there is none.
         """
-        best = self.locate(label, k=1, **asked).iloc[0]
-        found = self.table(**asked)
-        earlier = found[(found["series"] == best["series"]) & (found["end"] <= best["start"])]
+        best, found = self.locate(label, k=1, **asked), self.table(**asked)
+        if not len(best):
+            return None
+        earlier = found[(found["series"] == best["series"][0]) & (found["end"] <= best["start"][0])]
         return earlier.sort_values("end", kind="stable")["label"].iloc[-1] if len(earlier) else None
 
     def after(self, label: Any, anchor: Any, *, k: int = 1, **asked: Any) -> pd.DataFrame:
@@ -281,10 +282,11 @@ class EventLocator(BaseEstimator):
         DataFrame
             As `table`, one row, or none.
         """
-        best = self.locate(anchor, k=1, **asked).iloc[0]
-        found = self.table(**asked)
-        found = found[(found["label"] == label) & (found["series"] == best["series"])].sort_values("start")
-        side = found[found["start"] >= best["end"]] if k > 0 else found[found["end"] <= best["start"]].iloc[::-1]
+        best, found = self.locate(anchor, k=1, **asked), self.table(**asked)
+        if not len(best):
+            return best
+        found = found[(found["label"] == label) & (found["series"] == best["series"][0])].sort_values("start")
+        side = found[found["start"] >= best["end"][0]] if k > 0 else found[found["end"] <= best["start"][0]].iloc[::-1]
         return side.iloc[abs(k) - 1 : abs(k)].reset_index(drop=True)
 
     def longest(self, label: Any, **asked: Any) -> pd.DataFrame:
@@ -321,10 +323,48 @@ class EventLocator(BaseEstimator):
         """
         return self._extreme(label, ascending=True, **asked)
 
+    def anomalies(self, k: int = 5, *, where: Any = None, time_range: tuple[Any, Any] | None = None) -> pd.DataFrame:
+        """Find what is unlike the rest of its series, whatever the labels: no examples are needed.
+
+        Parameters
+        ----------
+        k : int, default 5
+            How many windows at most.
+        where, time_range
+            As in `table`.
+
+        Returns
+        -------
+        DataFrame
+            series, start, end (excluded), score: how far the window is from the middle of all windows of its length in
+            the series, in robust deviations (1.4826 times the median absolute one), root mean square over what
+            describes it. Farthest first; windows of the longest scale that the series has, none of which overlap.
+        """
+        self._check_retriever()
+        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+            raise ValueError(f"k: found {k!r}. Give a whole number of at least 1.")
+        contents, windows = self.retriever._contents, self.retriever._windows_of_all()
+        kept = None if where is None else named_series(where, contents.labels, contents.metadata)
+        low, high = open_rows(contents.times, contents.corpus.lengths, kept, time_range)
+        found = unusual_windows(windows, contents.corpus, low, high, int(k))
+        return pd.DataFrame(
+            {
+                "series": contents.labels[found.series],
+                "start": contents.times.at(found.series, found.rows),
+                "end": contents.times.at(found.series, found.rows + found.scales),
+                "score": found.scores,
+            }
+        )
+
     def _extreme(self, label: Any, *, ascending: bool, **asked: Any) -> pd.DataFrame:
         found = self.locate(label, **asked)
         order = (found["end"] - found["start"]).sort_values(ascending=ascending, kind="stable").index
         return found.loc[order[:1]].reset_index(drop=True)
+
+    def _check_retriever(self) -> None:
+        if not isinstance(self.retriever, SubsequenceRetriever):
+            raise TypeError(f"retriever: found {type(self.retriever).__name__}. Give a SubsequenceRetriever.")
+        check_is_fitted(self.retriever)
 
     def _number(self, label: Any) -> int:
         check_is_fitted(self)
@@ -333,87 +373,64 @@ class EventLocator(BaseEstimator):
             raise ValueError(f"label: found {label!r}, the examples have {self.labels_.tolist()}.")
         return int(found[0])
 
-    def _evidence(self, where: Any, time_range: Any) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Number of each series, the first row that counts, and log likelihoods of labels in its steps."""
+    def _judged(self, where: Any, time_range: Any) -> Iterator[tuple[SeriesSteps, np.ndarray]]:
+        """The steps of each series, and log probabilities of labels in each of them."""
         contents, windows = self.retriever._contents, self.retriever._windows_of_all()  # type: ignore[union-attr]
         kept = None if where is None else named_series(where, contents.labels, contents.metadata)
         low, high = open_rows(contents.times, contents.corpus.lengths, kept, time_range)
         for number in np.flatnonzero(high > low):
-            opinions = []
-            for scale, judge in self._judges.items():
-                _, series, rows = windows.of(scale)
-                mine = np.flatnonzero((series == number) & (rows >= low[number]) & (rows + scale <= high[number]))
-                if len(mine):
-                    said = self._said(judge, windows.features(contents.corpus, scale, mine))
-                    opinions.append(Opinion(scale, rows[mine] - low[number], said))
-            if opinions:
-                length = int(high[number] - low[number])
-                yield int(number), int(low[number]), evidence(opinions, length, self._grain())
+            steps = SeriesSteps(int(number), int(low[number]), int(high[number]), self._grain())
+            said = self._judge.said((windows, contents.corpus), steps)
+            if said is not None:
+                yield steps, said
 
     def _grain(self) -> int:
         return min(self.retriever._contents.steps.values())  # type: ignore[union-attr]
 
-    def _said(self, judge: Any, vectors: np.ndarray) -> np.ndarray:
-        """Logarithms of what a judge says of all labels; of those that it does not know, the mean."""
-        known = np.maximum(judge.predict_log_proba(vectors), _LEAST_LOG)
-        found = np.repeat(known.mean(1, keepdims=True), len(self.labels_) + self.background, axis=1)
-        found[:, judge.classes_] = known
-        return found
+    def _known(self, examples: EventRows, steps: SeriesSteps) -> np.ndarray:
+        """Numbers of the labels of a series' steps; -1 where nothing is known."""
+        found = examples.of_steps(steps.series, steps.middles(), steps.grain)
+        return np.where(found < 0, len(self.labels_), found) if self.background else found
+
+    def _sharpness(self) -> float:
+        """Share of what a step says that counts: windows of neighbouring steps have most samples in common."""
+        return self._grain() / min(self.retriever._contents.steps)  # type: ignore[union-attr]
 
     def _stay(self) -> np.ndarray:
         steps = np.append(self.durations_, [self.durations_.max() * 10] * self.background) / self._grain()
         return np.clip(1 - 1 / np.maximum(steps, 1.0), *_STAY)
 
-    def _events(self, number: int, low: int, likelihood: np.ndarray) -> pd.DataFrame:
-        path = most_likely(likelihood, self._stay())
-        chance = np.exp(likelihood - likelihood.max(1, keepdims=True))
-        chance /= chance.sum(1, keepdims=True)
+    def _events(self, steps: SeriesSteps, said: np.ndarray) -> pd.DataFrame:
+        path = most_likely(said * self._sharpness(), self._stay())
         first, last, label = runs(path)
-        total = np.append(0.0, np.cumsum(chance[np.arange(len(path)), path]))
+        total = np.append(0.0, np.cumsum(np.exp(said[np.arange(len(path)), path])))
         score = (total[last] - total[first]) / (last - first)
         known = label < len(self.labels_)
-        return self._frame(
-            number, low + first[known] * self._grain(), low + last[known] * self._grain(), label[known], score[known]
-        )
+        return self._frame(steps, first[known], last[known], label[known], score[known])
 
     def _frame(
-        self, number: int, first: np.ndarray, last: np.ndarray, label: np.ndarray, score: np.ndarray
+        self, steps: SeriesSteps, first: np.ndarray, last: np.ndarray, label: np.ndarray, score: np.ndarray
     ) -> pd.DataFrame:
+        """Events from a step on until another."""
         contents = self.retriever._contents  # type: ignore[union-attr]
-        series = np.full(len(first), number)
-        last = np.minimum(last, contents.corpus.lengths[number])
+        series = np.full(len(first), steps.series)
         return pd.DataFrame(
             {
                 "series": contents.labels[series],
-                "start": contents.times.at(series, first),
-                "end": contents.times.at(series, last),
+                "start": contents.times.at(series, steps.low + first * steps.grain),
+                "end": contents.times.at(series, np.minimum(steps.low + last * steps.grain, steps.high)),
                 "label": self.labels_[label],
                 "score": score,
             }
         )
 
     def _likeliest(self, label: int, where: Any, time_range: Any) -> pd.DataFrame:
-        """The interval of a label's mean duration in which it is likeliest, whatever the rest is."""
+        """The interval of a label's mean duration in which it is likeliest, in each series."""
         parts = []
-        for number, low, likelihood in self._evidence(where, time_range):
-            size = min(max(round(self.durations_[label] / self._grain()), 1), len(likelihood))
-            own = likelihood[:, label] - likelihood.max(1)
-            total = np.append(0.0, np.cumsum(own))
+        for steps, said in self._judged(where, time_range):
+            size = min(max(round(self.durations_[label] / steps.grain), 1), len(said))
+            total = np.append(0.0, np.cumsum(said[:, label]))
             mean = (total[size:] - total[:-size]) / size
             best = np.array([int(mean.argmax())])
-            ends = low + (best + size) * self._grain()
-            parts.append(
-                self._frame(
-                    number, low + best * self._grain(), ends, np.array([label]), np.exp(mean[best]) / len(self.labels_)
-                )
-            )
+            parts.append(self._frame(steps, best, best + size, np.array([label]), np.exp(mean[best])))
         return pd.concat(parts, ignore_index=True) if parts else self.table(where=where, time_range=time_range)
-
-
-def _chosen(label: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Windows to learn from: all of a label, or as many as are allowed, by chance."""
-    parts = []
-    for one in np.unique(label[label >= 0]):
-        mine = np.flatnonzero(label == one)
-        parts.append(mine if len(mine) <= most else np.sort(rng.choice(mine, most, replace=False)))
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)

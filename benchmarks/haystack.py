@@ -1,0 +1,117 @@
+"""Who finds what in haystacks: ten questions by length of the recording, for spectra and learned encoders.
+
+python benchmarks/haystack.py --recordings hapt --contexts 100 300 600 --models raw oracle --count 60
+python benchmarks/haystack.py --recordings synthetic --contexts 100 900 7200 --models lssl --count 20 20 8
+python benchmarks/haystack.py --table
+
+Windows learn from items of 100 s, whatever the context. "pooled" is the contrast: all of an item in one vector of the
+LSSL encoder, and a regression learned from items of the same context. Nothing is chosen by what --part test says.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+from _haystack_data import HAPT_REGIMES, NAMES, load
+from _haystack_models import LEARNED, SCALES, TRAINING, Answerer, Examples, by_table, by_truth, by_whole, encoder
+from _records import Record, append, grouped, markdown, mean, read, seeds, surroundings
+
+from tsrec.datasets import HAYSTACK_TASKS, make_haystack, score_answers
+
+RESULTS = Path(__file__).parent / "results" / "haystack.json"
+MODELS = ("raw", "lssl", "tcnca", "pooled", "oracle")
+TITLES = {"raw": "raw/DFT", "lssl": "LSSL", "tcnca": "TCNCA", "pooled": "pooled LSSL", "oracle": "oracle table"}
+# What is one cell of the table.
+_SAME = ("recordings", "context", "model", "task")
+
+
+def measured(asked: argparse.Namespace) -> None:
+    """Ask all questions and record how many are answered."""
+    data = load(asked.recordings)
+    settings = {"regimes": HAPT_REGIMES if asked.recordings == "hapt" else None, "random_state": asked.seed}
+    examples = Examples(data, settings, asked.examples)
+    counts = asked.count * len(asked.contexts) if len(asked.count) == 1 else asked.count
+    for model in asked.models:
+        began = time.perf_counter()
+        name = "lssl" if model == "pooled" else model
+        kept = asked.encoders / f"{asked.recordings}_{name}_{asked.seed}.pickle" if asked.encoders else None
+        fitted = encoder(name, examples, asked.seed, kept) if name in ("lssl", "tcnca") else "auto"
+        table = by_table(examples, fitted, asked.seed) if model in ("raw", "lssl", "tcnca") else by_truth
+        print(f"{model}: ready after {time.perf_counter() - began:.0f} s", flush=True)
+        for context, count in zip(asked.contexts, counts, strict=True):
+            for task in asked.tasks:
+                began = time.perf_counter()
+                answerer = by_whole(examples, fitted, task, context, asked.pooled) if model == "pooled" else table
+                row = scored(answerer, data, settings, task, context, count, asked.part)
+                learned = asked.pooled if model == "pooled" else asked.examples
+                about = {"recordings": asked.recordings, "model": model, "part": asked.part, "seed": asked.seed}
+                fixed = {"examples": learned, "scales": SCALES, "learned_s": LEARNED, "training": TRAINING}
+                record = {**surroundings(None, 1), **about, **row, **fixed, "seconds": time.perf_counter() - began}
+                append(RESULTS, record)
+                print(
+                    model, task, context, row["n"], f"{row['accuracy']:.3f}", f"{record['seconds']:.0f} s", flush=True
+                )
+
+
+def scored(
+    answerer: Answerer, data: tuple, settings: Record, task: str, context: float, count: int, part: str
+) -> Record:
+    """Share of the questions of a task and context that are answered."""
+    counts = {"n_train": 0, "n_val": 0, "n_test": 0, f"n_{part}": count}
+    items = getattr(make_haystack(*data, task=task, context=context, **counts, **settings), part)
+    return score_answers(items, answerer(items)).iloc[0].to_dict()
+
+
+def table(records: list[Record], part: str) -> str:
+    """Accuracy in percent by recordings, context and model, of the last run of each seed; one row for each task."""
+    last = {tuple(one[key] for key in (*_SAME, "seed")): one for one in records if one["part"] == part}
+    known = list(last.values())
+    by = grouped(known, _SAME)
+    pieces = []
+    for recordings in dict.fromkeys(one["recordings"] for one in known):
+        mine = {key[1:]: runs for key, runs in by.items() if key[0] == recordings}
+        columns = [
+            (context, model)
+            for model in MODELS
+            for context in sorted({key[0] for key in mine})
+            if any(key[:2] == (context, model) for key in mine)
+        ]
+        rows = []
+        for task in HAYSTACK_TASKS:
+            found = [mine.get((*column, task)) for column in columns]
+            rows.append([task, *("-" if runs is None else f"{100 * mean(runs, 'accuracy'):.0f}" for runs in found)])
+        sizes = [sorted({run["n"] for key, runs in mine.items() if key[:2] == one for run in runs}) for one in columns]
+        rows.append(["n", *("/".join(map(str, size)) for size in sizes)])
+        head = ["task", *(f"{TITLES[model]} {context:g} s" for context, model in columns)]
+        of = [run for runs in mine.values() for run in runs]
+        pieces.append(f"{recordings}, {part}, seeds {seeds(of)}\n\n{markdown(head, rows)}")
+    return "\n\n".join(pieces)
+
+
+def main() -> None:
+    """Measure and record, or show what was recorded."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recordings", choices=NAMES, default="synthetic")
+    parser.add_argument("--models", choices=MODELS, nargs="+", default=["raw"])
+    parser.add_argument("--contexts", type=float, nargs="+", default=[100.0])
+    parser.add_argument("--tasks", choices=HAYSTACK_TASKS, nargs="+", default=list(HAYSTACK_TASKS))
+    parser.add_argument("--part", choices=["val", "test"], default="val")
+    parser.add_argument("--count", type=int, nargs="+", default=[60], help="questions of each task, by context")
+    parser.add_argument("--examples", type=int, default=40, help="items of each task that windows learn from")
+    parser.add_argument(
+        "--pooled", type=int, default=60, help="items of a task and context that the contrast learns from"
+    )
+    parser.add_argument("--encoders", type=Path, help="folder in which trained encoders are kept")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--table", action="store_true")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    if asked.table:
+        print(table(read(RESULTS), asked.part))
+        return
+    measured(asked)
+
+
+if __name__ == "__main__":
+    main()
