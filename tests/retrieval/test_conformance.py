@@ -49,3 +49,15 @@ def test_it_stands_in_front_of_a_classifier_of_neighbours():
     X = np.where(y[:, None], np.sin(np.arange(50) / 3), np.cos(np.arange(50) / 5)) + 0.3 * rng.standard_normal((60, 50))
     pipeline = make_pipeline(SubsequenceRetriever(n_neighbors=5), KNeighborsClassifier(5, metric="precomputed"))
     assert pipeline.fit(X[:40], y[:40]).score(X[40:], y[40:]) == 1
+
+
+def test_scales_of_few_windows_are_passed_over():
+    walk = np.random.default_rng(2).standard_normal(1100).cumsum()
+    retriever = SubsequenceRetriever(n_neighbors=3).fit([walk])
+    scale = retriever.windows_["scale"].to_numpy()
+    assert (scale == 1024).sum() == 1
+    distance, number = retriever.kneighbors()
+    assert distance.shape == (len(scale), 3)
+    assert (scale[number[scale == 256]] == 256).all()
+    assert (scale[number[scale == 1024]] == 256).all()
+    assert (scale[retriever.kneighbors([walk[:900]], return_distance=False)] == 256).all()

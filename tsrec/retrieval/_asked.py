@@ -9,6 +9,7 @@ import pandas as pd
 
 from tsrec.frames import Panel
 from tsrec.retrieval._read import Times
+from tsrec.retrieval._warp import FACTORS
 
 
 def named_series(wanted: Any, labels: pd.Index, metadata: pd.DataFrame | None, *, where: str = "where") -> np.ndarray:
@@ -91,6 +92,8 @@ def open_rows(
     """
     low, high = np.zeros(len(lengths), np.int64), lengths.copy()
     if time_range is not None:
+        if not isinstance(time_range, tuple | list) or len(time_range) != 2:
+            raise ValueError(f"time_range: found {time_range!r}. Give (start, end), either of which may be None.")
         start, end = time_range
         low = low if start is None else times.rows_from(start, lengths)
         high = high if end is None else times.rows_from(end, lengths)
@@ -122,7 +125,11 @@ def picked_channels(queries: Panel, own: pd.Index, channels: Sequence[Any] | Non
     ValueError
         If there are none of these names.
     """
+    if channels is None and queries.n_channels == len(own) == 1 and where == "Q":
+        return [0]  # a Series is often named after what it was cut for
     names = queries.columns if channels is None else pd.Index(list(channels))
+    if names.has_duplicates:
+        raise ValueError(f"channels: found {list(names)}, some of them twice. Give each once.")
     places, unnamed = own.get_indexer(names), pd.RangeIndex(len(own))
     # Of two without names, or one, columns are told by their places, unless numbers are their names.
     nameless = names.equals(unnamed) or (own.equals(unnamed) and (places < 0).all())
@@ -175,3 +182,22 @@ def read_metadata(metadata: Any, labels: pd.Index, *, where: str = "metadata") -
         found = f"no row for {list(missing[:3])}" if len(missing) else "rows that have the same name"
         raise ValueError(f"{where}: found {found}. Give a row for each series, indexed by its name.")
     return frame.loc[labels]
+
+
+def distance_limit(max_distance: Any) -> float:
+    """The greatest distance of an answer."""
+    if max_distance is None:
+        return np.inf
+    if not isinstance(max_distance, int | float | np.number) or not max_distance >= 0:
+        raise ValueError(f"max_distance: found {max_distance!r}. Give a number of at least 0.")
+    return float(max_distance)
+
+
+def warp_factors(warp: Any) -> tuple[float, ...] | None:
+    """Lengths at which a query is looked for, as shares of its own; None for its own alone."""
+    if isinstance(warp, bool):
+        return FACTORS if warp else None
+    factors = tuple(warp) if np.iterable(warp) and not isinstance(warp, str) else ()
+    if not factors or not all(isinstance(one, int | float | np.number) and 0 < one < np.inf for one in factors):
+        raise ValueError(f"warp: found {warp!r}. Give True, or shares of the query's length such as (0.9, 1, 1.1).")
+    return factors

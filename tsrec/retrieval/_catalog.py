@@ -84,13 +84,24 @@ def catalogued(arrays: Store) -> dict[str, Any]:
     }
 
 
+def check_storable(labels: pd.Index | None, metadata: pd.DataFrame | None) -> None:
+    """Refuse names of series, and metadata, that a folder would not give back as they are."""
+    if labels is not None:
+        for level in range(labels.nlevels):
+            _column(labels.get_level_values(level), "series")
+    if metadata is not None:
+        for column in metadata.columns:
+            _column(metadata[column], f"metadata column {column!r}")
+
+
 def fingerprint(encoder: Any) -> str:
     """What tells one encoder from another: its class and weights, or all it holds."""
     if isinstance(encoder, str):
         return encoder
     module = getattr(encoder, "module_", None)
     if module is None:
-        return f"{type(encoder).__name__} {hash_of(encoder)}"
+        # By its attributes: a class defined in a notebook has no name that could be hashed.
+        return f"{type(encoder).__name__} {hash_of(vars(encoder))}"
     weights = {name: weight.cpu().numpy() for name, weight in module.state_dict().items()}
     units = [getattr(encoder, name, None) for name in ("center_", "spread_")]
     return f"{type(encoder).__name__} {hash_of([weights, units])}"
@@ -98,10 +109,13 @@ def fingerprint(encoder: Any) -> str:
 
 def _column(values: Any, what: str) -> np.ndarray:
     """A column as numbers, times, truth values or text."""
-    kind = pd.api.types.infer_dtype(values, skipna=False)
-    if kind in ("string", "categorical", "empty"):
+    if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
+        values = pd.Index(np.asarray(values))
+    if pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
+        if pd.isna(values).any():
+            raise TypeError(f"{what}: some text is missing, which no store keeps. Fill it, with '' for example.")
         return np.asarray(values, dtype=str)
-    found = np.asarray(values)
+    kind, found = pd.api.types.infer_dtype(values, skipna=False), np.asarray(values)
     if found.dtype.kind not in "biufmM":
         raise TypeError(f"{what}: found {kind}, which no store takes. Give numbers, text, times or truth values.")
     return found
@@ -118,7 +132,7 @@ def _named(name: Any) -> Any:
 
 
 def _plain_index(index: pd.Index) -> dict[str, Any]:
-    if isinstance(index, pd.RangeIndex):
+    if index.equals(pd.RangeIndex(len(index))):
         return {"counted": True, "values": list(range(len(index)))}
     values: Sequence[Any] = index.tolist()
     return {"counted": False, "values": [_plain(value) for value in values], "names": [_plain(n) for n in index.names]}

@@ -1,6 +1,7 @@
 """What a retriever holds: series with their names, times and metadata, and the windows that are indexed."""
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 
 from tsrec.frames import Panel, label_at
 from tsrec.retrieval._asked import picked_channels, read_metadata
-from tsrec.retrieval._catalog import SERIES, described, rows_of
+from tsrec.retrieval._catalog import SERIES, check_storable, described, rows_of
 from tsrec.retrieval._corpus import Corpus
 from tsrec.retrieval._memory import Memory
 from tsrec.retrieval._read import Series, Times
@@ -60,7 +61,7 @@ class Contents:
         self.steps = steps
         self.corpus = Corpus(arrays, len(channels), overlap=max(steps) - 1)
         self.windows: Windows | None = None
-        self.skipped = skipped
+        self.skipped, self._lock = skipped, Lock()
         # Rows of each series whose windows are made.
         self.made = self.corpus.lengths.copy() if indexed else np.zeros(len(self.corpus.lengths), np.int64)
 
@@ -83,11 +84,13 @@ class Contents:
             if (metadata is None) != (self.metadata is None):
                 raise ValueError("metadata: give a row for each new series, if fit was given some, else none.")
             labels = panel.labels[new] if self.named else pd.RangeIndex(len(self.labels) + len(new))
-            if metadata is not None:
-                self.metadata = pd.concat([self.metadata, read_metadata(metadata, panel.labels[new])])
+            described = None if metadata is None else read_metadata(metadata, panel.labels[new])
+            self._check_new(panel.labels[new], described)
             times = times.extended(more.times, new)
             places[new] = len(self.labels) + np.arange(len(new))
             self.labels = self.labels.append(labels) if self.named else labels
+            if described is not None:
+                self.metadata = pd.concat([self.metadata, described]).set_axis(self.labels)
         self.times = times
         self._put(panel.values[:, np.argsort(picked)], panel.offsets, places)
 
@@ -115,6 +118,14 @@ class Contents:
         self.arrays.rewrite(kept_of, replace=replaced, state=state)
         self.corpus = Corpus(self.arrays, len(self.channels), overlap=self.corpus.overlap)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied or pickled: a copy of what lies in a folder may read it only."""
+        return {**vars(self), "record": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a copy up."""
+        vars(self).update(state, _lock=Lock())
+
     @property
     def has_windows(self) -> bool:
         """Whether windows were made, by this process or the one that wrote the store."""
@@ -122,6 +133,10 @@ class Contents:
 
     def index(self, make: Callable[[Store, dict[int, int]], Windows]) -> Windows:
         """The windows; they are made when they are first asked for."""
+        with self._lock:
+            return self._made_windows(make)
+
+    def _made_windows(self, make: Callable[[Store, dict[int, int]], Windows]) -> Windows:
         if self.windows is None:
             # Those of a folder that is only read, and has none, are nobody's but this process's.
             own = self.record is None and not isinstance(self.arrays, Memory) and not self.has_windows
@@ -152,6 +167,15 @@ class Contents:
     def _put(self, values: np.ndarray, offsets: np.ndarray, series: np.ndarray) -> None:
         self.corpus.extend(values, offsets, series)
         self._catch_up()
+
+    def _check_new(self, labels: pd.Index, metadata: pd.DataFrame | None) -> None:
+        """Refuse what could not be kept, before anything is changed."""
+        if metadata is not None and self.metadata is not None and list(metadata.columns) != list(self.metadata.columns):
+            raise ValueError(
+                f"metadata: its columns are {list(metadata.columns)}. Give {list(self.metadata.columns)}, as in fit."
+            )
+        if self.record is not None:
+            check_storable(labels if self.named else None, metadata)
 
     def _catch_up(self) -> None:
         """Make the windows of rows that have none yet; also of those whose turn was broken off."""

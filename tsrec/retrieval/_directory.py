@@ -128,6 +128,10 @@ class Directory(Store):
             stack.pop_all()
         return made
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied or pickled: all but the right to write."""
+        return {**vars(self), "_unlock": None}
+
     def __enter__(self) -> "Directory":
         return self
 

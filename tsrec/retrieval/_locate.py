@@ -226,3 +226,11 @@ def _apart(
         kept.append(one)
         left &= (series != series[one]) | (np.abs(rows - rows[one]) >= apart)
     return Found(series[kept], rows[kept], distance[kept], length[kept])
+
+
+def scores(query: np.ndarray, distance: np.ndarray, asked: Asked) -> np.ndarray:
+    """How good answers are, from 0 to 1, by their distances in samples."""
+    if not asked.raw:
+        return 1 - distance**2 / (4 * query.size)
+    own = np.square(query - query.mean(0)).sum()
+    return 1 / (1 + distance**2 / own) if own > 0 else (distance == 0).astype(float)

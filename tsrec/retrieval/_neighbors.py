@@ -42,7 +42,8 @@ class WindowNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         Q : Series, frame, panel, dict, list or array, optional
-            A window each, given like the series; it is compared with the windows of the scale nearest to its length.
+            A window each, given like the series; it is compared with the windows of the scale nearest to its length, of
+            those scales that have enough of them.
             The indexed windows themselves when omitted, of which none is its own neighbour.
         n_neighbors : int, optional
             How many; the parameter when omitted.
@@ -62,9 +63,10 @@ class WindowNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         windows, first = self._windows_of_all(), self._first_rows()
         count = len(windows) if Q is None else None
         found = []
-        for places, scale, vectors in self._asked_vectors(Q):
-            distance, number = windows.search(scale, vectors, k + (Q is None))
-            if Q is None:
+        for places, scale, vectors in self._asked_vectors(Q, k):
+            own = Q is None and 0 <= places[0] - first[scale] < len(windows.of(scale).rows)
+            distance, number = windows.search(scale, vectors, k + 1 if own else k)
+            if own:
                 distance, number = _without_self(distance, number, places - first[scale])
             if distance.shape[1] < k:
                 raise ValueError(
@@ -99,7 +101,7 @@ class WindowNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         check_is_fitted(self)
         windows, first = self._windows_of_all(), self._first_rows()
         pairs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        for places, scale, vectors in self._asked_vectors(Q):
+        for places, scale, vectors in self._asked_vectors(Q, 1):
             rows = windows.vectors(scale)
             size = max(_AT_A_TIME // max(len(rows), 1), 1)
             for low in range(0, len(vectors), size):
@@ -179,13 +181,15 @@ class WindowNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             rows += len(self._windows_of_all().of(scale).rows)
         return first
 
-    def _asked_vectors(self, Q: Any) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
-        """Places of queries, the scale they are compared at, and their vectors."""
+    def _asked_vectors(self, Q: Any, k: int) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+        """Places of queries, the scale they are compared at, which has k windows for them, and their vectors."""
         windows = self._windows_of_all()
         if Q is None:
             for scale, first in self._first_rows().items():
                 vectors = windows.vectors(scale)
-                yield first + np.arange(len(vectors)), scale, vectors
+                if len(vectors):
+                    at = scale if len(vectors) > k else int(windows.nearest_scales(np.array([scale]), k)[0])
+                    yield first + np.arange(len(vectors)), at, vectors
             return
         queries = self._read_windows(Q)
         missing = np.flatnonzero(np.isnan(queries.values).any(1))
@@ -194,7 +198,7 @@ class WindowNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             raise ValueError(
                 f"Q: query {label_at(queries.labels, int(one))!r} has missing values (NaN). Fill them, or leave it out."
             )
-        nearest = windows.nearest_scales(queries.lengths)
+        nearest = windows.nearest_scales(queries.lengths, k)
         for scale in np.unique(nearest):
             places = np.flatnonzero(nearest == scale)
             parts = [queries.values[queries.offsets[i] : queries.offsets[i + 1]] for i in places]

@@ -149,6 +149,18 @@ class Times:
         return self.grid.encode(other.grid.decode(other.starts))
 
 
+def check_queries(queries: "Series", times: Times) -> None:
+    """Refuse queries that were sampled at another rate than the series, and tables that are taken for many of a row."""
+    rates = queries.times.hertz, times.hertz
+    if None not in rates and not np.isclose(*rates, rtol=1e-3):  # type: ignore[arg-type]
+        raise ValueError(f"Q: it has {rates[0]:.6g} rows a second, the series {rates[1]:.6g}. Bring it to their rate.")
+    if queries.rows and queries.panel.lengths.max(initial=0) == 1:
+        raise ValueError(
+            f"Q: its {queries.panel.n_series} queries have one row each. An array has a query a row; give [Q] for one "
+            "query of shape (n_times, n_channels)."
+        )
+
+
 class Series(NamedTuple):
     """Series to search in, or queries.
 

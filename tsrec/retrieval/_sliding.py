@@ -36,7 +36,7 @@ _LEAST_SHARE = 1e-5
 # Windows measured at a time.
 _MEASURED = 1 << 22
 # Query lengths of which the norms of all windows are kept.
-_LENGTHS = 4
+_LENGTHS = 8
 
 
 class Blocks(NamedTuple):

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -16,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tsrec.frames import Panel, is_rows
 from tsrec.retrieval._asked import named_series, picked_channels, read_metadata
-from tsrec.retrieval._catalog import catalogued, fingerprint
+from tsrec.retrieval._catalog import catalogued, check_storable, fingerprint
 from tsrec.retrieval._contents import Contents
 from tsrec.retrieval._directory import Directory
 from tsrec.retrieval._encode import learned_embedding
@@ -38,6 +39,8 @@ class StoredSeries(BaseEstimator):
     stride: float
     index: str
     device: str
+    # The encoder at fit, and what it was told by then.
+    _encoder_of: tuple[Any, str]
     # Where an index of another kind than the flat one was saved.
     _index_at: Path | None = None
     scales_: list[int]
@@ -112,7 +115,16 @@ class StoredSeries(BaseEstimator):
         """
         if mode not in ("memory", "r", "a"):
             raise ValueError(f"mode: found {mode!r}. Give 'memory', 'r' or 'a'.")
-        arrays: Store = Directory.open(path, "a" if mode == "a" else "r", verify=verify)
+        with ExitStack() as stack:
+            # What cannot be loaded is not held, so that another may.
+            opened = Directory.open(path, "a" if mode == "a" else "r", verify=verify)
+            stack.callback(opened.close)
+            made = cls._loaded(opened, path, encoder, mode)
+            stack.pop_all()
+        return made
+
+    @classmethod
+    def _loaded(cls, arrays: Store, path: str | os.PathLike, encoder: Any, mode: str) -> Self:
         state = arrays.state
         if state.get("kind") != cls.__name__:
             raise ValueError(f"path: {os.fspath(path)!r} holds no {cls.__name__}, but {state.get('kind')!r}.")
@@ -130,6 +142,7 @@ class StoredSeries(BaseEstimator):
         for name, value in state["learned"].items():
             setattr(made, name, np.asarray(value, dtype=object) if name == "feature_names_in_" else value)
         made.channels_ = made._contents.channels
+        made._encoder_of = (encoder, state["encoder"])
         made._contents.record = made._record() if mode == "a" else None
         return made
 
@@ -196,6 +209,7 @@ class StoredSeries(BaseEstimator):
         cut = np.where(chosen, cut, 0)
         if (cut == lengths).all():
             raise ValueError("forget: nothing would be left. Fit a new retriever instead.")
+        self._index_at = None
         contents.forget(cut < lengths, cut)
         if not self._is_untrained():
             self._windows_of_all()
@@ -227,6 +241,7 @@ class StoredSeries(BaseEstimator):
         memory.commit(held["state"])
         self.store = "memory"
         self._contents = Contents(memory, **catalogued(memory))
+        self._encoder_of = (self.encoder, held["state"]["encoder"])
 
     def _check_writable(self) -> None:
         contents = self._contents
@@ -235,10 +250,17 @@ class StoredSeries(BaseEstimator):
                 f"store: {os.fspath(self.store)!r} was loaded to be read only. Load it with mode='a' or 'memory'."
             )
 
-    def _new_store(self) -> Store:
+    def _steps(self, lengths: np.ndarray) -> dict[int, int]:
+        """Rows from one indexed window to the next, by their lengths; none is longer than all series."""
+        kept = [int(scale) for scale in sorted(set(self.scales)) if scale <= lengths.max()]
+        scales = kept or [max(int(np.median(lengths)), 1)]
+        return {scale: max(round(self.stride * scale), 1) for scale in scales}
+
+    def _new_store(self, names: pd.Index | None, metadata: pd.DataFrame | None) -> Store:
         """Where what is fitted is to be kept."""
         if isinstance(self.store, str) and self.store == "memory":
             return Memory()
+        check_storable(names, metadata)
         return Directory.make(Path(self.store))
 
     def _record(self) -> dict[str, Any]:
@@ -250,7 +272,7 @@ class StoredSeries(BaseEstimator):
         return {
             "kind": type(self).__name__,
             "parameters": {name: _plain(value) for name, value in parameters.items()},
-            "encoder": fingerprint(self.encoder),
+            "encoder": self._encoder_of[1],
             "learned": learned,
             **({} if self._index_at is None else {_INDEX: self._index_at.name}),
         }
@@ -259,27 +281,29 @@ class StoredSeries(BaseEstimator):
         return isinstance(self.encoder, str)
 
     def _begin(self, given: Series, metadata: Any) -> None:
-        panel = given.panel
-        longest, shortest = int(panel.lengths.max()), int(panel.lengths.min())
-        self.scales_ = [int(one) for one in sorted(set(self.scales)) if one <= longest] or [shortest]
-        self.channels_ = panel.columns
+        panel, times = given.panel, given.times
+        described = None if metadata is None else read_metadata(metadata, panel.labels)
+        steps = self._steps(panel.lengths)
+        if not self._is_untrained():
+            learned_embedding(self.encoder, panel.columns, steps, times.hertz)
+        arrays = self._new_store(panel.ids, described)
+        self._encoder_of = (self.encoder, fingerprint(self.encoder))
+        self.scales_, self.channels_ = list(steps), panel.columns
+        self._index_at = None
         self._contents = Contents(
-            self._new_store(),
-            given.times,
-            panel.labels,
-            panel.columns,
-            named=panel.ids is not None,
-            metadata=None if metadata is None else read_metadata(metadata, panel.labels),
-            steps={scale: max(round(self.stride * scale), 1) for scale in self.scales_},
+            arrays, times, panel.labels, panel.columns, named=panel.ids is not None, metadata=described, steps=steps
         )
         # Windows are written, too, of what has a record.
-        self._contents.record = None if isinstance(self._contents.arrays, Memory) else self._record()
+        self._contents.record = None if isinstance(arrays, Memory) else self._record()
         self._contents.take_in(panel)
         if not self._is_untrained():
             self._windows_of_all()
         self._contents.commit()
 
     def _windows_of_all(self) -> Windows:
+        fitted = self._encoder_of[0]
+        if self.encoder is not fitted and not (isinstance(fitted, str) and self.encoder == fitted):
+            raise ValueError("encoder: it is not the one of fit, whose vectors are indexed. Set it back, or fit again.")
         return self._contents.index(self._indexed)
 
     def _indexed(self, arrays: Store, steps: dict[int, int]) -> Windows:

@@ -12,12 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsrec.estimators._parameters import check_choice, check_whole
 from tsrec.frames import label_at
-from tsrec.retrieval._asked import named_series, open_rows, picked_channels
+from tsrec.retrieval._asked import distance_limit, named_series, open_rows, picked_channels, warp_factors
 from tsrec.retrieval._contents import own_rows
 from tsrec.retrieval._locate import (
     Asked,
     Search,
     reranked,
+    scores,
     search_all,
     search_candidates,
     search_windows,
@@ -25,10 +26,9 @@ from tsrec.retrieval._locate import (
     without_own,
 )
 from tsrec.retrieval._neighbors import WindowNeighbors, windows_frame
-from tsrec.retrieval._read import read_series
+from tsrec.retrieval._read import check_queries, read_series
 from tsrec.retrieval._repeats import Repeats
 from tsrec.retrieval._stored import StoredSeries
-from tsrec.retrieval._warp import FACTORS
 from tsrec.training import resolve_device
 
 _INDEXES = ("auto", "exact", "flat", "faiss")
@@ -54,8 +54,8 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         goes through each series once; its outputs are averaged over windows), or any fitted transformer of a list of
         frames.
     scales : sequence of int
-        Lengths of the windows that are indexed, in rows. Those longer than every series are left out; if all are, the
-        length of the shortest series is taken.
+        Lengths of the windows that are indexed, in rows. Those longer than every series of `fit` (of the first of an
+        iterator) are left out; if all are, the median length of the series is taken.
     stride : float
         Rows from one window to the next, as a share of their length.
     metric : {"znorm", "euclidean"}
@@ -288,9 +288,9 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         -------
         DataFrame
             A row per interval, nearest first within each query: query, rank, series, start, end (excluded), score from
-            0 to 1 (half of 1 plus the mean correlation, of samples or of vectors; with ``metric="euclidean"`` 1 over 1
-            plus the square of the distance, as a share of that of the query to its own mean), distance, verified (by
-            samples).
+            0 to 1 (half of 1 plus the mean correlation, of samples or of vectors, constant windows having a half with
+            others; with ``metric="euclidean"`` 1 over 1 plus the square of the distance, as a share of that of the
+            query to its own mean), distance, verified (by samples).
             None for a query longer than every series.
 
         Raises
@@ -299,19 +299,21 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
             If the query has missing values or other channels.
         """
         check_is_fitted(self)
+        self._check_parameters()
         contents = self._contents
         given = read_series(Q if getattr(Q, "ndim", 2) > 1 or isinstance(Q, pd.Series) else [Q], where="Q")
         queries, own = given.panel, own_rows(given, contents) if exclude_self else None
+        check_queries(given, contents.times)
         kept = None if where is None else named_series(where, contents.labels, contents.metadata)
         asked = Asked(
             picked_channels(queries, self.channels_, channels),
             self._checked(k),
             self.exclusion,
-            np.inf if max_distance is None else float(max_distance),
+            distance_limit(max_distance),
             *open_rows(contents.times, contents.corpus.lengths, kept, time_range),
             raw=self.metric == "euclidean",
         )
-        factors = (FACTORS if warp else None) if isinstance(warp, bool) else _factors(warp)
+        factors = warp_factors(warp)
         parts = []
         for number in range(queries.n_series):
             query = queries.values[queries.offsets[number] : queries.offsets[number + 1]]
@@ -328,10 +330,10 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         found = without_own(search, query, asked)
         score = 1 - found.distance**2 / 4
         if found.verified:
-            score = _score(query, found.distance, asked)
+            score = scores(query, found.distance, asked)
         return pd.DataFrame(
             {
-                "query": [name] * len(found.rows),
+                "query": pd.Index([name]).repeat(len(found.rows)),
                 "rank": np.arange(len(found.rows)),
                 "series": contents.labels[found.series],
                 "start": contents.times.at(found.series, found.rows),
@@ -379,17 +381,3 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         for name in ("exclusion", "band"):
             if not isinstance(getattr(self, name), Real) or not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: found {getattr(self, name)!r}. Give a share from 0 to 1.")
-
-
-def _score(query: np.ndarray, distance: np.ndarray, asked: Asked) -> np.ndarray:
-    if not asked.raw:
-        return 1 - distance**2 / (4 * query.size)
-    own = np.square(query - query.mean(0)).sum()
-    return 1 / (1 + distance**2 / own) if own > 0 else (distance == 0).astype(float)
-
-
-def _factors(warp: Any) -> tuple[float, ...]:
-    factors = tuple(warp) if np.iterable(warp) and not isinstance(warp, str) else ()
-    if not factors or not all(isinstance(one, int | float | np.number) and 0 < one < np.inf for one in factors):
-        raise ValueError(f"warp: found {warp!r}. Give True, or shares of the query's length such as (0.9, 1, 1.1).")
-    return factors
