@@ -1,5 +1,7 @@
 """Other speeds, warping, approximate search, repeats and questions without answers."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -118,6 +120,9 @@ def test_motifs_do_not_depend_on_how_the_series_came():
         ({"warp": [0]}, r"warp: found \[0\]"),
         ({"where": ["nobody"]}, "where: found"),
         ({"where": {"age": 3}}, "have no metadata"),
+        ({"max_distance": -1}, "max_distance: found -1"),
+        ({"time_range": "now"}, "time_range: found 'now'"),
+        ({"channels": ["y", "y"]}, "some of them twice"),
     ],
 )
 def test_bad_questions_are_refused(settings, message):
@@ -216,3 +221,51 @@ def test_spans_and_chunks_with_metadata():
     retriever = SubsequenceRetriever().fit(iter([{"x": panel["x"]}, {"y": panel["y"][:200]}]), metadata=metadata)
     assert retriever.metadata_["age"].tolist() == [3, 4]
     assert retriever.spans_.loc["y"].tolist() == [index[0], index[200], 200]
+
+
+def test_candidates_reach_across_borders_of_what_came_later():
+    panel = {name: pd.Series(RNG.standard_normal(400).cumsum()) for name in "ab"}
+    grown = SubsequenceRetriever(scales=(32,), index="flat").fit({name: one.iloc[:150] for name, one in panel.items()})
+    grown.partial_fit({name: one.iloc[150:] for name, one in panel.items()})
+    found = grown.locate(panel["a"].iloc[100:200], k=1)
+    assert found.loc[0, ["series", "start"]].tolist() == ["a", 100]
+
+
+def test_channels_are_told_by_name_even_if_that_is_a_number():
+    frame = pd.DataFrame(RNG.standard_normal((500, 2)))
+    retriever = SubsequenceRetriever(n_neighbors=1).fit(frame)
+    assert retriever.locate(frame[[1, 0]].iloc[100:150]).start[0] == 100
+    assert retriever.locate(frame.iloc[100:150].to_numpy().T[None]).start[0] == 100
+
+
+def test_queries_of_another_rate_or_form_are_refused():
+    index = pd.date_range("2026-01-01", periods=500, freq="h")
+    series = pd.Series(RNG.standard_normal(500), index, name="load")
+    retriever = SubsequenceRetriever().fit(series)
+    with pytest.raises(ValueError, match="rows a second"):
+        retriever.locate(series.iloc[:100:2])
+    with pytest.raises(ValueError, match="have one row each"):
+        retriever.locate(series.to_numpy()[:50, None])
+    assert retriever.locate(series.iloc[60:90].rename("query"), k=1).start[0] == index[60]
+
+
+def test_settings_may_change_between_questions_but_not_to_nonsense():
+    retriever = SubsequenceRetriever().fit(series_with({}, 500))
+    retriever.index = "some"
+    with pytest.raises(ValueError, match="index: found 'some'"):
+        retriever.locate(SHAPE)
+
+
+def test_threads_may_ask_at_once():
+    series = series_with({}, 20000)
+    retriever = SubsequenceRetriever(n_neighbors=2, scales=(64,)).fit(series)
+    lengths = [40 + 7 * i for i in range(24)]
+
+    def ask(m):
+        near = retriever.kneighbors(series.iloc[100:164].to_numpy()[None, None], 3, return_distance=False)
+        return retriever.locate(series.iloc[5000 : 5000 + m]).start.tolist(), near.tolist()
+
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(ask, lengths))
+    assert found == [ask(m) for m in lengths]
+    assert len(retriever.windows_) == (20000 - 64) // 16 + 1

@@ -9,7 +9,9 @@ import pytest
 import tsrec
 from tsrec import LSSLEncoder
 from tsrec.retrieval import SubsequenceRetriever
+from tsrec.retrieval._encode import Steps
 from tsrec.retrieval._faiss import FaissIndex
+from tsrec.retrieval._windows import Fourier
 
 pytest.importorskip("pyarrow")
 
@@ -183,6 +185,80 @@ def test_an_index_of_faiss_is_saved_with_the_windows(tmp_path, monkeypatch):
     again = SubsequenceRetriever.load(tmp_path / "index")
     again.kneighbors(n_neighbors=1)
     assert added == more * 2
+
+
+def test_a_copy_of_what_lies_in_a_folder_only_reads_it(tmp_path):
+    frame = frame_of()
+    kept = SubsequenceRetriever(store=tmp_path / "index", scales=(64,)).fit(frame.iloc[:600])
+    copied = pickle.loads(pickle.dumps(kept))
+    pd.testing.assert_frame_equal(copied.locate(frame.iloc[100:150]), kept.locate(frame.iloc[100:150]))
+    with pytest.raises(PermissionError, match="to be read only"):
+        copied.partial_fit(frame.iloc[600:])
+    del copied
+    kept.partial_fit(frame.iloc[600:])
+    assert SubsequenceRetriever.load(tmp_path / "index", verify=True).lengths_.tolist() == [N]
+
+
+def test_what_cannot_be_loaded_is_not_held(tmp_path):
+    SubsequenceRetriever(scales=(64,)).fit(frame_of()).save(tmp_path / "index")
+    with pytest.raises(ValueError, match="was fitted without one"):
+        SubsequenceRetriever.load(tmp_path / "index", mode="a", encoder=LSSLEncoder())
+    SubsequenceRetriever.load(tmp_path / "index", mode="a")
+
+
+def test_folders_keep_the_windows_of_encoders(tmp_path, monkeypatch):
+    frame = frame_of()
+    encoder = LSSLEncoder(d_model=8, n_layers=1, max_epochs=0, random_state=0).fit({"x": frame})
+    kept = SubsequenceRetriever(encoder=encoder, scales=(64,), store=tmp_path / "index").fit(frame)
+    vectors = np.array(kept._contents.windows.vectors(64))
+    monkeypatch.setattr(Steps, "embed", None)
+    loaded = SubsequenceRetriever.load(tmp_path / "index", encoder=encoder)
+    assert len(loaded.windows_) == len(vectors)
+    np.testing.assert_array_equal(loaded._contents.windows.vectors(64), vectors)
+    kept.encoder = "auto"
+    with pytest.raises(ValueError, match="not the one of fit"):
+        kept.kneighbors(n_neighbors=1)
+
+
+def test_names_and_metadata_that_a_folder_would_change_are_refused(tmp_path):
+    panel = panel_of("xyz")
+    metadata = pd.DataFrame({"place": ["here", None, "there"]}, index=list("xyz"))
+    with pytest.raises(TypeError, match="some text is missing"):
+        SubsequenceRetriever(store=tmp_path / "index").fit(panel, metadata=metadata)
+    kept = SubsequenceRetriever(store=tmp_path / "index").fit(panel, metadata=metadata.fillna(""))
+    more = pd.concat({"w": frame_of()}, names=["series", "time"])
+    with pytest.raises(ValueError, match="its columns are"):
+        kept.partial_fit(more, metadata={"w": {"age": 3}})
+    assert kept.n_series_ == 3
+    kept.partial_fit(more, metadata={"w": {"place": "far"}})
+    assert kept.metadata_["place"].tolist() == ["here", "", "there", "far"]
+
+
+def test_a_broken_turn_is_made_good(monkeypatch):
+    frame = frame_of()
+    retriever = SubsequenceRetriever(scales=(64,)).fit(frame.iloc[:600])
+    whole = SubsequenceRetriever(scales=(64,)).fit(frame).windows_
+    retriever.windows_  # noqa: B018
+    embed = Fourier.embed
+
+    def broken(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Fourier, "embed", broken)
+    with pytest.raises(KeyboardInterrupt):
+        retriever.partial_fit(frame.iloc[600:])
+    monkeypatch.setattr(Fourier, "embed", embed)
+    pd.testing.assert_frame_equal(retriever.windows_, whole)
+
+
+def test_rows_that_appends_repeat_are_joined_again():
+    parts = {name: pd.Series(RNG.standard_normal(400).cumsum()) for name in "xyz"}
+    grown = SubsequenceRetriever(scales=(64,)).fit({name: part.iloc[:200] for name, part in parts.items()})
+    for row in range(200, 400):
+        grown.partial_fit({name: part.iloc[row : row + 1] for name, part in parts.items()})
+    assert len(grown._contents.arrays.array("values/0")) < 2 * 1200 + 1000
+    query = parts["y"].iloc[150:260]
+    pd.testing.assert_frame_equal(grown.locate(query), SubsequenceRetriever(scales=(64,)).fit(parts).locate(query))
 
 
 def test_pickle_holds_no_spectra():
