@@ -64,29 +64,35 @@ def scored(
 
 
 def table(records: list[Record], part: str) -> str:
-    """Accuracy in percent by recordings, context and model, of the last run of each seed; one row for each task."""
+    """Accuracy in percent of the last run of each seed: a table of tasks by models, its cells by context."""
     last = {tuple(one[key] for key in (*_SAME, "seed")): one for one in records if one["part"] == part}
     known = list(last.values())
-    by = grouped(known, _SAME)
     pieces = []
-    for recordings in dict.fromkeys(one["recordings"] for one in known):
-        mine = {key[1:]: runs for key, runs in by.items() if key[0] == recordings}
-        columns = [
-            (context, model)
-            for model in MODELS
-            for context in sorted({key[0] for key in mine})
-            if any(key[:2] == (context, model) for key in mine)
-        ]
-        rows = []
-        for task in HAYSTACK_TASKS:
-            found = [mine.get((*column, task)) for column in columns]
-            rows.append([task, *("-" if runs is None else f"{100 * mean(runs, 'accuracy'):.0f}" for runs in found)])
-        sizes = [sorted({run["n"] for key, runs in mine.items() if key[:2] == one for run in runs}) for one in columns]
-        rows.append(["n", *("/".join(map(str, size)) for size in sizes)])
-        head = ["task", *(f"{TITLES[model]} {context:g} s" for context, model in columns)]
-        of = [run for runs in mine.values() for run in runs]
-        pieces.append(f"{recordings}, {part}, seeds {seeds(of)}\n\n{markdown(head, rows)}")
+    for (name,), mine in grouped(known, ("recordings",)).items():
+        by = grouped(mine, ("model", "task", "context"))
+        contexts = sorted({one["context"] for one in mine})
+        models = [model for model in MODELS if any(model == one["model"] for one in mine)]
+
+        def cell(model: str, task: str, by: dict = by, contexts: list[float] = contexts) -> str:
+            found = [by.get((model, task, context)) for context in contexts]
+            return " / ".join("-" if runs is None else f"{100 * mean(runs, 'accuracy'):.0f}" for runs in found)
+
+        rows = [[task, *(cell(model, task) for model in models)] for task in HAYSTACK_TASKS]
+        head = ["task", *(TITLES[model] for model in models)]
+        lengths = " / ".join(f"{context:g}" for context in contexts)
+        sizes = "; ".join(f"{TITLES[model]} {_sizes(mine, model, contexts)}" for model in models)
+        title = f"{name}, contexts of {lengths} s, {part}, seeds {seeds(mine)}; questions a cell: {sizes}"
+        pieces.append(f"{title}\n\n{markdown(head, rows)}")
     return "\n\n".join(pieces)
+
+
+def _sizes(records: list[Record], model: str, contexts: list[float]) -> str:
+    """How many questions of each task were asked, by context."""
+    found = []
+    for context in contexts:
+        count = sorted({int(one["n"]) for one in records if (one["model"], one["context"]) == (model, context)})
+        found.append(" to ".join(map(str, count[:: max(len(count) - 1, 1)])) or "-")
+    return " / ".join(found)
 
 
 def main() -> None:
