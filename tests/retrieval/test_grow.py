@@ -89,9 +89,9 @@ def test_encoders_go_through_a_growing_series_once(family):
     settings = {"encoder": encoder, "scales": (64, 256), "n_neighbors": 3}
     whole = SubsequenceRetriever(**settings).fit(frame)
     grown = SubsequenceRetriever(**settings).fit(frame.iloc[:1100])
-    units = {scale: np.array(grown._contents.arrays.array(f"windows/{scale}/units")) for scale in (64, 256)}
     for low, high in ((1100, 1101), (1101, 1140), (1140, N)):
         grown.partial_fit(frame.iloc[low:high])
+    units = {scale: np.array(grown._contents.arrays.array(f"windows/{scale}/units")) for scale in (64, 256)}
     steps = encoder.transform_steps({"x": frame}).to_numpy(np.float64)
     for scale in (64, 256):
         rows = whole._contents.windows.of(scale).rows
@@ -158,3 +158,18 @@ def test_encoders_of_recordings_are_pooled_from_tokens():
     assert retriever.locate(data.iloc[1250:1350], time_range=(24, None)).start[0] == pytest.approx(25.25, abs=0.75)
     with pytest.raises(ValueError, match="no times tell"):
         SubsequenceRetriever(encoder=encoder).fit(data.reset_index(drop=True))
+
+
+def test_units_are_not_those_of_the_first_window_alone():
+    frame = pd.DataFrame(WALK, INDEXES["hours"], columns=["a", "b"])
+    encoder = LSSLEncoder(d_model=8, n_layers=1, max_epochs=0, random_state=0).fit({"x": frame})
+    settings = {"encoder": encoder, "scales": (64,), "n_neighbors": 2}
+    whole = SubsequenceRetriever(**settings).fit(frame.iloc[:1000])
+    grown = SubsequenceRetriever(**settings).fit(frame.iloc[:70])
+    for low, high in ((70, 90), (90, 500), (500, 1000)):
+        grown.partial_fit(frame.iloc[low:high])
+    vectors = [one._contents.windows.vectors(64) for one in (whole, grown)]
+    np.testing.assert_allclose(vectors[1], vectors[0], atol=1e-3)
+    found = grown.locate(frame.iloc[:64])
+    assert found.start[0] == frame.index[0]
+    assert found.score[1] < 0.999

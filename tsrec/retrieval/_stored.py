@@ -312,7 +312,8 @@ class StoredSeries(BaseEstimator):
             embedding: Embedding = Fourier(len(self.channels_))
         else:
             embedding = learned_embedding(self.encoder, self.channels_, steps, times.hertz)
-        return Windows(arrays, steps, embedding, engine=self._engine if self.index == "faiss" else None, device=device)
+        engines: dict[str, Any] = {"engine": self._engine, "fresh": FaissIndex} if self.index == "faiss" else {}
+        return Windows(arrays, steps, embedding, **engines, device=device)
 
     def _engine(self, scale: int, n_features: int) -> VectorIndex:
         saved = f"{self._index_at}-{scale}"

@@ -14,6 +14,8 @@ from tsrec.retrieval._moments import moments
 
 # Numbers of an embedding without training, and of a channel of it at least.
 _FEATURES, _LEAST = 64, 8
+# Windows by which units are known.
+_FEW = 64
 # Size of a coefficient below which it says nothing.
 _FAINT = 0.03
 
@@ -94,6 +96,8 @@ class Windows:
         Makes the vectors.
     engine : callable, optional
         Makes, or reads, another index of the vectors than the flat one: (scale, n_features) -> VectorIndex.
+    fresh : callable, optional
+        Makes an empty one: n_features -> VectorIndex.
     device : torch.device
         Where vectors are compared.
     """
@@ -105,11 +109,14 @@ class Windows:
         embedding: Embedding,
         *,
         engine: Callable[[int, int], VectorIndex] | None = None,
+        fresh: Callable[[int], VectorIndex] | None = None,
         device: Any = "cpu",
     ) -> None:
         self.arrays, self.steps, self.scales, self.embedding = arrays, steps, sorted(steps), embedding
         size = embedding.n_features
         self._flat = {s: FlatIndex(size, device=device, store=arrays, name=f"windows/{s}/") for s in self.scales}
+        # Another index, also one made anew, without what was saved.
+        self._fresh = fresh
         self._index: dict[int, VectorIndex] = {} if engine is None else {s: engine(s, size) for s in self.scales}
         for scale in self.scales:
             if f"windows/{scale}/series" not in arrays.names():
@@ -135,6 +142,9 @@ class Windows:
         asked = [one for one, _ in both]
         for one, vectors in zip(asked, self.embedding.embed(corpus, asked), strict=True):
             first = len(self.of(one.scale).rows)
+            if self.embedding.learned and 0 < first < _FEW and len(vectors):
+                self._start_anew(one, vectors)
+                continue
             self.arrays.append(f"windows/{one.scale}/series", one.series.astype(np.int32))
             self.arrays.append(f"windows/{one.scale}/row", one.rows)
             if self.embedding.learned and not len(self.arrays.array(f"windows/{one.scale}/units")) and len(vectors):
@@ -204,14 +214,34 @@ class Windows:
     def __len__(self) -> int:
         return sum(len(self.of(scale).rows) for scale in self.scales)
 
+    def _start_anew(self, more: Rows, vectors: np.ndarray) -> None:
+        """Put windows behind those so far, of which there were too few to tell the mean and spread of vectors."""
+        scale, name = more.scale, f"windows/{more.scale}/"
+        _, series, rows = self.of(scale)
+        raw = np.concatenate([self._embedded(scale, np.arange(len(rows))), vectors])
+        units = np.stack([raw.mean(0, dtype=np.float64), raw.std(0, dtype=np.float64)])
+        found, norm = _scaled(raw, units)
+        numbers = np.arange(len(raw))
+        replaced = {
+            "series": np.concatenate([series, more.series.astype(np.int32)]),
+            "row": np.concatenate([rows, more.rows]),
+            "units": units,
+            "norm": norm,
+            "vectors": found,
+            "ids": numbers,
+            "removed": numbers[:0],
+        }
+        self.arrays.rewrite({}, replace={name + part: new for part, new in replaced.items()})
+        self._flat[scale] = FlatIndex(found.shape[1], device=self._flat[scale].device, store=self.arrays, name=name)
+        if self._fresh is not None:
+            self._index[scale] = self._fresh(found.shape[1])
+            self._index[scale].add(numbers, found)
+
     def _in_units(self, vectors: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
         """Vectors of norm 1 in the units of the scale, and their norms before."""
         if not self.embedding.learned or not len(vectors):
             return vectors, np.ones(len(vectors), np.float32)
-        mean, spread = self.arrays.array(f"windows/{scale}/units")
-        found = (vectors - mean) / np.where(spread > 0, spread, np.inf)
-        norm = np.linalg.norm(found, axis=1)
-        return (found / np.where(norm > 0, norm, np.inf)[:, None]).astype(np.float32), norm.astype(np.float32)
+        return _scaled(vectors, self.arrays.array(f"windows/{scale}/units"))
 
     def _embedded(self, scale: int, chosen: np.ndarray) -> np.ndarray:
         """Vectors as the embedding made them."""
@@ -230,6 +260,13 @@ class Windows:
         owner, rows = np.repeat(series, count), (np.repeat(first, count) + number) * step
         whole = _whole(corpus, owner, rows, scale)
         return Rows(scale, owner[whole], rows[whole]), int((~whole).sum())
+
+
+def _scaled(vectors: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean, spread = units
+    found = (vectors - mean) / np.where(spread > 0, spread, np.inf)
+    norm = np.linalg.norm(found, axis=1)
+    return (found / np.where(norm > 0, norm, np.inf)[:, None]).astype(np.float32), norm.astype(np.float32)
 
 
 def _whole(corpus: Corpus, series: np.ndarray, rows: np.ndarray, scale: int) -> np.ndarray:
