@@ -63,7 +63,8 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
     index : {"auto", "exact", "flat", "faiss"}
         What `locate` looks in: all windows ("exact"), or candidates that the indexed windows give, found by comparing
         them all ("flat") or by an approximate index (needs the extra tsrec[faiss]). "auto" is exact without an encoder,
-        else flat. Without an encoder, comparing all windows was faster and found more up to a hundred million samples.
+        else flat. Without an encoder, comparing all windows was ten times as fast at a million
+        samples, and found more.
     verify : {"auto", "mass", "dtw"} or None
         Whether candidates are compared sample by sample, row by row around them ("mass"), and are then measured by
         dynamic time warping ("dtw"), or the indexed windows are the answer, by the distances of their vectors (None).
