@@ -201,3 +201,15 @@ def warp_factors(warp: Any) -> tuple[float, ...] | None:
     if not factors or not all(isinstance(one, int | float | np.number) and 0 < one < np.inf for one in factors):
         raise ValueError(f"warp: found {warp!r}. Give True, or shares of the query's length such as (0.9, 1, 1.1).")
     return factors
+
+
+def whole_number(value: Any, name: str) -> int:
+    """A count, once it is known to be a whole number of at least 1."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name}: found {value!r}. Give a whole number of at least 1.")
+    return int(value)
+
+
+def rows_apart(exclusion: float, length: int) -> int:
+    """Rows that two answers of a length are apart at least."""
+    return max(int(np.ceil(exclusion * length)), 1)

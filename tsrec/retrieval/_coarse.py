@@ -11,12 +11,11 @@ _OFFSETS, _PLACES = 16, 4
 
 
 class Candidates(NamedTuple):
-    """Rows of series where a query may begin: from `low` to `high`, and what speaks for it."""
+    """Rows of series where a query may begin: from `low` to `high`."""
 
     series: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    votes: np.ndarray
 
 
 def stretches(m: int, scale: int, step: int) -> np.ndarray:
@@ -70,4 +69,4 @@ def candidates(windows: Windows, query: np.ndarray, scale: int, n: int, mask: np
     best[inverse[by_distance]] = start[by_distance]
     order = np.lexsort([places, -votes])[:n]
     around = step if windows.embedding.learned else max(2 * step // _OFFSETS, 2)
-    return Candidates(places[order] >> 40, best[order] - around, best[order] + around, votes[order])
+    return Candidates(places[order] >> 40, best[order] - around, best[order] + around)

@@ -213,10 +213,6 @@ class Corpus:
         begins, ends = (np.append(True, breaks), np.append(breaks, True)) if len(found) else (breaks, breaks)
         return np.stack([found[begins, 0], found[ends, 1]], axis=1)
 
-    def bridged(self, m: int, picked: Sequence[int]) -> "Bridges":
-        """Everything that is searched for windows of m rows."""
-        return Bridges(self, m, picked)
-
 
 class Bridges:
     """The long array, and copies of rows around borders that windows of m rows reach across without being in a stretch.

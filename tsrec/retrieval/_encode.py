@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsrec.retrieval._corpus import Corpus
 from tsrec.retrieval._tokens import Tokens
-from tsrec.retrieval._windows import Embedding, Rows
+from tsrec.retrieval._windows import Embedding, Rows, mean_and_spread
 from tsrec.training import single_thread
 
 # Numbers that go through an encoder at a time.
@@ -116,7 +116,7 @@ class Steps:
             for one, vectors, span in zip(asked, found, spans, strict=True):
                 mine = span.get(number, slice(0))
                 low = (one.rows[mine] - first) // self.grain
-                vectors[mine] = _mean_and_spread(sums[low + one.scale // self.grain] - sums[low], one.scale)
+                vectors[mine] = mean_and_spread(sums[low + one.scale // self.grain] - sums[low], one.scale)
         return found
 
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
@@ -124,7 +124,7 @@ class Steps:
         model = self.encoder.module_
         parts = [y for y, _ in self._outputs(query, model.init_state(1))]
         sums = np.concatenate([np.zeros((1, self.n_features)), np.concatenate(parts).cumsum(0)])
-        return _mean_and_spread(sums[offsets + length] - sums[offsets], length)
+        return mean_and_spread(sums[offsets + length] - sums[offsets], length)
 
     def kinds(self, vectors: np.ndarray) -> np.ndarray:
         """See `Embedding.kinds`: logarithms of the spreads; means hold what came long before the window, too."""
@@ -154,12 +154,6 @@ class Steps:
                 y, state = model.outputs(x, state)
                 found = y[0].cpu().numpy().astype(np.float64)
                 yield np.concatenate([found, found * found], axis=1), state
-
-
-def _mean_and_spread(sums: np.ndarray, count: int) -> np.ndarray:
-    """Means and standard deviations, float32 (n, 2 * width), from sums of outputs and of their squares."""
-    mean, square = np.split(sums / count, 2, axis=1)
-    return np.concatenate([mean, np.sqrt(np.maximum(square - mean * mean, 0.0))], axis=1).astype(np.float32)
 
 
 def _spans(series: np.ndarray) -> dict[int, slice]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tsrec.retrieval._asked import rows_apart
 from tsrec.retrieval._coarse import Candidates, candidates
 from tsrec.retrieval._corpus import Bridges, Corpus
 from tsrec.retrieval._dtw import nearest_dtw
@@ -71,7 +72,7 @@ class Asked(NamedTuple):
 
     def apart(self, m: int) -> int:
         """Rows that two answers are apart at least."""
-        return max(int(np.ceil(self.exclusion * m)), 1)
+        return rows_apart(self.exclusion, m)
 
 
 def search_all(corpus: Corpus, query: np.ndarray, asked: Asked) -> Found:

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from tsrec.frames import Panel, label_at
+from tsrec.retrieval._asked import whole_number
 from tsrec.retrieval._windows import Windows
 
 # Distances held at a time.
@@ -205,12 +206,11 @@ class WindowNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             yield places, int(scale), windows.embed_windows(parts, int(scale))
 
     def _checked_k(self, k: Any, *, own: bool) -> int:
-        if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
-            raise ValueError(f"n_neighbors: found {k!r}. Give a whole number of at least 1.")
+        k = whole_number(k, "n_neighbors")
         count = len(self._windows_of_all()) - own
         if k > count:
             raise ValueError(f"n_neighbors: found {k}, but there are {count} windows. Ask for fewer.")
-        return int(k)
+        return k
 
 
 def _without_self(distance: np.ndarray, number: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from tsrec.retrieval._asked import chosen_channels
+from tsrec.retrieval._asked import chosen_channels, rows_apart, whole_number
 from tsrec.retrieval._contents import Contents
 from tsrec.retrieval._profile import discords, motifs
 
@@ -45,7 +45,7 @@ class Repeats(BaseEstimator):
         Yeh et al. (2016), Matrix profile I: all pairs similarity joins for time series.
         """
         values, picked = self._joined(length, k, channels)
-        pairs = motifs(values, length, k, self._apart(length))
+        pairs = motifs(values, length, k, rows_apart(self.exclusion, length))
         at = np.array([place for first, second, _ in pairs for place in (first, second)], dtype=np.int64)
         distance = np.repeat([gap for _, _, gap in pairs], 2)
         return self._told(at, distance, length, picked, motif=np.repeat(np.arange(len(pairs)), 2))
@@ -69,11 +69,8 @@ class Repeats(BaseEstimator):
             other interval.
         """
         values, picked = self._joined(length, k, channels)
-        at, distance = discords(values, length, k, self._apart(length))
+        at, distance = discords(values, length, k, rows_apart(self.exclusion, length))
         return self._told(at, distance, length, picked, rank=np.arange(len(at)))
-
-    def _apart(self, length: int) -> int:
-        return max(int(np.ceil(self.exclusion * length)), 1)
 
     def _joined(self, length: int, k: int, channels: Sequence[Any] | None) -> tuple[np.ndarray, list[int]]:
         """All series one after another, each behind a missing row, and the channels that are compared."""
@@ -82,8 +79,7 @@ class Repeats(BaseEstimator):
         if not isinstance(length, int | np.integer) or length < 2 or length > contents.corpus.lengths.max():
             longest = contents.corpus.lengths.max()
             raise ValueError(f"length: found {length!r}. Give a whole number of rows from 2 to {longest}.")
-        if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
-            raise ValueError(f"k: found {k!r}. Give a whole number of at least 1.")
+        whole_number(k, "k")
         picked = chosen_channels(channels, contents.channels)
         gap = np.full((1, len(contents.channels)), np.nan)
         lengths = contents.corpus.lengths

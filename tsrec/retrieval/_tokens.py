@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.retrieval._corpus import Corpus
-from tsrec.retrieval._windows import Rows
+from tsrec.retrieval._windows import Rows, mean_and_spread
 
 # Rows that go through the encoder at a time.
 _AT_A_TIME = 1 << 16
@@ -75,5 +75,4 @@ class Tokens:
         # A window shorter than a patch has the token that it lies in.
         low = np.minimum(low, np.maximum(high - 1, 0))
         count = np.maximum(high - low, 1)[:, None]
-        mean, square = np.split((sums[np.maximum(high, low + 1)] - sums[low]) / count, 2, axis=1)
-        return np.concatenate([mean, np.sqrt(np.maximum(square - mean * mean, 0.0))], axis=1).astype(np.float32)
+        return mean_and_spread(sums[np.maximum(high, low + 1)] - sums[low], count)

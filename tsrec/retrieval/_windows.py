@@ -262,6 +262,12 @@ class Windows:
         return Rows(scale, owner[whole], rows[whole]), int((~whole).sum())
 
 
+def mean_and_spread(sums: np.ndarray, count: int | np.ndarray) -> np.ndarray:
+    """Means and standard deviations, float32 (n, 2 * width), from sums of outputs and of their squares."""
+    mean, square = np.split(sums / count, 2, axis=1)
+    return np.concatenate([mean, np.sqrt(np.maximum(square - mean * mean, 0.0))], axis=1).astype(np.float32)
+
+
 def _scaled(vectors: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean, spread = units
     found = (vectors - mean) / np.where(spread > 0, spread, np.inf)

@@ -1,7 +1,6 @@
 """Find events by name in long recordings, once some examples are known."""
 
 from collections.abc import Iterator
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -9,7 +8,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from tsrec.estimators._parameters import check_flag, check_whole
-from tsrec.retrieval._asked import named_series, open_rows
+from tsrec.retrieval._asked import named_series, open_rows, whole_number
 from tsrec.retrieval._event_rows import EventRows, event_rows
 from tsrec.retrieval._event_steps import SeriesSteps, StepJudge
 from tsrec.retrieval._questions import EventQuestions
@@ -198,12 +197,11 @@ class EventLocator(EventQuestions):
             describes it. Farthest first; windows of the longest scale that the series has, none of which overlap.
         """
         self._check_retriever()
-        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
-            raise ValueError(f"k: found {k!r}. Give a whole number of at least 1.")
-        contents, windows = self.retriever._contents, self.retriever._windows_of_all()
+        k = whole_number(k, "k")
+        contents, windows = self.retriever._contents, self.retriever._windows_of_all()  # type: ignore[union-attr]
         kept = None if where is None else named_series(where, contents.labels, contents.metadata)
         low, high = open_rows(contents.times, contents.corpus.lengths, kept, time_range)
-        found = unusual_windows(windows, contents.corpus, low, high, int(k))
+        found = unusual_windows(windows, contents.corpus, low, high, k)
         return pd.DataFrame(
             {
                 "series": contents.labels[found.series],

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsrec.estimators._parameters import check_choice, check_whole
 from tsrec.frames import label_at
-from tsrec.retrieval._asked import distance_limit, named_series, open_rows, picked_channels, warp_factors
+from tsrec.retrieval._asked import distance_limit, named_series, open_rows, picked_channels, warp_factors, whole_number
 from tsrec.retrieval._contents import own_rows
 from tsrec.retrieval._locate import (
     Asked,
@@ -308,7 +308,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         kept = None if where is None else named_series(where, contents.labels, contents.metadata)
         asked = Asked(
             picked_channels(queries, self.channels_, channels),
-            self._checked(k),
+            whole_number(self.n_neighbors if k is None else k, "k"),
             self.exclusion,
             distance_limit(max_distance),
             *open_rows(contents.times, contents.corpus.lengths, kept, time_range),
@@ -359,12 +359,6 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
                 raise ValueError("metric: found 'euclidean', but warping compares z-normalised. Give verify='mass'.")
             return partial(reranked, search, corpus=corpus, n_candidates=self.n_candidates, band=self.band)
         return search
-
-    def _checked(self, k: Any) -> int:
-        k = self.n_neighbors if k is None else k
-        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
-            raise ValueError(f"k: found {k!r}. Give a whole number of at least 1.")
-        return int(k)
 
     def _check_parameters(self) -> None:
         check_whole(self, "n_neighbors", "n_candidates")
