@@ -455,10 +455,13 @@ WRITERS = """
 import os, sys, numpy as np, pyarrow.parquet
 from tsrec.retrieval._directory import Directory
 
+def say(word):  # in one call of the system, so that a kill leaves no half of a line
+    os.write(1, f"{word}\\n".encode())
+
 def write(path):
     store = Directory.open(path, "a")
     n = len(store.array("x"))
-    print(os.getpid(), flush=True)
+    say(os.getpid())
     while True:
         for size in (1, 900, 30):
             rows = np.arange(n, n + size)
@@ -466,19 +469,19 @@ def write(path):
             store.append_table("t", {"i": rows, "name": rows.astype(str)})
             n += size
             store.commit({"n": n})
-            print(n, flush=True)
+            say(n)
         if n > 20000:
             first = n - n % 1000 - 1000
             store.rewrite({"x": np.arange(n) < first, "t": np.arange(n) < first}, state={"n": first})
             n = first
-            print(n, flush=True)
+            say(n)
 
 for line in sys.stdin:
     child = os.fork()
     if not child:
         write(line.strip())
     os.waitpid(child, 0)
-    print("dead", flush=True)
+    say("dead")
 """
 
 
@@ -496,11 +499,20 @@ def kill_and_look(path, times):
             writer = int(run.stdout.readline())
             time.sleep(dice.uniform(0.01, 0.4))
             os.kill(writer, signal.SIGKILL)
-            told = list(iter(run.stdout.readline, "dead\n"))
+            told = told_before_death(run.stdout)
             n = look(path)
             if told:  # one more may have been committed than was told, and that may have been a rewriting
                 assert n >= int(told[-1]) or n == int(told[-1]) // 1000 * 1000 - 1000
     return n
+
+
+def told_before_death(lines):
+    told = []
+    for line in lines:
+        if line == "dead\n":
+            return told
+        told.append(line)
+    raise AssertionError("the process that forks the writers has ended")
 
 
 def look(path):
