@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import parallel_config
 
-from tsrec.retrieval import SubsequenceRetriever
+from tsrec.retrieval import SubsequenceRetriever, _exact
 from tsrec.retrieval._dtw import dtw_reference
 from tsrec.retrieval._warp import resampled
 
@@ -142,11 +143,26 @@ def test_bad_questions_are_refused(settings, message):
         ({"band": 2}, "band: found 2"),
         ({"n_candidates": 0}, "n_candidates: found 0"),
         ({"exclusion": -1}, "exclusion: found -1"),
+        ({"n_jobs": 0}, "n_jobs: found 0"),
+        ({"n_jobs": "all"}, "n_jobs: found 'all'"),
     ],
 )
 def test_bad_parameters_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         SubsequenceRetriever(**settings).fit(series_with({}, 500))
+
+
+def test_threads_find_the_same(monkeypatch):
+    given, locate_minima = [], _exact.tile_minima
+    monkeypatch.setattr(_exact, "tile_minima", lambda *a, n_jobs: given.append(n_jobs) or locate_minima(*a))
+    series = {"a": RNG.standard_normal(900), "b": RNG.standard_normal(700)}
+    one, two = (SubsequenceRetriever(n_jobs=n_jobs, scales=(64,)).fit(series) for n_jobs in (None, 2))
+    pd.testing.assert_frame_equal(one.locate(series["a"][50:110]), two.locate(series["a"][50:110]))
+    pd.testing.assert_frame_equal(one.motifs(50), two.motifs(50))
+    pd.testing.assert_frame_equal(one.discords(50), two.discords(50))
+    with parallel_config(backend="threading", n_jobs=3):
+        one.locate(series["a"][50:110])
+    assert given == [1, 2, 3]
 
 
 def test_series_are_chosen_by_metadata():

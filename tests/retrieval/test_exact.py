@@ -1,14 +1,18 @@
 """Exact search is what its definition says, in the order of distances, also where digits are few."""
 
+from threading import get_ident
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tsrec.retrieval import _channel, _sliding
+from tsrec.retrieval._channel import Channel
 from tsrec.retrieval._exact import Part, nearest, standardised
 from tsrec.retrieval._moments import moments
 from tsrec.retrieval._products import TILE
-from tsrec.retrieval._sliding import Channel, distances, tile_minima, units_of
+from tsrec.retrieval._sliding import distances, tile_minima, units_of
 
 RNG = np.random.default_rng(0)
 N = 12_000
@@ -65,6 +69,23 @@ def test_closed_positions_do_not_count(kept):
     padded = np.pad(expected, (0, -len(expected) % TILE), constant_values=np.inf)
     least = tile_minima([Channel(x, kept=kept)], units_of(x[300:400, None]), closed)
     np.testing.assert_allclose(least, padded.reshape(-1, TILE).min(1), atol=1e-8)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("raw", [True, False])
+@pytest.mark.parametrize("name", ["noise", "spikes", "flat"])
+def test_threads_find_the_same(name, raw, kept, monkeypatch):
+    monkeypatch.setattr(_channel, "_AT_A_TIME", 8192)  # a group of blocks would be longer than the series
+    x, threads = np.tile(SERIES[name], 3), set()
+    scan = _sliding._Scan.__call__
+    monkeypatch.setattr(_sliding._Scan, "__call__", lambda *given: threads.add(get_ident()) or scan(*given))
+    channels, closed = [Channel(x, kept=kept), Channel(x[::-1].copy(), kept=kept)], np.array([[700, 9000]])
+    units = units_of(np.stack([x[100:164], NOISE[:64]], axis=1), raw=raw)
+    alone = tile_minima(channels, units, closed)
+    assert threads == {get_ident()}
+    for n_jobs in (2, 3, 100):
+        np.testing.assert_array_equal(tile_minima(channels, units, closed, n_jobs=n_jobs), alone)
+    assert len(threads) > 1
 
 
 def test_a_channel_that_grew_is_one_that_was_whole():

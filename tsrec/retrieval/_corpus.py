@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from tsrec.retrieval._channel import Channel
 from tsrec.retrieval._exact import Part
 from tsrec.retrieval._products import TILE
-from tsrec.retrieval._sliding import Channel
 
 # More rows than a series has.
 _MANY = np.int64(1 << 40)

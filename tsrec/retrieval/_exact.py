@@ -1,15 +1,19 @@
 """Exact search: every window is compared, and the nearest are measured again sample by sample."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from tsrec.retrieval._channel import Channel
 from tsrec.retrieval._products import TILE
-from tsrec.retrieval._sliding import Channel, Units, distances, tile_minima, units_of
+from tsrec.retrieval._sliding import Units, distances, tile_minima, units_of
 
 # Distances of transforms and of samples are one within this share of m; tiles nearer than that are measured together.
 _EQUAL, _TOGETHER = 1e-9, 64
+# Samples of answers that are measured at a time.
+_MEASURED = 1 << 20
 
 
 class Part(NamedTuple):
@@ -36,6 +40,7 @@ def nearest(
     limit: float = np.inf,
     closed: np.ndarray | None = None,
     raw: bool = False,
+    n_jobs: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the windows nearest to a query, and their distances.
 
@@ -55,49 +60,56 @@ def nearest(
         Ranges of positions where no answer may begin, ascending.
     raw : bool, default False
         Whether samples are compared as they are, not z-normalised.
+    n_jobs : int
+        Threads.
 
     Returns
     -------
     tuple of int64 array and float64 array
         In the order of finding: nearest first, but for differences beyond nine digits.
     """
-    tiles = _Tiles(parts, units_of(query, raw=raw), closed)
-    units = (lambda window: window) if raw else standardised
-    wanted = units(query)
+    tiles = _Tiles(parts, units_of(query, raw=raw), closed, n_jobs)
     found: list[int] = []
-    distance: list[float] = []
     while len(found) < k:
         at = tiles.nearest(limit)
         if at is None:
             break
         found.append(at)
-        distance.append(float(np.sqrt(np.square(units(window_at(parts, at, len(query))) - wanted).sum())))
         for low, high in apart(at):
             tiles.close(low, high)
-    near = np.array(distance) <= limit
-    return np.array(found, dtype=np.int64)[near], np.array(distance)[near]
+    distance = np.empty(len(found))
+    units, size = (lambda windows: windows) if raw else standardised, max(_MEASURED // query.size, 1)
+    for first in range(0, len(found), size):
+        some = np.stack([window_at(parts, at, len(query)) for at in found[first : first + size]])
+        distance[first : first + size] = np.sqrt(np.square(units(some) - units(query)).sum((1, 2)))
+    near = distance <= limit
+    return np.array(found, dtype=np.int64)[near], distance[near]
 
 
 def window_at(parts: Sequence[Part], at: int, m: int) -> np.ndarray:
     """Samples of a window, float64 (m, n_channels)."""
-    part = parts[int(np.searchsorted([one.first for one in parts], at, side="right")) - 1]
+    part = parts[_part_of(parts, at)]
     low = at - part.first
     return np.stack([channel.x[low : low + m] for channel in part.channels], axis=1).astype(np.float64)
 
 
-def standardised(window: np.ndarray) -> np.ndarray:
-    """Every channel of a window (m, C) with mean 0 and standard deviation 1; constant ones are zeros."""
-    y = window - window[:1]
-    y -= y.mean(0)
-    size = np.sqrt(np.square(y).mean(0))
-    constant = (window == window[:1]).all(0) | (size == 0)
+def standardised(windows: np.ndarray) -> np.ndarray:
+    """Every channel of windows (..., m, C) with mean 0 and standard deviation 1; constant ones are zeros."""
+    y = windows - windows[..., :1, :]
+    y -= y.mean(-2, keepdims=True)
+    size = np.sqrt(np.square(y).mean(-2, keepdims=True))
+    constant = (windows == windows[..., :1, :]).all(-2, keepdims=True) | (size == 0)
     return np.where(constant, 0.0, y / np.where(constant, 1.0, size))
+
+
+def _part_of(parts: Sequence[Part], at: int) -> int:
+    return bisect_right(parts, at, key=lambda one: one.first) - 1
 
 
 class _Tiles:
     """Least distances of all tiles, and the distances of all windows of those that were looked into."""
 
-    def __init__(self, parts: Sequence[Part], units: Sequence[Units], closed: np.ndarray | None) -> None:
+    def __init__(self, parts: Sequence[Part], units: Sequence[Units], closed: np.ndarray | None, n_jobs: int) -> None:
         self.parts, self.units, self.m = parts, units, len(units[0].values)
         self.closed = np.empty((0, 2), np.int64) if closed is None else closed
         self.quantum = _EQUAL * self.m * len(units)
@@ -112,7 +124,7 @@ class _Tiles:
         for part, count in zip(parts, self.counts, strict=True):
             if count:
                 ranges = np.clip(self.closed - part.first, 0, count)
-                least = tile_minima(part.channels, units, ranges[ranges[:, 1] > ranges[:, 0]])
+                least = tile_minima(part.channels, units, ranges[ranges[:, 1] > ranges[:, 0]], n_jobs=n_jobs)
                 first = part.first // TILE
                 self.level[first : first + len(least)] = self._level(least)
 
@@ -148,7 +160,7 @@ class _Tiles:
 
     def _open(self, tile: int) -> None:
         start = tile * TILE
-        number = int(np.searchsorted([part.first for part in self.parts], start, side="right")) - 1
+        number = _part_of(self.parts, start)
         part = self.parts[number]
         low = start - part.first
         found = distances(part.channels, self.units, low, min(low + TILE, self.counts[number]))

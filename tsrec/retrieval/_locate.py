@@ -59,6 +59,8 @@ class Asked(NamedTuple):
         Whether samples are compared as they are, not z-normalised.
     own : (int, int), optional
         Series and row near which there is no answer: where the query was cut from.
+    n_jobs : int
+        Threads that compare all windows.
     """
 
     picked: Sequence[int]
@@ -69,6 +71,7 @@ class Asked(NamedTuple):
     high: np.ndarray
     raw: bool = False
     own: tuple[int, int] | None = None
+    n_jobs: int = 1
 
     def apart(self, m: int) -> int:
         """Rows that two answers are apart at least."""
@@ -88,6 +91,7 @@ def search_all(corpus: Corpus, query: np.ndarray, asked: Asked) -> Found:
         limit=asked.limit,
         closed=searched.closed(asked.low, ends),
         raw=asked.raw,
+        n_jobs=asked.n_jobs,
     )
     series, rows = searched.where(at)
     order = np.lexsort([rows, series, np.round(distance, 7)])
@@ -229,9 +233,11 @@ def _apart(
     return Found(series[kept], rows[kept], distance[kept], length[kept])
 
 
-def scores(query: np.ndarray, distance: np.ndarray, asked: Asked) -> np.ndarray:
-    """How good answers are, from 0 to 1, by their distances in samples."""
+def scores(query: np.ndarray, found: Found, asked: Asked) -> np.ndarray:
+    """How good answers are, from 0 to 1, by their distances."""
+    if not found.verified:
+        return 1 - found.distance**2 / 4
     if not asked.raw:
-        return 1 - distance**2 / (4 * query.size)
+        return 1 - found.distance**2 / (4 * query.size)
     own = np.square(query - query.mean(0)).sum()
-    return 1 / (1 + distance**2 / own) if own > 0 else (distance == 0).astype(float)
+    return 1 / (1 + found.distance**2 / own) if own > 0 else (found.distance == 0).astype(float)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,6 +18,7 @@ class Repeats(BaseEstimator):
     """Base of retrievers: pairs of like windows, and windows like no other."""
 
     exclusion: float
+    n_jobs: int | None
     _contents: Contents
 
     def motifs(self, length: int, *, k: int = 3, channels: Sequence[Any] | None = None) -> pd.DataFrame:
@@ -45,7 +47,7 @@ class Repeats(BaseEstimator):
         Yeh et al. (2016), Matrix profile I: all pairs similarity joins for time series.
         """
         values, picked = self._joined(length, k, channels)
-        pairs = motifs(values, length, k, rows_apart(self.exclusion, length))
+        pairs = motifs(values, length, k, rows_apart(self.exclusion, length), n_jobs=effective_n_jobs(self.n_jobs))
         at = np.array([place for first, second, _ in pairs for place in (first, second)], dtype=np.int64)
         distance = np.repeat([gap for _, _, gap in pairs], 2)
         return self._told(at, distance, length, picked, motif=np.repeat(np.arange(len(pairs)), 2))
@@ -69,7 +71,9 @@ class Repeats(BaseEstimator):
             other interval.
         """
         values, picked = self._joined(length, k, channels)
-        at, distance = discords(values, length, k, rows_apart(self.exclusion, length))
+        at, distance = discords(
+            values, length, k, rows_apart(self.exclusion, length), n_jobs=effective_n_jobs(self.n_jobs)
+        )
         return self._told(at, distance, length, picked, rank=np.arange(len(at)))
 
     def _joined(self, length: int, k: int, channels: Sequence[Any] | None) -> tuple[np.ndarray, list[int]]:

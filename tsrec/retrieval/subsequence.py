@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from joblib import effective_n_jobs
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,6 +17,7 @@ from tsrec.retrieval._asked import distance_limit, named_series, open_rows, pick
 from tsrec.retrieval._contents import own_rows
 from tsrec.retrieval._locate import (
     Asked,
+    Found,
     Search,
     reranked,
     scores,
@@ -81,6 +83,9 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         tsrec[store].
     device : str
         Where vectors are compared: "auto", "cpu", "cuda", "cuda:1" or "mps".
+    n_jobs : int, optional
+        Threads that compare all windows, in `locate`, `motifs` and `discords`; -1 for all cores. One when omitted,
+        unless ``joblib.parallel_config`` says otherwise. Answers are the same for any number.
 
     Attributes
     ----------
@@ -130,6 +135,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         exclusion: float = 0.5,
         store: Any = "memory",
         device: str = "cpu",
+        n_jobs: int | None = None,
     ) -> None:
         self.n_neighbors = n_neighbors
         self.encoder = encoder
@@ -143,6 +149,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         self.exclusion = exclusion
         self.store = store
         self.device = device
+        self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any = None, *, metadata: Any = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
         """Take in the series.
@@ -313,35 +320,39 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
             distance_limit(max_distance),
             *open_rows(contents.times, contents.corpus.lengths, kept, time_range),
             raw=self.metric == "euclidean",
+            n_jobs=effective_n_jobs(self.n_jobs),
         )
-        factors = warp_factors(warp)
-        parts = []
+        search, factors = self._search(asked), warp_factors(warp)
+        search = search if factors is None else partial(stretched, search, factors=factors)
+        answers = []
         for number in range(queries.n_series):
             query = queries.values[queries.offsets[number] : queries.offsets[number + 1]]
-            away = None if own is None else own[number]
-            parts.append(self._located(label_at(queries.labels, number), query, asked._replace(own=away), factors))
-        return pd.concat(parts, ignore_index=True)
+            if np.isnan(query).any():
+                raise ValueError(
+                    f"Q: query {label_at(queries.labels, number)!r} has missing values. Fill them, or give a stretch "
+                    "without them."
+                )
+            found = without_own(search, query, asked._replace(own=None if own is None else own[number]))
+            answers.append((found, scores(query, found, asked)))
+        return self._frame(queries.labels, answers)
 
-    def _located(self, name: Any, query: np.ndarray, asked: Asked, factors: tuple[float, ...] | None) -> pd.DataFrame:
-        if np.isnan(query).any():
-            raise ValueError(f"Q: query {name!r} has missing values. Fill them, or give a stretch without them.")
-        search, contents = self._search(asked), self._contents
-        if factors is not None:
-            search = partial(stretched, search, factors=factors)
-        found = without_own(search, query, asked)
-        score = 1 - found.distance**2 / 4
-        if found.verified:
-            score = scores(query, found.distance, asked)
+    def _frame(self, names: pd.Index, answers: list[tuple[Found, np.ndarray]]) -> pd.DataFrame:
+        """Answers to each of many queries as users see them."""
+        contents, every = self._contents, [found for found, _ in answers]
+        counts = [len(found.rows) for found in every]
+        series, rows, distance, length = (
+            np.concatenate([np.asarray(found[field]) for found in every]) for field in range(4)
+        )
         return pd.DataFrame(
             {
-                "query": pd.Index([name]).repeat(len(found.rows)),
-                "rank": np.arange(len(found.rows)),
-                "series": contents.labels[found.series],
-                "start": contents.times.at(found.series, found.rows),
-                "end": contents.times.at(found.series, found.rows + found.length),
-                "score": score,
-                "distance": found.distance,
-                "verified": found.verified,
+                "query": names.repeat(counts),
+                "rank": np.concatenate([np.arange(count) for count in counts]),
+                "series": contents.labels[series],
+                "start": contents.times.at(series, rows),
+                "end": contents.times.at(series, rows + length),
+                "score": np.concatenate([score for _, score in answers]),
+                "distance": distance,
+                "verified": np.repeat([found.verified for found in every], counts),
             }
         )
 
@@ -368,6 +379,8 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         if isinstance(self.encoder, str) and self.encoder != "auto":
             raise ValueError(f"encoder: found {self.encoder!r}. Give 'auto' or a fitted encoder.")
         resolve_device(self.device)
+        if self.n_jobs is not None and (not isinstance(self.n_jobs, Integral) or self.n_jobs == 0):
+            raise ValueError(f"n_jobs: found {self.n_jobs!r}. Give a number of threads, -1 for all cores, or None.")
         scales = list(self.scales) if np.iterable(self.scales) and not isinstance(self.scales, str) else []
         if not scales or not all(isinstance(one, Integral) and one >= 1 for one in scales):
             raise ValueError(f"scales: found {self.scales!r}. Give lengths in rows, such as (64, 256, 1024).")
