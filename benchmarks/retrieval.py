@@ -46,12 +46,14 @@ def exact(n: int, repeats: int) -> Record:
     series = walk(n)
     query = noisy(series.to_numpy()[n // 3 : n // 3 + M], 0.1)
     # Theirs leaves out a quarter of the length on either side of an answer.
-    ours = SubsequenceRetriever(n_neighbors=K, exclusion=(M // 4 + 1) / M).fit(series)
+    own = {"n_neighbors": K, "exclusion": (M // 4 + 1) / M}
+    ours, threads = SubsequenceRetriever(**own).fit(series), SubsequenceRetriever(**own, n_jobs=2).fit(series)
     x, mean, deviation, constant = stumpy.core.preprocess(series.to_numpy().copy(), M)
     given = {"M_T": mean, "Σ_T": deviation, "T_subseq_isconstant": constant, "Q_subseq_isconstant": np.array([False])}
     finite = np.ones(len(mean), dtype=bool)
     rivals = {
         "ours": lambda _: ours.locate(query),
+        "ours, two threads": lambda _: threads.locate(query),
         "stumpy.match": lambda _: stumpy.match(query, x, max_matches=K, max_distance=np.inf),
         "stumpy.mass": lambda _: stumpy.mass(query, x, T_subseq_isfinite=finite, **given),
     }

@@ -11,7 +11,7 @@ from tsrec.retrieval._moments import moments
 from tsrec.retrieval._products import TILE
 
 # Samples of the longest query of a kind at least; a block has so many times as many.
-_LONGEST, _TIMES = 1024, 8
+_LONGEST, _TIMES = 512, 16
 # Samples transformed at a time, so that they stay in the cache.
 _AT_A_TIME = 1 << 16
 # A product of a transform has an error of some 1e-16 times the norm of its block. Windows of a smaller share of it than
