@@ -27,6 +27,8 @@ from tsrec.training import TrainingState, train
 RECORDS = Path(__file__).parent / "results" / "recall.json"
 BATCH = 32
 EPOCHS = {"smoke": dict.fromkeys(TASKS, 2), "small": {"mqar": 5, "passkey": 5, "parity": 3, "dms": 2, "selectiv": 3}}
+# Runs with other numbers of epochs have tables of their own.
+_SAME = ("budget", "task", "model", "steps")
 RATES = {"smoke": (1e-2,), "small": (1e-3, 3e-3, 1e-2)}
 
 
@@ -54,10 +56,10 @@ def fitted(task: Task, model: str, budget: str, epochs: int, rate: float, seed: 
     return network, state
 
 
-def measure(name: str, model: str, budget: str, seed: int, rates: tuple[float, ...]) -> Record:
+def measure(name: str, model: str, budget: str, epochs: int, seed: int, rates: tuple[float, ...]) -> Record:
     """Choose the rate on held-out sequences, then read the test part once."""
     began, task = time.perf_counter(), task_of(name, budget, seed)
-    runs = [fitted(task, model, budget, EPOCHS[budget][name], rate, seed) for rate in rates]
+    runs = [fitted(task, model, budget, epochs, rate, seed) for rate in rates]
     validation = [score(network, task, task.validation)["accuracy"] for network, _ in runs]
     best = max(range(len(rates)), key=validation.__getitem__)
     network, state = runs[best]
@@ -83,7 +85,7 @@ def measure(name: str, model: str, budget: str, seed: int, rates: tuple[float, .
 def table(records: list[Record]) -> str:
     """Test accuracy by task and model, mean over seeds and the worst of them, and what each task tells apart."""
     texts = []
-    for (budget, task), runs in grouped(records, ("budget", "task")).items():
+    for (budget, task, steps), runs in sorted(grouped(records, ("budget", "task", "steps")).items()):
         known = list(runs[0])
         cells = known[known.index("chance") + 1 : known.index("seconds")]
         rows = [
@@ -99,7 +101,8 @@ def table(records: list[Record]) -> str:
             for (model,), of in grouped(runs, ("model",)).items()
         ]
         head = ["model", "state bytes", "parameters", "rate", "seeds", "worst seed", *cells]
-        texts.append(f"**{task}**, {budget}, chance {100 * mean(runs, 'chance'):.1f}:\n\n{markdown(head, rows)}")
+        chance = f"chance {100 * mean(runs, 'chance'):.1f}"
+        texts.append(f"**{task}**, {budget}, {steps:,} steps, {chance}:\n\n{markdown(head, rows)}")
     return "\n\n".join(texts)
 
 
@@ -110,6 +113,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, help="other than those of the budget")
     parser.add_argument("--out", type=Path, default=RECORDS)
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
@@ -121,16 +125,18 @@ def main() -> None:
     for seed in options.seeds:
         for task in options.tasks:
             for model in options.models:
-                run(task, model, options.budget, seed, options.out)
+                run(task, model, options.budget, seed, options.out, options.epochs)
 
 
-def run(task: str, model: str, budget: str, seed: int, out: Path) -> None:
+def run(task: str, model: str, budget: str, seed: int, out: Path, epochs: int | None = None) -> None:
     """Measure and record, unless it was done; other seeds take the rate that was chosen with the first."""
-    known = grouped(read(out), ("budget", "task", "model"))[budget, task, model]
+    epochs = epochs or EPOCHS[budget][task]
+    steps = epochs * -(-len(task_of(task, budget, seed).train[0]) // BATCH)
+    known = grouped(read(out), _SAME)[budget, task, model, steps]
     if any(one["seed"] == seed for one in known):
         return
     rates = (known[0]["learning_rate"],) if known else RATES[budget]
-    record = measure(task, model, budget, seed, rates)
+    record = measure(task, model, budget, epochs, seed, rates)
     append(out, {**record, **surroundings(None, 1)})
     print({key: value for key, value in record.items() if key not in ("shape", "loss")}, flush=True)
 

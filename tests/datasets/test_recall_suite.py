@@ -49,14 +49,19 @@ def test_what_is_recorded_is_not_measured_again_and_other_seeds_take_its_rate(su
     suite.run("dms", "LSTM", "smoke", 0, out)
     assert not asked
     suite.run("dms", "LSTM", "smoke", 1, out)
+    suite.run("dms", "LSTM", "smoke", 0, out, 4)  # as many epochs are another setting
     suite.run("dms", "LSTM", "small", 0, out)
-    assert asked == [("dms", "LSTM", "smoke", 1, (0.01,)), ("dms", "LSTM", "small", 0, suite.RATES["small"])]
+    assert asked == [
+        ("dms", "LSTM", "smoke", 2, 1, (0.01,)),
+        ("dms", "LSTM", "smoke", 4, 0, suite.RATES["smoke"]),
+        ("dms", "LSTM", "small", 2, 0, suite.RATES["small"]),
+    ]
 
 
 def test_the_table_has_a_row_for_each_model_of_each_task(suite, records):
     text = suite.table(records[1])
     for task in suite.TASKS:
-        assert f"**{task}**, smoke, chance" in text
+        assert f"**{task}**, smoke, 16 steps, chance" in text
     for model in suite.MODELS:
         assert text.count(f"| {model} | ") == len(suite.TASKS)
 
