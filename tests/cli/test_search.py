@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tsrec
+from tsrec import LSSLEncoder
 from tsrec.cli import main
 from tsrec.retrieval import SubsequenceRetriever
 
@@ -206,9 +208,41 @@ def test_nothing_found_is_said(folder, files, tsrec_):
     assert (files / "p.png").exists()
 
 
+def test_a_folder_of_an_encoder_is_opened_with_it(files, tsrec_):
+    encoders = [
+        LSSLEncoder(d_model=8, n_layers=1, max_epochs=0, random_state=seed).fit(pd.concat(SITES)) for seed in (0, 1)
+    ]
+    for name, encoder in zip(("own", "other"), encoders, strict=True):
+        tsrec.save(encoder, files / f"{name}.tsrec")
+    retriever = SubsequenceRetriever(encoder=encoders[0]).fit(
+        pd.concat({name: frame[:500] for name, frame in SITES.items()}, names=["series"])
+    )
+    retriever.save(files / "saved")
+    own, asked = ["--encoder", files / "own.tsrec"], ["query", files / "saved", files / "pattern.csv"]
+    made = tsrec_("search", "index", files / "made", *(files / f"{name}.csv" for name in SITES), *own)
+    assert made.out == f"{files / 'made'} holds 3 series, 1500 rows\n"
+    for folder in (files / "saved", files / "made"):
+        assert tsrec_("search", "query", folder, *asked[2:], *own, "--out", files / "found.csv").status == 0
+        found = pd.read_csv(files / "found.csv", parse_dates=["start", "end"])
+        assert_same(found, retriever.locate(SITES["south"][100:140]))
+    assert "3 series, 1500 rows" in tsrec_("search", "info", files / "saved", *own).out
+    answer = tsrec_("search", "index", files / "made", files / "later" / "north.csv", "--append", *own)
+    assert answer.out == f"{files / 'made'} holds 3 series, 1600 rows\n"
+    for arguments, message in (
+        (asked, "--encoder: this retriever was fitted with another. Name the file of that one"),
+        (["info", files / "saved"], "--encoder: this retriever was fitted with another"),
+        ([*asked, "--encoder", files / "other.tsrec"], "--encoder: this retriever was fitted with another"),
+        ([*asked, "--encoder", files / "none.tsrec"], "--encoder: there is no file"),
+        ([*asked, "--encoder", files / "pattern.csv"], "--encoder: .*pattern.csv' is no file written by tsrec.save"),
+        (["query", files / "index", asked[2], *own], "--encoder: this retriever was fitted without one. Leave it out"),
+    ):
+        assert re.search(message, tsrec_("search", *arguments).err)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["index", "{f}/new", "{f}/north.csv", "{f}/north.csv"], "'north' begins 500 rows before the end"),
         (["index", "{f}/index", "{f}/north.csv"], r"index' holds something\. Add to it with --append"),
         (["index", "{f}/new", "{f}/north.csv", "--append"], r"there is no folder .*new'"),
         (["index", "{f}/new", "{f}/nort.csv"], r"there is no file .*Did you mean .*north\.csv"),

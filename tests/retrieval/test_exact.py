@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsrec.retrieval import _channel, _sliding
-from tsrec.retrieval._channel import Channel
+from tsrec.retrieval._channel import Channel, blocks_for
 from tsrec.retrieval._exact import Part, nearest, standardised
 from tsrec.retrieval._moments import moments
 from tsrec.retrieval._products import TILE
@@ -167,3 +167,21 @@ def test_raw_distances_are_those_of_samples(name, m, kept):
         np.testing.assert_allclose(
             tile_minima([channel], units, NONE), padded, rtol=1e-9, atol=1e-9 * query.var() * m + 1e-15 * level * m
         )
+
+
+def test_spectra_of_the_last_few_lengths_are_kept():
+    x = np.random.default_rng(0).standard_normal(30_000).cumsum()
+    channel = Channel(x)
+    for m in (64, 1500, 3000, 6000, 100, 10_000):
+        query = np.random.default_rng(m).standard_normal((m, 1)).cumsum(0)
+        at, distance = nearest([Part([channel], 0)], query, 1, apart=lambda at: [(at, at + 1)])
+        expected = nearest([Part([Channel(x, kept=False)], 0)], query, 1, apart=lambda at: [(at, at + 1)])
+        np.testing.assert_array_equal((at, distance), expected)
+        assert len(channel._spectra) <= 4
+    assert list(channel._spectra) == [blocks_for(m) for m in (3000, 6000, 64, 10_000)]
+    longer = np.append(x, x[:5000][::-1])
+    channel.grow(longer)
+    query = longer[29_900:30_100, None]
+    at, distance = nearest([Part([channel], 0)], query, 1, apart=lambda at: [(at, at + 1)])
+    assert (at[0], round(distance[0], 6)) == (29_900, 0)
+    assert len(channel._spectra) == 4

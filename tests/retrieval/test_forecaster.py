@@ -150,6 +150,20 @@ def test_analogues_tell_what_a_level_cannot_and_correct_a_base():
         assert model.weight_[0] > 0.2
 
 
+@pytest.mark.parametrize(("mix", "shares"), [("linear", [1.0, 0.75]), ("residual", [1.0, 0.5, 0.75])])
+def test_a_base_is_fitted_to_all_rows_and_for_each_stretch_that_is_held_out(mix, shares, monkeypatch):
+    y, seen, learn = motifs(20), [], SeasonalMeanForecaster._learn
+
+    def noted(self, panel, *arguments, **options):
+        seen.append(panel.lengths.sum() / len(y))
+        return learn(self, panel, *arguments, **options)
+
+    monkeypatch.setattr(SeasonalMeanForecaster, "_learn", noted)
+    base = SeasonalMeanForecaster(season=1, context=7)
+    RetrievalForecaster(base, horizon=6, context=12, season=1, k=3, mix=mix, align="last").fit(y)
+    assert seen == shares
+
+
 def test_where_nothing_repeats_a_base_stands_alone():
     y = hours(np.random.default_rng(3).normal(size=3000))
     base = LSSLForecaster(season=1, context=24, max_epochs=0)

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 
 from tsrec import LSSLEncoder, LuMambaEncoder, MambaEncoder
 from tsrec.frames import recording
-from tsrec.retrieval import SubsequenceRetriever
+from tsrec.retrieval import SubsequenceRetriever, _tokens
 
 RNG = np.random.default_rng(3)
 N = 1500
@@ -80,6 +80,55 @@ def test_rows_that_do_not_follow_are_refused_and_change_nothing():
     assert retriever.lengths_.tolist() == [400]
     retriever.partial_fit(frame.iloc[400:500])
     assert retriever.locate(frame.iloc[380:420], k=1).start[0] == frame.index[380]
+
+
+@pytest.mark.parametrize("kept", ["memory", "folder", "loaded"])
+@pytest.mark.parametrize("learned", [False, True])
+def test_scales_wait_until_a_series_is_long_enough(learned, kept, tmp_path):
+    parts = {name: pd.DataFrame(RNG.standard_normal((400, 2)).cumsum(0), columns=["a", "b"]) for name in "xy"}
+    encoder = LSSLEncoder(d_model=8, n_layers=1, max_epochs=0, random_state=0).fit(parts) if learned else "auto"
+    settings = {"encoder": encoder, "scales": (64, 256, 1024)}
+    path = tmp_path / "index"
+    grown = SubsequenceRetriever(**settings, store="memory" if kept == "memory" else path)
+    cuts = {"x": [0, 30, 50, 90, 240, 330, 400], "y": [0, 40, 45, 50, 150, 200, 230]}
+    indexed = []
+    for turn in range(6):
+        grown.partial_fit({name: part.iloc[cuts[name][turn] : cuts[name][turn + 1]] for name, part in parts.items()})
+        grown.windows_  # noqa: B018
+        indexed.append(grown.scales_)
+        if kept == "loaded":
+            del grown
+            grown = SubsequenceRetriever.load(path, encoder=encoder, mode="a")
+            assert grown.scales_ == indexed[-1]
+    # No series was as long as a scale at first: the median length is taken besides.
+    assert indexed == [[35], [35], [35, 64], [35, 64], [35, 64, 256], [35, 64, 256]]
+    whole = SubsequenceRetriever(encoder=encoder, scales=(35, 64, 256)).fit({"x": parts["x"], "y": parts["y"][:230]})
+    order = ["scale", "series", "start"]
+    found = grown.windows_.sort_values(order)
+    pd.testing.assert_frame_equal(found.reset_index(drop=True), whole.windows_)
+    first = 0
+    for scale in (35, 64, 256):
+        windows = [one._contents.windows for one in (grown, whole)]
+        vectors = [one._embedded(scale, np.arange(len(one.of(scale).rows))) for one in windows]
+        mine = found.index[found["scale"] == scale] - first
+        np.testing.assert_allclose(vectors[0][mine], vectors[1], atol=1e-3)
+        first += len(mine)
+    query = parts["x"].iloc[10:300]
+    pd.testing.assert_frame_equal(grown.locate(query), whole.locate(query))
+    assert not len(grown.set_params(index="flat", verify="mass").locate(pd.concat([parts["x"]] * 3, ignore_index=True)))
+
+
+def test_scales_wait_in_an_iterator_too():
+    frame = pd.DataFrame(WALK, INDEXES["hours"], columns=["a", "b"])
+    chunked = SubsequenceRetriever().fit(frame.iloc[low:high] for low, high in pairwise(CUTS))
+    assert chunked.scales_ == [64, 256, 1024]
+    forgotten = chunked.forget(before=frame.index[900])
+    assert forgotten.scales_ == [64, 256]
+    more = pd.DataFrame(WALK, frame.index + pd.Timedelta(hours=N), columns=["a", "b"])
+    forgotten.partial_fit(more)
+    whole = SubsequenceRetriever().fit(pd.concat([frame.iloc[900:], more]))
+    order = ["scale", "start"]
+    pd.testing.assert_frame_equal(forgotten.windows_.sort_values(order, ignore_index=True), whole.windows_)
 
 
 @pytest.mark.parametrize("family", [LSSLEncoder, MambaEncoder])
@@ -158,6 +207,18 @@ def test_encoders_of_recordings_are_pooled_from_tokens():
     assert retriever.locate(data.iloc[1250:1350], time_range=(24, None)).start[0] == pytest.approx(25.25, abs=0.75)
     with pytest.raises(ValueError, match="no times tell"):
         SubsequenceRetriever(encoder=encoder).fit(data.reset_index(drop=True))
+
+
+def test_tokens_do_not_depend_on_scales_that_wait(monkeypatch):
+    monkeypatch.setattr(_tokens, "_AT_A_TIME", 500)
+    data = recording(RNG.standard_normal((2, 2400)), sfreq=100, channels=["Fz", "Cz"])
+    settings = {"n_queries": 2, "width": 16, "n_layers": 1, "patch_size": 20, "sfreq": 100, "random_state": 0}
+    encoder = LuMambaEncoder(size=None, max_epochs=0, **settings).fit([data])
+    found = [
+        SubsequenceRetriever(encoder=encoder, scales=scales).fit(data)._contents.windows.vectors(100)
+        for scales in ((100,), (100, 5000))
+    ]
+    np.testing.assert_array_equal(*found)
 
 
 def test_units_are_not_those_of_the_first_window_alone():

@@ -9,6 +9,7 @@ import pytest
 import tsrec
 from tsrec import LSSLEncoder
 from tsrec.retrieval import SubsequenceRetriever
+from tsrec.retrieval._corpus import Corpus
 from tsrec.retrieval._encode import Steps
 from tsrec.retrieval._faiss import FaissIndex
 from tsrec.retrieval._windows import Fourier
@@ -251,6 +252,35 @@ def test_a_broken_turn_is_made_good(monkeypatch):
     pd.testing.assert_frame_equal(retriever.windows_, whole)
 
 
+def test_a_break_while_a_scale_wakes_loses_nothing(tmp_path, monkeypatch):
+    frame = frame_of()
+
+    def rows(low, high):
+        return {"x": frame.iloc[low:high], "y": pd.DataFrame(WALK[::-1], frame.index, frame.columns).iloc[low:high]}
+
+    kept = SubsequenceRetriever(scales=(64, 256), store=tmp_path / "index").fit(rows(0, 150))
+    kept.partial_fit(rows(150, 200))
+    kept.windows_  # noqa: B018
+    extend = Corpus.extend
+
+    def broken(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Corpus, "extend", broken)
+    with pytest.raises(KeyboardInterrupt):
+        kept.partial_fit(rows(200, 600))
+    monkeypatch.setattr(Corpus, "extend", extend)
+    del kept
+    loaded = SubsequenceRetriever.load(tmp_path / "index", mode="a")
+    order = ["scale", "series", "start"]
+    for low, high in ((0, 200), (200, 600)):
+        if low:
+            loaded.partial_fit(rows(low, high))
+        whole = SubsequenceRetriever(scales=(64, 256)).fit(rows(0, high))
+        pd.testing.assert_frame_equal(loaded.windows_.sort_values(order, ignore_index=True), whole.windows_)
+        pd.testing.assert_frame_equal(loaded.locate(frame.iloc[100:150]), whole.locate(frame.iloc[100:150]))
+
+
 def test_rows_that_appends_repeat_are_joined_again():
     parts = {name: pd.Series(RNG.standard_normal(400).cumsum()) for name in "xyz"}
     grown = SubsequenceRetriever(scales=(64,)).fit({name: part.iloc[:200] for name, part in parts.items()})
@@ -261,11 +291,39 @@ def test_rows_that_appends_repeat_are_joined_again():
     pd.testing.assert_frame_equal(grown.locate(query), SubsequenceRetriever(scales=(64,)).fit(parts).locate(query))
 
 
-def test_pickle_holds_no_spectra():
-    frame = frame_of()
-    retriever = SubsequenceRetriever().fit(frame)
-    small = len(pickle.dumps(retriever))
-    found = retriever.locate(frame.iloc[100:150])
+@pytest.mark.parametrize("learned", [False, True])
+def test_pickle_holds_samples_and_vectors_once(learned):
+    frame = pd.DataFrame(RNG.standard_normal((20_000, 2)).cumsum(0), columns=["a", "b"])
+    encoder = LSSLEncoder(d_model=4, n_layers=1, max_epochs=0, random_state=0).fit({"x": frame}) if learned else "auto"
+    own = len(pickle.dumps(encoder))
+    retriever = SubsequenceRetriever(encoder=encoder).fit(frame)
+    size = frame.to_numpy().nbytes
+    if not learned:
+        retriever.locate(frame.iloc[100:150])
+        assert size < len(pickle.dumps(retriever)) < 1.1 * size + 5000
+    expected = retriever.kneighbors(frame.iloc[100:164])
+    size += sum(sum(part.nbytes for part in retriever._contents.windows.of(s)[1:]) for s in retriever.scales_)
+    size += sum(retriever._contents.windows.vectors(s).nbytes for s in retriever.scales_)
     content = pickle.dumps(retriever)
-    assert len(content) < 1.1 * small
-    pd.testing.assert_frame_equal(pickle.loads(content).locate(frame.iloc[100:150]), found)
+    assert len(content) - own < 1.3 * size
+    loaded = pickle.loads(content)
+    for ours, theirs in zip(loaded.kneighbors(frame.iloc[100:164]), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    more = frame.iloc[:3000].set_axis(np.arange(20_000, 23_000))
+    for query in (frame.iloc[100:150], frame.iloc[19_900:20_000]):
+        pd.testing.assert_frame_equal(loaded.locate(query), retriever.locate(query))
+        for one in (loaded, retriever):
+            one.partial_fit(more)
+        more = more.set_axis(more.index + 3000)
+
+
+def test_pickle_of_what_lies_in_a_folder_leaves_the_samples_there(tmp_path):
+    frame = pd.DataFrame(RNG.standard_normal((20_000, 2)).cumsum(0), columns=["a", "b"])
+    kept = SubsequenceRetriever(store=tmp_path / "index").fit(frame)
+    expected = kept.locate(frame.iloc[100:150])
+    content = pickle.dumps(kept)
+    assert len(content) < 0.1 * frame.to_numpy().nbytes
+    pd.testing.assert_frame_equal(pickle.loads(content).locate(frame.iloc[100:150]), expected)
+    (tmp_path / "index").rename(tmp_path / "other")
+    with pytest.raises(FileNotFoundError, match=r"is gone: moved, or rewritten meanwhile"):
+        pickle.loads(content)

@@ -3,10 +3,11 @@
 import argparse
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+import tsrec
 from tsrec.cli import _search_show, _show
 from tsrec.cli._errors import CommandError, did_you_mean, in_words_of_the_shell, listing, note
 from tsrec.cli._layout import rhythm
@@ -37,10 +38,10 @@ def index(arguments: argparse.Namespace) -> None:
     where = str(arguments.data[0]) if len(found) == 1 else f"{len(found)} files"
     try:
         if arguments.append:
-            retriever = SubsequenceRetriever.load(folder, mode="a")
+            retriever = _opened(arguments, "a")
             _add(retriever, _turns(found, retriever.lengths_.index), metadata)
         else:
-            retriever = SubsequenceRetriever()
+            retriever = SubsequenceRetriever(encoder=_encoder(arguments))
             _add(retriever, _turns(found, pd.Index([])), metadata)
             retriever.save(folder)
     except ValueError as err:
@@ -52,9 +53,7 @@ def query(arguments: argparse.Namespace) -> None:
     """Find what looks like a pattern."""
     _check_there(arguments.folder)
     table = None if arguments.data is None else read_table(_pattern_flags(arguments))
-    from tsrec.retrieval import SubsequenceRetriever
-
-    retriever = SubsequenceRetriever.load(arguments.folder, mode="r")
+    retriever = _opened(arguments, "r")
     if arguments.verify is not None:
         retriever.set_params(verify=arguments.verify)
     if table is None:
@@ -86,9 +85,29 @@ def query(arguments: argparse.Namespace) -> None:
 def info(arguments: argparse.Namespace) -> None:
     """Say what a folder holds."""
     _check_there(arguments.folder)
+    _search_show.about(_opened(arguments, "r"), arguments.folder)
+
+
+def _opened(arguments: argparse.Namespace, mode: Literal["r", "a"]) -> "SubsequenceRetriever":
+    """What a folder holds, to be read or added to."""
     from tsrec.retrieval import SubsequenceRetriever
 
-    _search_show.about(SubsequenceRetriever.load(arguments.folder, mode="r"), arguments.folder)
+    try:
+        return SubsequenceRetriever.load(arguments.folder, encoder=_encoder(arguments), mode=mode)
+    except ValueError as err:
+        if not str(err).startswith("encoder: "):
+            raise
+        mend = "Leave it out" if "without one" in str(err) else "Name the file of that one, which tsrec.save wrote"
+        raise CommandError(f"--{str(err).split('.')[0]}. {mend}.") from err
+
+
+def _encoder(arguments: argparse.Namespace) -> Any:
+    if arguments.encoder is None:
+        return "auto"
+    try:
+        return tsrec.load(arguments.encoder)
+    except (ValueError, OSError) as err:
+        raise CommandError(f"--encoder: {str(err).removeprefix('path: ')}") from err
 
 
 def _check_there(folder: Path) -> None:

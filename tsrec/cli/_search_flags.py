@@ -30,6 +30,7 @@ def add_search(commands: Any, reading: Callable[[argparse.ArgumentParser], None]
 def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
     action = actions.add_parser(name, help=text, description=text.capitalize() + ".", allow_abbrev=False)
     action.add_argument("folder", metavar="DIR", type=Path, help="folder of the series that are searched")
+    action.add_argument("--encoder", type=Path, help="encoder that tsrec.save wrote, if windows are found by one")
     return action
 
 

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +20,8 @@ _AT_A_TIME = 1 << 16
 _LEAST_SHARE = 1e-5
 # Windows measured at a time.
 _MEASURED = 1 << 22
-# Query lengths of which the norms of all windows are kept.
-_LENGTHS = 8
+# Query lengths of which the norms of all windows are kept, and sizes of blocks of which spectra are.
+_LENGTHS, _SIZES = 8, 4
 
 
 class Blocks(NamedTuple):
@@ -86,12 +87,13 @@ class Channel:
     x : float array of shape (n,)
         The samples; NaN where missing, and between series. May lie in a file.
     kept : bool, default True
-        Whether spectra and norms are kept: three to five times the memory of the samples, three times as fast.
+        Whether spectra and norms are kept, of the last few lengths of queries: three times as fast, for twice the
+        memory of the samples with one length, and up to twelve times with many.
     """
 
     def __init__(self, x: np.ndarray, *, kept: bool = True) -> None:
         self.x, self.kept = x, kept
-        self._spectra: dict[Blocks, tuple[np.ndarray, np.ndarray]] = {}
+        self._spectra: OrderedDict[Blocks, tuple[np.ndarray, np.ndarray]] = OrderedDict()
         self._windows: OrderedDict[tuple[int, bool], Windowed] = OrderedDict()
 
     def grow(self, x: np.ndarray, *, kept: bool = True) -> None:
@@ -109,7 +111,7 @@ class Channel:
 
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled: nothing that can be computed again."""
-        return {**vars(self), "_spectra": {}, "_windows": OrderedDict()}
+        return {**vars(self), "_spectra": OrderedDict(), "_windows": OrderedDict()}
 
     def reader(self, m: int, blocks: Blocks, *, raw: bool) -> Callable[[int, int], tuple[np.ndarray, Windowed]]:
         """What gives the spectra of some blocks, and what is known of the windows of m samples that begin in them.
@@ -138,14 +140,11 @@ class Channel:
 
         if not self.kept:
             return computed
-        if blocks not in self._spectra:
-            self._spectra[blocks] = self._transformed(blocks, 0, -(-len(self.x) // blocks.hop))
-        spectra, power = self._spectra[blocks]
-        # Taken out and put in again, so that the oldest is the first; another thread may have to measure again.
-        known = self._windows.pop((m, raw), None) or self._measured(m, blocks, (0, count), raw, power)
-        self._windows[m, raw] = known
-        while len(self._windows) > _LENGTHS:
-            self._windows.popitem(last=False)
+        whole = self._spectra.get(blocks) or self._transformed(blocks, 0, -(-len(self.x) // blocks.hop))
+        _keep(self._spectra, blocks, whole, _SIZES)
+        spectra, power = whole
+        known = self._windows.get((m, raw)) or self._measured(m, blocks, (0, count), raw, power)
+        _keep(self._windows, (m, raw), known, _LENGTHS)
 
         def looked_up(first: int, last: int) -> tuple[np.ndarray, Windowed]:
             low, high = first * blocks.hop, min(last * blocks.hop, count)
@@ -192,3 +191,12 @@ class Channel:
                 here[weak] = 0.0
             parts.append((weak + start - low, found.mean[weak], found.norm[weak]))
         return Windowed(inverse, level, *(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _keep(known: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
+    """Have a value be the latest of a few that are kept; other threads may do so at any moment."""
+    known[key] = value
+    with suppress(KeyError):
+        known.move_to_end(key)
+        while len(known) > most:
+            known.popitem(last=False)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tsrec.retrieval._corpus import packed, unpacked
 from tsrec.retrieval._windows import Windows
 
 # Stretches of a query that are looked up, at most: their offsets within a stride, and places along the query.
@@ -54,10 +55,10 @@ def candidates(windows: Windows, query: np.ndarray, scale: int, n: int, mask: np
     vectors = windows.embed_query(query, offsets, scale, scale)
     distance, number = windows.search(scale, vectors, n, mask)
     known, found = number >= 0, windows.of(scale)
-    series = found.series[number[known]].astype(np.int64)
+    series = found.series[number[known]]
     start = (found.rows[number] - offsets[:, None])[known]
     # A stretch that lies across a window by half a step votes for a start that is off by as much.
-    key = series * (1 << 40) + (start + (1 << 30)) // step
+    key = packed(series, (start + (1 << 30)) // step)
     # What is not among the nearest of a stretch is taken to be as far as the last of them.
     squared = np.square(np.where(known, distance, 0.0))
     vote = (squared.max(1, initial=0.0, keepdims=True) - squared)[known]
@@ -69,4 +70,4 @@ def candidates(windows: Windows, query: np.ndarray, scale: int, n: int, mask: np
     best[inverse[by_distance]] = start[by_distance]
     order = np.lexsort([places, -votes])[:n]
     around = step if windows.embedding.learned else max(2 * step // _OFFSETS, 2)
-    return Candidates(places[order] >> 40, best[order] - around, best[order] + around)
+    return Candidates(unpacked(places[order])[0], best[order] - around, best[order] + around)

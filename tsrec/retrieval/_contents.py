@@ -35,7 +35,7 @@ class Contents:
     metadata : DataFrame, optional
         A row for each.
     steps : dict
-        Rows from one indexed window to the next, by their length.
+        Rows from one indexed window to the next, by their length; also of lengths that no series has yet.
     skipped : int, default 0
         Windows that were left out so far.
     """
@@ -59,11 +59,17 @@ class Contents:
         self.arrays, self.times, self.labels, self.channels = arrays, times, labels, channels
         self.named, self.metadata = named, metadata
         self.steps = steps
-        self.corpus = Corpus(arrays, len(channels), overlap=max(steps) - 1)
+        self.corpus = Corpus(arrays, len(channels), overlap=0)
+        self.corpus.overlap = self._overlap(self.corpus.lengths)
         self.windows: Windows | None = None
         self.skipped, self._lock = skipped, Lock()
         # Rows of each series whose windows are made.
         self.made = self.corpus.lengths.copy() if indexed else np.zeros(len(self.corpus.lengths), np.int64)
+
+    @property
+    def scales(self) -> list[int]:
+        """Lengths of windows that a series is long enough for."""
+        return self._possible(self.corpus.lengths)
 
     def take_in(self, panel: Panel) -> None:
         """Put the first rows of the series in."""
@@ -120,11 +126,12 @@ class Contents:
 
     def __getstate__(self) -> dict[str, Any]:
         """What is copied or pickled: a copy of what lies in a folder may read it only."""
-        return {**vars(self), "record": None, "_lock": None}
+        return {**vars(self), "record": None, "_lock": None, "corpus": self.corpus.overlap}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take a copy up."""
+        """Take a copy up; its samples are those of the store, once."""
         vars(self).update(state, _lock=Lock())
+        self.corpus = Corpus(self.arrays, len(self.channels), overlap=state["corpus"])
 
     @property
     def has_windows(self) -> bool:
@@ -153,8 +160,7 @@ class Contents:
             self.arrays.commit({**described(self), **self.record})
         # Appends repeat rows: what that comes to is kept below what is held anyway.
         if self.corpus.repeated > self.corpus.lengths.sum():
-            self.arrays.rewrite({}, replace=self.corpus.joined())
-            self.corpus = Corpus(self.arrays, len(self.channels), overlap=self.corpus.overlap)
+            self._join(self.corpus.overlap)
 
     def saved(self, target: Store, record: dict[str, Any]) -> None:
         """Write everything to an empty store."""
@@ -165,6 +171,14 @@ class Contents:
         target.commit({**described(self), **record})
 
     def _put(self, values: np.ndarray, offsets: np.ndarray, series: np.ndarray) -> None:
+        known = self.corpus.lengths
+        before = np.append(known, np.zeros(max(series.max() + 1 - len(known), 0), np.int64))[series]
+        overlap = self._overlap(before + np.diff(offsets))
+        if overlap > self.corpus.overlap:
+            # A scale wakes: no window of it may lie across pieces that share less.
+            if (self.corpus.row > 0).any():
+                self._join(overlap)
+            self.corpus.overlap = overlap
         self.corpus.extend(values, offsets, series)
         self._catch_up()
 
@@ -187,6 +201,19 @@ class Contents:
         if len(behind):
             self.skipped += self.windows.extend(self.corpus, behind, before[behind])
             self.made = lengths.copy()
+
+    def _possible(self, lengths: np.ndarray) -> list[int]:
+        return [scale for scale in self.steps if scale <= lengths.max(initial=0)]
+
+    def _overlap(self, lengths: np.ndarray) -> int:
+        """Rows that pieces of series share, so that each window that is indexed lies in one."""
+        return max(self._possible(lengths), default=1) - 1
+
+    def _join(self, overlap: int) -> None:
+        """Bring the pieces of each series together, and commit."""
+        state = None if self.record is None else {**described(self), **self.record}
+        self.arrays.rewrite({}, replace=self.corpus.joined(), state=state)
+        self.corpus = Corpus(self.arrays, len(self.channels), overlap=overlap)
 
     def _places(self, more: Series) -> np.ndarray:
         """Numbers of the series that rows come for; -1 for new ones."""

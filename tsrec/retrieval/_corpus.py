@@ -1,7 +1,7 @@
 """What is searched: series of any lengths in one long array, which grows at its end, with a missing row before each."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,10 +9,22 @@ from tsrec.retrieval._channel import Channel
 from tsrec.retrieval._exact import Part
 from tsrec.retrieval._products import TILE
 
-# More rows than a series has.
-_MANY = np.int64(1 << 40)
+# Bits of a row's number.
+_BITS = 40
+# Rows that are put in, or read, at a time.
+_PIECE = 1 << 20
 # Samples of which spectra are kept, at most: about 3 GB of them.
 _KEPT = 1 << 27
+
+
+def packed(series: Any, rows: Any) -> np.ndarray:
+    """One number for a row of a series; numbers are in the order of the series, then of the rows."""
+    return np.asarray(series, np.int64) * (1 << _BITS) + rows
+
+
+def unpacked(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Series and rows of such numbers."""
+    return keys >> _BITS, keys & ((1 << _BITS) - 1)
 
 
 class Corpus:
@@ -54,7 +66,7 @@ class Corpus:
         self.lengths = np.zeros(self.series.max(initial=-1) + 1, np.int64)
         np.maximum.at(self.lengths, self.series, self.row + self.rows)
         order = np.lexsort([np.arange(len(rows)), self.row, self.series])
-        self._order, self._key = order, self.series[order] * _MANY + self.row[order]
+        self._order, self._key = order, packed(self.series[order], self.row[order])
 
     def extend(self, values: np.ndarray, offsets: np.ndarray, series: np.ndarray) -> None:
         """Put rows behind series, known ones or new.
@@ -73,7 +85,8 @@ class Corpus:
             one = slice(offsets[goes_on[0]], offsets[goes_on[0] + 1])
             number = int(series[goes_on[0]])
             count = one.stop - one.start
-            self._append(values[one], [[number, self.lengths[number], len(self.channels[0].x), count, -1]])
+            pieces = (values[low : min(low + _PIECE, one.stop)] for low in range(one.start, one.stop, _PIECE))
+            self._append(pieces, [[number, self.lengths[number], len(self.channels[0].x), count, -1]])
             lengths = np.diff(offsets)
             values, lengths = np.delete(values, one, axis=0), np.delete(lengths, goes_on)
             offsets, series = np.append(0, np.cumsum(lengths)), np.delete(series, goes_on)
@@ -89,22 +102,37 @@ class Corpus:
         shared = np.minimum(before, self.overlap)
         lengths = np.diff(offsets) + shared
         first = np.cumsum(lengths + 1) - lengths
-        more = np.full((lengths.sum() + len(series), self.n_channels), np.nan, order="F")
-        more[np.arange(offsets[-1]) + np.repeat(first + shared - offsets[:-1], np.diff(offsets))] = values
-        again = np.flatnonzero(shared)
-        if len(again):  # their last rows so far, which the last stretch of each has
-            last = self._order[np.searchsorted(self._key, (series[again] + 1) * _MANY) - 1]
-            count = shared[again]
-            step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-            rows = np.repeat(self.at[last] + self.rows[last] - count, count) + step
-            for number, channel in enumerate(self.channels):
-                more[np.repeat(first[again], count) + step, number] = channel.x[rows]
+        again = np.flatnonzero(shared)  # their last rows so far, which the last stretch of each has
+        last = self._order[np.searchsorted(self._key, packed(series[again] + 1, 0)) - 1]
+        old = _Runs(self.at[last] + self.rows[last] - shared[again], first[again], shared[again])
+        new = _Runs(offsets[:-1], first + shared, np.diff(offsets))
         at = first + len(self.channels[0].x)
-        self._append(more, np.stack([series, before - shared, at, lengths, shared], axis=1))
+        stretches = np.stack([series, before - shared, at, lengths, shared], axis=1)
+        self._append(self._pieces(values, old, new, int(lengths.sum()) + len(series)), stretches)
 
-    def _append(self, more: np.ndarray, stretches: Any) -> None:
+    def _pieces(self, values: np.ndarray, old: "_Runs", new: "_Runs", count: int) -> Iterator[np.ndarray]:
+        """Rows to append, a part at a time: runs of those that are there already, and of `values`."""
+        low = 0
+        for piece in self._copied(old, count, range(self.n_channels)):
+            rows, to = new.within(low, low + len(piece))
+            piece[to] = values[rows]
+            low += len(piece)
+            yield piece
+
+    def _copied(self, runs: "_Runs", count: int, picked: Sequence[int]) -> Iterator[np.ndarray]:
+        """Runs of rows of some channels where they go among `count`, missing ones elsewhere, a part at a time."""
+        for low in range(0, count, _PIECE):
+            piece = np.full((min(_PIECE, count - low), len(picked)), np.nan, order="F")
+            rows, to = runs.within(low, low + len(piece))
+            for place, number in enumerate(picked):
+                piece[to, place] = self.channels[number].x[rows]
+            yield piece
+
+    def _append(self, pieces: Iterable[np.ndarray], stretches: Any) -> None:
+        for piece in pieces:
+            for number in range(self.n_channels):
+                self.arrays.append(f"values/{number}", piece[:, number])
         for number, channel in enumerate(self.channels):
-            self.arrays.append(f"values/{number}", more[:, number])
             column = self.arrays.array(f"values/{number}")
             channel.grow(column, kept=len(column) * self.n_channels <= self.most)
         self.arrays.append("stretches", np.array(stretches, dtype=np.int64))
@@ -144,16 +172,20 @@ class Corpus:
         """Rows that are held more than once."""
         return int(self.shared.sum())
 
-    def joined(self) -> dict[str, np.ndarray]:
-        """The arrays with every series in one stretch."""
+    def joined(self) -> dict[str, Any]:
+        """The arrays with every series in one stretch; samples come in parts, as `Store.rewrite` takes them."""
         lengths = self.lengths
-        at = np.cumsum(lengths + 1) - lengths
-        values = np.full((int(lengths.sum()) + len(lengths), self.n_channels), np.nan, order="F")
-        for series, (first, count) in enumerate(zip(at, lengths, strict=True)):
-            values[first : first + count] = self.read(series, 0, int(count))
         nothing = np.zeros_like(lengths)
+        at = np.cumsum(lengths + 1) - lengths
         stretches = np.stack([np.arange(len(lengths)), nothing, at, lengths, nothing], axis=1)
-        return {"stretches": stretches, **{f"values/{c}": values[:, c] for c in range(self.n_channels)}}
+        columns = {f"values/{c}": (rows[:, 0] for rows in self.all_rows([c])) for c in range(self.n_channels)}
+        return {"stretches": stretches, **columns}
+
+    def all_rows(self, picked: Sequence[int]) -> Iterator[np.ndarray]:
+        """Some channels of all series one after another, each behind a missing row; float64 (any, n_picked) parts."""
+        first = np.cumsum(self.lengths + 1) - self.lengths
+        runs = _Runs(self.at, first[self.series] + self.row, self.rows)
+        return self._copied(runs, int((self.lengths + 1).sum()), picked)
 
     def read(self, series: int, low: int, high: int) -> np.ndarray:
         """Rows of a series, float64 (high - low, n_channels)."""
@@ -167,7 +199,7 @@ class Corpus:
 
     def _of(self, series: int, low: int, high: int) -> np.ndarray:
         """Stretches that have some of the rows from `low` to before `high` of a series."""
-        mine = self._order[slice(*np.searchsorted(self._key, [series * _MANY, (series + 1) * _MANY]))]
+        mine = self._order[slice(*np.searchsorted(self._key, packed([series, series + 1], 0)))]
         return mine[(self.row[mine] < high) & (self.row[mine] + self.rows[mine] > low)]
 
     def where(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -177,7 +209,7 @@ class Corpus:
 
     def positions(self, series: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Positions of windows of up to `overlap` + 1 rows."""
-        stretch = self._order[np.searchsorted(self._key, series * _MANY + rows, side="right") - 1]
+        stretch = self._order[np.searchsorted(self._key, packed(series, rows), side="right") - 1]
         return self.at[stretch] + rows - self.row[stretch]
 
     def ranges(self, series: int, low: int, high: int) -> Iterator[tuple[int, int]]:
@@ -212,6 +244,21 @@ class Corpus:
         breaks = found[1:, 0] > found[:-1, 1]
         begins, ends = (np.append(True, breaks), np.append(breaks, True)) if len(found) else (breaks, breaks)
         return np.stack([found[begins, 0], found[ends, 1]], axis=1)
+
+
+class _Runs(NamedTuple):
+    """Runs of rows that are copied: where each is, where it goes, and how many rows it has."""
+
+    source: np.ndarray
+    target: np.ndarray
+    size: np.ndarray
+
+    def within(self, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows that go to places from `low` to before `high`, and these places, counted from `low`."""
+        skipped = np.clip(low - self.target, 0, self.size)
+        left = np.clip(high - self.target, 0, self.size) - skipped
+        step = np.arange(left.sum()) - np.repeat(np.cumsum(left) - left, left)
+        return np.repeat(self.source + skipped, left) + step, np.repeat(self.target + skipped - low, left) + step
 
 
 class Bridges:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tsrec.retrieval._corpus import packed
 from tsrec.retrieval._read import Times
 
 
@@ -60,8 +61,8 @@ class EventRows(NamedTuple):
     def of_rows(self, series: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Label of each row, -1 for none; of overlapping events the one that begins last."""
         order = np.lexsort([self.first, self.series])
-        many = np.int64(1) << 40
-        place = np.searchsorted(self.series[order] * many + self.first[order], series * many + rows, side="right") - 1
+        begins = packed(self.series[order], self.first[order])
+        place = np.searchsorted(begins, packed(series, rows), side="right") - 1
         one = order[np.maximum(place, 0)]
         inside = (place >= 0) & (self.series[one] == series) & (rows < self.last[one])
         return np.where(inside, self.label[one], -1)

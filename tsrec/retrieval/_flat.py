@@ -2,7 +2,7 @@
 
 import ctypes
 import os
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -47,6 +47,15 @@ class FlatIndex:
         if f"{name}vectors" not in self.store.names():
             for part, dtype, shape in zip(_PARTS, ("i8", "f4", "i8"), ((), (n_features,), ()), strict=True):
                 self.store.create(name + part, dtype, shape)
+        self._forget_what_is_known()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied or pickled: nothing that the next search can look up in the store."""
+        return {**vars(self), "_kept": None, "_rows": None, "_squares": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a copy up."""
+        vars(self).update(state)
         self._forget_what_is_known()
 
     def __len__(self) -> int:

@@ -41,6 +41,10 @@ class Memory(Store):
         self._tables: dict[str, list[Columns]] = {}
         self._dtypes: dict[str, dict[str, np.dtype]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied or pickled: no room that is not used."""
+        return {**vars(self), "_room": {name: rows[: self._used[name]] for name, rows in self._room.items()}}
+
     def names(self) -> list[str]:
         """Names of the arrays."""
         return list(self._room)

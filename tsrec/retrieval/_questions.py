@@ -40,10 +40,8 @@ class EventQuestions(BaseEstimator):
 
         Parameters
         ----------
-        label : str or other
-            One of ``labels_``.
-        **asked
-            ``where`` and ``time_range`` as in `table`.
+        label, **asked
+            As in `exists`.
 
         Returns
         -------
@@ -93,10 +91,8 @@ class EventQuestions(BaseEstimator):
 
         Parameters
         ----------
-        label : str or other
-            One of ``labels_``.
-        **asked
-            ``where`` and ``time_range`` as in `table`.
+        label, **asked
+            As in `exists`.
 
         Returns
         -------
@@ -138,10 +134,8 @@ class EventQuestions(BaseEstimator):
 
         Parameters
         ----------
-        label : str or other
-            One of ``labels_``.
-        **asked
-            ``where`` and ``time_range`` as in `table`.
+        label, **asked
+            As in `exists`.
 
         Returns
         -------
@@ -155,10 +149,8 @@ class EventQuestions(BaseEstimator):
 
         Parameters
         ----------
-        label : str or other
-            One of ``labels_``.
-        **asked
-            ``where`` and ``time_range`` as in `table`.
+        label, **asked
+            As in `exists`.
 
         Returns
         -------

@@ -1,5 +1,6 @@
 """The rows of an array side by side in one file that grows at its end."""
 
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,10 @@ class RawFile:
             "stretches": self.stretches,
         }
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied or pickled: the rows stay in the file."""
+        return {**vars(self), "_view": None}
+
     def append(self, rows: np.ndarray) -> None:
         """Write contiguous rows of this dtype behind the others."""
         if not rows.size:
@@ -73,11 +78,18 @@ class RawFile:
         if self._view is None or len(self._view) != self.rows:
             shape = (self.rows, *self.row_shape)
             if self.rows * self.row_bytes:
-                self._view = np.memmap(self.path, self.dtype, "r", shape=shape)
+                self._view = self._mapped(shape)
             else:
                 self._view = np.empty(shape, self.dtype)
                 self._view.flags.writeable = False
         return self._view
+
+    def _mapped(self, shape: tuple[int, ...]) -> np.ndarray:
+        try:
+            return np.memmap(self.path, self.dtype, "r", shape=shape)
+        except FileNotFoundError as err:
+            where = os.fspath(self.path)
+            raise FileNotFoundError(f"path: {where!r} is gone: moved, or rewritten meanwhile. Open it again.") from err
 
     def sync(self) -> None:
         """Have the disk hold what was appended."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from copy import copy
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -189,7 +189,7 @@ def weigh(forecaster: Any, panel: Panel) -> None:
 def _weigh_linear(forecaster: Any, panel: Panel) -> None:
     """Solve for the map of a linear mix, with the penalty that does best on the last held-out rows."""
     forecaster.penalty_ = PENALTIES[-1]
-    for twin, cutoffs in list(_held_out(forecaster, panel))[-1:]:
+    for twin, cutoffs in islice(_held_out(forecaster, panel, latest_first=True), 1):
         moments, pieces = _moments(twin), answer(twin, panel, cutoffs)
         truth, losses = truth_of(panel, cutoffs, twin.horizon_), {}
         for penalty in PENALTIES:
@@ -220,10 +220,10 @@ def _moments(forecaster: Any) -> Moments:
     return moments
 
 
-def _held_out(forecaster: Any, panel: Panel) -> Iterator[tuple[Any, np.ndarray]]:
+def _held_out(forecaster: Any, panel: Panel, *, latest_first: bool = False) -> Iterator[tuple[Any, np.ndarray]]:
     """Forecasters that know the first part of the rows, and cut-offs in the rows that follow it."""
-    lengths, horizon = panel.lengths, forecaster.horizon_
-    for share, until in pairwise(_SHARES):
+    lengths, horizon, stretches = panel.lengths, forecaster.horizon_, list(pairwise(_SHARES))
+    for share, until in reversed(stretches) if latest_first else stretches:
         head = np.maximum((share * lengths).astype(np.int64), 1)
         room = np.minimum((until * lengths).astype(np.int64), lengths - horizon + 1) - head
         series = np.repeat(np.arange(panel.n_series), np.maximum(room, 0))

@@ -121,7 +121,8 @@ class Store(ABC):
         keep : dict of bool arrays
             By name of an array or a table, which of its rows stay. What is not named stays whole.
         replace : dict, optional
-            By name of an array its new rows, of a table its new columns, where they change.
+            By name of an array its new rows, or an iterator of parts of them, of a table its new columns, where they
+            change.
         state : dict, optional
             The new state.
 
@@ -145,10 +146,10 @@ class Store(ABC):
                 _kept(self.array(name), mask, name) if name in arrays else _kept_of(self.table(name), mask, name)
             )
         for name, new in replace.items():
-            old = self.array(name) if name in arrays else None
-            made[name] = iter(
-                [as_columns(new, None, name) if old is None else as_rows(new, old.dtype, old.shape[1:], name)]
-            )
+            if name in arrays:
+                made[name] = _as_parts(new, self.array(name), name)
+            else:
+                made[name] = iter([as_columns(new, None, name)])
         return made
 
     def copy_to(self, other: "Store") -> None:
@@ -251,6 +252,13 @@ def refuse_taken(name: str, known: list[str]) -> None:
     """Arrays and tables have different names."""
     if name in known:
         raise ValueError(f"name: there is a {name!r} already. Take another name.")
+
+
+def _as_parts(new: Any, old: np.ndarray, name: str) -> Iterator[np.ndarray]:
+    """New rows of an array in parts; what is no iterator is looked at before anything is written."""
+    if isinstance(new, Iterator):
+        return (as_rows(part, old.dtype, old.shape[1:], name) for part in new)
+    return iter([as_rows(new, old.dtype, old.shape[1:], name)])
 
 
 def _kept(rows: np.ndarray, mask: Any, name: str) -> Iterator[np.ndarray]:

@@ -43,9 +43,13 @@ class StoredSeries(BaseEstimator):
     _encoder_of: tuple[Any, str]
     # Where an index of another kind than the flat one was saved.
     _index_at: Path | None = None
-    scales_: list[int]
     channels_: pd.Index
     _contents: Contents
+
+    @property
+    def scales_(self) -> list[int]:
+        """Lengths of the windows that are indexed by now; others wait for a series that is as long."""
+        return self._contents.scales
 
     def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
         """Write series, windows and parameters to a folder.
@@ -139,8 +143,9 @@ class StoredSeries(BaseEstimator):
             arrays = copied
         made._contents = Contents(arrays, **catalogued(arrays))
         made._index_at = Path(path) / state[_INDEX] if _INDEX in state else None
-        for name, value in state["learned"].items():
-            setattr(made, name, np.asarray(value, dtype=object) if name == "feature_names_in_" else value)
+        made.n_features_in_ = state["learned"]["n_features_in_"]
+        if "feature_names_in_" in state["learned"]:
+            made.feature_names_in_ = np.asarray(state["learned"]["feature_names_in_"], dtype=object)
         made.channels_ = made._contents.channels
         made._encoder_of = (encoder, state["encoder"])
         made._contents.record = made._record() if mode == "a" else None
@@ -251,9 +256,10 @@ class StoredSeries(BaseEstimator):
             )
 
     def _steps(self, lengths: np.ndarray) -> dict[int, int]:
-        """Rows from one indexed window to the next, by their lengths; none is longer than all series."""
-        kept = [int(scale) for scale in sorted(set(self.scales)) if scale <= lengths.max()]
-        scales = kept or [max(int(np.median(lengths)), 1)]
+        """Rows from one indexed window to the next, by their lengths, of which one is as short as some series."""
+        scales = sorted({int(scale) for scale in self.scales})
+        if scales[0] > lengths.max():
+            scales.insert(0, max(int(np.median(lengths)), 1))
         return {scale: max(round(self.stride * scale), 1) for scale in scales}
 
     def _new_store(self, names: pd.Index | None, metadata: pd.DataFrame | None) -> Store:
@@ -266,7 +272,7 @@ class StoredSeries(BaseEstimator):
     def _record(self) -> dict[str, Any]:
         """What a store has to know of the retriever, beside what it holds."""
         parameters = {name: value for name, value in self.get_params(deep=False).items() if name not in _APART}
-        learned = {"scales_": self.scales_, "n_features_in_": self.n_features_in_}
+        learned: dict[str, Any] = {"n_features_in_": self.n_features_in_}
         if hasattr(self, "feature_names_in_"):
             learned["feature_names_in_"] = list(self.feature_names_in_)
         return {
@@ -288,7 +294,7 @@ class StoredSeries(BaseEstimator):
             learned_embedding(self.encoder, panel.columns, steps, times.hertz)
         arrays = self._new_store(panel.ids, described)
         self._encoder_of = (self.encoder, fingerprint(self.encoder))
-        self.scales_, self.channels_ = list(steps), panel.columns
+        self.channels_ = panel.columns
         self._index_at = None
         self._contents = Contents(
             arrays, times, panel.labels, panel.columns, named=panel.ids is not None, metadata=described, steps=steps

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsrec.retrieval._corpus import Corpus
+from tsrec.retrieval._corpus import Corpus, packed, unpacked
 from tsrec.retrieval._windows import Rows, mean_and_spread
 
 # Rows that go through the encoder at a time.
@@ -37,15 +37,15 @@ class Tokens:
     def embed(self, corpus: Corpus, asked: Sequence[Rows]) -> list[np.ndarray]:
         """See `Embedding.embed`."""
         found = [np.empty((len(one.rows), self.n_features), np.float32) for one in asked]
-        longest = max(one.scale for one in asked)
+        longest = max((one.scale for one in asked if len(one.rows)), default=0)
         # Windows of all scales that begin in the same part of a series are pooled from the same tokens.
-        parts = [one.series * (1 << 40) + one.rows // _AT_A_TIME for one in asked]
+        parts = [packed(one.series, one.rows // _AT_A_TIME) for one in asked]
         for part in np.unique(np.concatenate(parts)):
             chosen = [np.flatnonzero(keys == part) for keys in parts]
             rows = [one.rows[mine] for one, mine in zip(asked, chosen, strict=True)]
             low = min(int(some.min()) for some in rows if len(some))
             last = max(int(some.max()) for some in rows if len(some))
-            number = int(part >> 40)
+            number = int(unpacked(part)[0])
             high = min(last + longest, int(corpus.lengths[number]))
             times, sums = self._summed(corpus.read(number, low, high))
             for one, mine, some, vectors in zip(asked, chosen, rows, found, strict=True):

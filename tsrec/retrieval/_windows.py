@@ -239,9 +239,11 @@ class Windows:
 
     def _in_units(self, vectors: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
         """Vectors of norm 1 in the units of the scale, and their norms before."""
-        if not self.embedding.learned or not len(vectors):
+        units = self.arrays.array(f"windows/{scale}/units")
+        # A scale without windows has no units.
+        if not self.embedding.learned or not len(units):
             return vectors, np.ones(len(vectors), np.float32)
-        return _scaled(vectors, self.arrays.array(f"windows/{scale}/units"))
+        return _scaled(vectors, units)
 
     def _embedded(self, scale: int, chosen: np.ndarray) -> np.ndarray:
         """Vectors as the embedding made them."""

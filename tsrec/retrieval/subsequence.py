@@ -56,8 +56,9 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         goes through each series once; its outputs are averaged over windows), or any fitted transformer of a list of
         frames.
     scales : sequence of int
-        Lengths of the windows that are indexed, in rows. Those longer than every series of `fit` (of the first of an
-        iterator) are left out; if all are, the median length of the series is taken.
+        Lengths of the windows that are indexed, in rows. Those longer than every series are indexed once a series has
+        grown to them; if all are longer at `fit` (than the first of an iterator), so is the median length of the
+        series.
     stride : float
         Rows from one window to the next, as a share of their length.
     metric : {"znorm", "euclidean"}
@@ -98,7 +99,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
     channels_ : Index
         Names of their channels.
     scales_ : list of int
-        Lengths of the indexed windows.
+        Lengths of the windows that are indexed by now.
     windows_ : DataFrame
         The indexed windows: series, start, end (excluded), scale.
     n_skipped_ : int
