@@ -94,6 +94,26 @@ def test_arrays_handed_out_are_read_only_and_stay_as_they_are(store):
         before[0] = 5
 
 
+def test_an_array_that_was_dropped_may_be_made_anew_in_another_shape(store):
+    fill(store)
+    store.commit()
+    ids = store.array("ids")
+    store.drop("ids")
+    with pytest.raises(ValueError, match="there is no 'ids'"):
+        store.array("ids")
+    with pytest.raises(ValueError, match="there is no 'ids'"):
+        store.drop("ids")
+    if not isinstance(store, Memory):
+        assert Directory.open(store.path).array("ids").tolist() == [2, 4]
+    store.create("ids", np.float32, (2,))
+    store.append("ids", [[1.5, 2.5]])
+    store.commit()
+    np.testing.assert_array_equal(ids, [2, 4])
+    if not isinstance(store, Memory):
+        assert Directory.open(store.path, verify=True).array("ids").tolist() == [[1.5, 2.5]]
+        assert {path.name for path in store.path.glob("*-*")} <= set(store._files())
+
+
 def test_appending_costs_no_copy_of_everything(store):
     store.create("x", "f4", (8,))
     grown = 0

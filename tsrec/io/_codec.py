@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.frozen import FrozenEstimator
 
 from tsrec.io import _estimators, _pandas, _plain
 from tsrec.io._walk import Arrays, Decoder, Encoder, Reader, Writer
@@ -63,6 +64,7 @@ _ENCODERS: tuple[tuple[Callable[[Any], bool], Encoder], ...] = (
     (_any(FunctionType, BuiltinFunctionType, MethodType, partial), _estimators.encode_function),
     (_estimators.is_record, _estimators.encode_record),
     (_estimators.is_estimator, _estimators.encode_estimator),
+    (_just(FrozenEstimator), _estimators.encode_frozen),
 )
 _DECODERS: dict[str, tuple[tuple[str, ...], Decoder]] = {
     "float": (("float",), _plain.decode_float),
@@ -79,4 +81,5 @@ _DECODERS: dict[str, tuple[tuple[str, ...], Decoder]] = {
     "zone": (("zone",), _pandas.decode_zone),
     "record": (("record", "state"), _estimators.decode_record),
     "estimator": (("estimator", "state", "requests"), _estimators.decode_estimator),
+    "frozen": (("frozen",), lambda node, reader: FrozenEstimator(reader.decode(node["frozen"]))),
 }

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 
 import tsrec
 from tsrec.estimators._covariates import CovariateEffect
@@ -98,6 +99,11 @@ def encode_estimator(value: Any, writer: Writer, at: str) -> dict:
         "state": _encode_state(state, writer, at),
         "requests": writer.encode(dict(_changed_requests(value)), f"{at}.requests"),
     }
+
+
+def encode_frozen(value: FrozenEstimator, writer: Writer, at: str) -> dict:
+    """What scikit-learn's clone leaves as it is: only the estimator inside counts."""
+    return {"frozen": writer.encode(value.estimator, f"{at}.estimator")}
 
 
 def _check_rebuilt(estimator: Any, weights: dict[str, np.ndarray], at: str) -> None:

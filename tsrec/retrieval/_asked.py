@@ -18,8 +18,8 @@ def named_series(wanted: Any, labels: pd.Index, metadata: pd.DataFrame | None, *
     Parameters
     ----------
     wanted : list of names, a name, dict or callable
-        Names of series; or values, or lists of them, by columns of the metadata; or what gives a truth value for each
-        row of the metadata.
+        Names of series; or values, or lists of them, by columns of the metadata or levels of the names; or what gives
+        a truth value for each row of the metadata.
     labels : Index
         Names of all series.
     metadata : DataFrame, optional
@@ -37,7 +37,7 @@ def named_series(wanted: Any, labels: pd.Index, metadata: pd.DataFrame | None, *
         If a name is unknown, or there are no such metadata.
     """
     if isinstance(wanted, Mapping) or callable(wanted):
-        return _described(wanted, metadata, where)
+        return _described(wanted, labels, metadata, where)
     alone = isinstance(wanted, str | tuple | Integral) or not np.iterable(wanted)
     names = [wanted] if alone else list(wanted)
     places = labels.get_indexer(pd.Index(names))
@@ -49,10 +49,14 @@ def named_series(wanted: Any, labels: pd.Index, metadata: pd.DataFrame | None, *
     return kept
 
 
-def _described(wanted: Mapping | Callable, metadata: pd.DataFrame | None, where: str) -> np.ndarray:
-    if metadata is None:
+def _described(wanted: Mapping | Callable, labels: pd.Index, metadata: pd.DataFrame | None, where: str) -> np.ndarray:
+    columns = {} if metadata is None else {column: metadata[column] for column in metadata.columns}
+    # A column says it where a level of the names has the same name.
+    known = {name: labels.get_level_values(i) for i, name in enumerate(labels.names) if name is not None} | columns
+    if metadata is None and (not known or not isinstance(wanted, Mapping)):
         raise ValueError(f"{where}: the series have no metadata. Give fit metadata=, a row for each, or name series.")
     if not isinstance(wanted, Mapping):
+        assert metadata is not None
         kept = np.asarray(wanted(metadata))
         if kept.shape != (len(metadata),) or kept.dtype != bool:
             raise ValueError(
@@ -60,13 +64,13 @@ def _described(wanted: Mapping | Callable, metadata: pd.DataFrame | None, where:
                 f"{len(metadata)} rows of the metadata."
             )
         return kept
-    unknown = [column for column in wanted if column not in metadata.columns]
+    unknown = [column for column in wanted if column not in known]
     if unknown:
-        raise ValueError(f"{where}: found {unknown}, the metadata have the columns {list(metadata.columns)}.")
-    kept = np.ones(len(metadata), dtype=bool)
+        raise ValueError(f"{where}: found {unknown}, metadata and names of series have the columns {list(known)}.")
+    kept = np.ones(len(labels), dtype=bool)
     for column, value in wanted.items():
         several = isinstance(value, list | tuple | set | np.ndarray | pd.Index | pd.Series)
-        kept &= metadata[column].isin(value if several else [value]).to_numpy()
+        kept &= np.asarray(known[column].isin(value if several else [value]))
     return kept
 
 
@@ -151,6 +155,18 @@ def chosen_channels(channels: Sequence[Any] | None, own: pd.Index) -> list[int]:
     if (places < 0).any() or not len(places):
         raise ValueError(f"channels: found {list(channels)}. Give some of {list(own)}.")
     return [int(place) for place in places]
+
+
+def picked_scales(scales: Sequence[int] | None, indexed: Sequence[int]) -> list[int] | None:
+    """Lengths of indexed windows that are looked in, ascending; None for all."""
+    if scales is None:
+        return None
+    wanted = list(scales) if np.iterable(scales) and not isinstance(scales, str) else []
+    unknown = [one for one in wanted if one not in indexed]
+    if unknown or not wanted:
+        found = f"{unknown}, which are not indexed" if unknown else repr(scales)
+        raise ValueError(f"scales: found {found}. Give some of scales_, {list(indexed)}.")
+    return sorted({int(one) for one in wanted})
 
 
 def read_metadata(metadata: Any, labels: pd.Index, *, where: str = "metadata") -> pd.DataFrame:

@@ -1,14 +1,14 @@
 """What a store has to say of the series in it, beside their numbers: names, times, metadata; and back again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import hash as hash_of
 
 from tsrec.frames import TimeGrid
+from tsrec.retrieval._columns import kind_of, restored, stored
 from tsrec.retrieval._read import Times
 from tsrec.retrieval._store import Store
 
@@ -30,6 +30,7 @@ def described(contents: Any) -> dict[str, Any]:
         "seconds": times.seconds is not None,
         "seconds_name": _plain(times.name),
         "metadata": None if metadata is None else _plain_index(metadata.columns),
+        "kinds": {name: kind for name, values, _ in _of(contents) if (kind := kind_of(values)) is not None},
         "steps": [[int(scale), int(step)] for scale, step in contents.steps.items()],
         "skipped": contents.skipped,
         "indexed": bool(contents.made.any()),
@@ -38,19 +39,12 @@ def described(contents: Any) -> dict[str, Any]:
 
 def rows_of(contents: Any, first: int) -> dict[str, np.ndarray]:
     """Columns with a row for each series from a number on."""
-    times, labels = contents.times, contents.labels[first:]
+    times = contents.times
     columns: dict[str, np.ndarray] = {"start": times.starts[first:]}
     if times.seconds is not None:
         columns["seconds"] = times.seconds[first:]
-    if contents.named:
-        for level in range(labels.nlevels):
-            columns[f"{_NAME} {level}"] = _column(labels.get_level_values(level), "series")
-    if contents.metadata is not None:
-        for number, column in enumerate(contents.metadata.columns):
-            columns[_OF_METADATA + str(number)] = _column(
-                contents.metadata.iloc[first:, number], f"metadata column {column!r}"
-            )
-    return columns
+    # All of a column decides of which kind it is.
+    return columns | {name: stored(values, what)[first:] for name, values, what in _of(contents)}
 
 
 def catalogued(arrays: Store) -> dict[str, Any]:
@@ -63,6 +57,8 @@ def catalogued(arrays: Store) -> dict[str, Any]:
         state["rate"],
         _named(state["seconds_name"]),
     )
+    kinds = state.get("kinds", {})
+    table = {name: restored(column, kinds.get(name)) for name, column in table.items()}
     names = [_named(name) for name in state["levels"]]
     levels = [table[f"{_NAME} {level}"] for level in range(len(names))] if state["named"] else []
     labels: pd.Index = pd.RangeIndex(len(table["start"]))
@@ -84,41 +80,39 @@ def catalogued(arrays: Store) -> dict[str, Any]:
     }
 
 
-def check_storable(labels: pd.Index | None, metadata: pd.DataFrame | None) -> None:
-    """Refuse names of series, and metadata, that a folder would not give back as they are."""
-    if labels is not None:
-        for level in range(labels.nlevels):
-            _column(labels.get_level_values(level), "series")
+def check_storable(
+    labels: pd.Index | None, metadata: pd.DataFrame | None, *, known: tuple[Any, Any] = (None, None)
+) -> None:
+    """Refuse names of series, and metadata, that a folder would not give back as they are.
+
+    Parameters
+    ----------
+    labels : Index, optional
+        Names of all series, if they have some.
+    metadata : DataFrame, optional
+        A row for each.
+    known : tuple of Index and DataFrame
+        Those that the folder has already, whose columns these are to go on.
+    """
+    before = {name: stored(values, what).dtype for name, values, what in _columns(*known)}
+    for name, values, what in _columns(labels, metadata):
+        now = stored(values, what).dtype
+        was = before.get(name, now)
+        if now != was and not now.kind == was.kind == "U":
+            raise TypeError(f"{what}: it is {was} so far, and with the new series {now}. Give values of the same kind.")
+
+
+def _of(contents: Any) -> Iterator[tuple[str, Any, str]]:
+    return _columns(contents.labels if contents.named else None, contents.metadata)
+
+
+def _columns(labels: pd.Index | None, metadata: pd.DataFrame | None) -> Iterator[tuple[str, Any, str]]:
+    """Names of the columns of a table, their values, and how errors call them."""
+    for level in range(0 if labels is None else labels.nlevels):
+        yield f"{_NAME} {level}", labels.get_level_values(level), "series"  # type: ignore[union-attr]
     if metadata is not None:
-        for column in metadata.columns:
-            _column(metadata[column], f"metadata column {column!r}")
-
-
-def fingerprint(encoder: Any) -> str:
-    """What tells one encoder from another: its class and weights, or all it holds."""
-    if isinstance(encoder, str):
-        return encoder
-    module = getattr(encoder, "module_", None)
-    if module is None:
-        # By its attributes: a class defined in a notebook has no name that could be hashed.
-        return f"{type(encoder).__name__} {hash_of(vars(encoder))}"
-    weights = {name: weight.cpu().numpy() for name, weight in module.state_dict().items()}
-    units = [getattr(encoder, name, None) for name in ("center_", "spread_")]
-    return f"{type(encoder).__name__} {hash_of([weights, units])}"
-
-
-def _column(values: Any, what: str) -> np.ndarray:
-    """A column as numbers, times, truth values or text."""
-    if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
-        values = pd.Index(np.asarray(values))
-    if pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
-        if pd.isna(values).any():
-            raise TypeError(f"{what}: some text is missing, which no store keeps. Fill it, with '' for example.")
-        return np.asarray(values, dtype=str)
-    kind, found = pd.api.types.infer_dtype(values, skipna=False), np.asarray(values)
-    if found.dtype.kind not in "biufmM":
-        raise TypeError(f"{what}: found {kind}, which no store takes. Give numbers, text, times or truth values.")
-    return found
+        for number, column in enumerate(metadata.columns):
+            yield f"{_OF_METADATA}{number}", metadata.iloc[:, number], f"metadata column {column!r}"
 
 
 def _plain(name: Any) -> Any:

@@ -85,18 +85,19 @@ class Contents:
         places = self._places(more)
         known, new = np.flatnonzero(places >= 0), np.flatnonzero(places < 0)
         ahead = times.ahead(more.times.take(known), places[known], self.corpus.lengths)
-        _check_ahead(ahead, panel, known)
+        if more.step is not None:  # steps without samples are missing, also between what is known and what comes
+            before = np.zeros(panel.n_series, np.int64)
+            before[known] = np.maximum(ahead, 0)
+            panel, ahead = panel.resized(before, np.zeros_like(before)), np.minimum(ahead, 0)
+        _check_ahead(ahead, more, known)
         if len(new):
             if (metadata is None) != (self.metadata is None):
                 raise ValueError("metadata: give a row for each new series, if fit was given some, else none.")
-            labels = panel.labels[new] if self.named else pd.RangeIndex(len(self.labels) + len(new))
             described = None if metadata is None else read_metadata(metadata, panel.labels[new])
-            self._check_new(panel.labels[new], described)
+            labels, described = self._with_new(panel.labels[new], described)
             times = times.extended(more.times, new)
             places[new] = len(self.labels) + np.arange(len(new))
-            self.labels = self.labels.append(labels) if self.named else labels
-            if described is not None:
-                self.metadata = pd.concat([self.metadata, described]).set_axis(self.labels)
+            self.labels, self.metadata = labels, described
         self.times = times
         self._put(panel.values[:, np.argsort(picked)], panel.offsets, places)
 
@@ -111,18 +112,23 @@ class Contents:
             How many rows of each go.
         """
         kept, stretches = self.corpus.forgotten(cut, stays)
-        windows = [name for name in self.arrays.names() if name.startswith("windows/")]
+        self._drop_windows(int(stays.sum()))
         self.times = self.times.later(cut).take(stays)
         self.labels = self.labels[stays] if self.named else pd.RangeIndex(int(stays.sum()))
         self.metadata = None if self.metadata is None else self.metadata[stays]
-        self.windows, self.skipped, self.made = None, 0, np.zeros(int(stays.sum()), np.int64)
-        replaced: dict[str, Any] = {"stretches": stretches, **{name: self.arrays.array(name)[:0] for name in windows}}
+        replaced: dict[str, Any] = {"stretches": stretches}
         state = None
         if self.record is not None:
             replaced[SERIES], state = rows_of(self, 0), {**described(self), **self.record}
         kept_of = {f"values/{number}": kept for number in range(len(self.channels))}
         self.arrays.rewrite(kept_of, replace=replaced, state=state)
         self.corpus = Corpus(self.arrays, len(self.channels), overlap=self.corpus.overlap)
+
+    def drop_windows(self) -> None:
+        """Have no windows, for good: others are to be made of the series."""
+        self._drop_windows(len(self.labels))
+        if self.record is not None:
+            self.arrays.commit({**described(self), **self.record})
 
     def __getstate__(self) -> dict[str, Any]:
         """What is copied or pickled: a copy of what lies in a folder may read it only."""
@@ -170,6 +176,11 @@ class Contents:
             target.append_table(SERIES, rows_of(self, 0))
         target.commit({**described(self), **record})
 
+    def _drop_windows(self, n_series: int) -> None:
+        for name in [name for name in self.arrays.names() if name.startswith("windows/")]:
+            self.arrays.drop(name)
+        self.windows, self.skipped, self.made = None, 0, np.zeros(n_series, np.int64)
+
     def _put(self, values: np.ndarray, offsets: np.ndarray, series: np.ndarray) -> None:
         known = self.corpus.lengths
         before = np.append(known, np.zeros(max(series.max() + 1 - len(known), 0), np.int64))[series]
@@ -182,14 +193,18 @@ class Contents:
         self.corpus.extend(values, offsets, series)
         self._catch_up()
 
-    def _check_new(self, labels: pd.Index, metadata: pd.DataFrame | None) -> None:
-        """Refuse what could not be kept, before anything is changed."""
-        if metadata is not None and self.metadata is not None and list(metadata.columns) != list(self.metadata.columns):
-            raise ValueError(
-                f"metadata: its columns are {list(metadata.columns)}. Give {list(self.metadata.columns)}, as in fit."
-            )
+    def _with_new(self, labels: pd.Index, metadata: pd.DataFrame | None) -> tuple[pd.Index, pd.DataFrame | None]:
+        """Names of all series, and metadata, with new ones; what could not be kept is refused before all else."""
+        names = self.labels.append(labels) if self.named else pd.RangeIndex(len(self.labels) + len(labels))
+        if metadata is not None and self.metadata is not None:
+            if list(metadata.columns) != list(self.metadata.columns):
+                wanted = list(self.metadata.columns)
+                raise ValueError(f"metadata: its columns are {list(metadata.columns)}. Give {wanted}, as in fit.")
+            metadata = pd.concat([self.metadata, metadata]).set_axis(names)
         if self.record is not None:
-            check_storable(labels if self.named else None, metadata)
+            known = self.labels if self.named else None
+            check_storable(names if self.named else None, metadata, known=(known, self.metadata))
+        return names, metadata
 
     def _catch_up(self) -> None:
         """Make the windows of rows that have none yet; also of those whose turn was broken off."""
@@ -239,11 +254,12 @@ def own_rows(given: Series, contents: Contents) -> list[tuple[int, int]]:
     return [(int(one), int(row)) for one, row in zip(series, ahead, strict=True)]
 
 
-def _check_ahead(ahead: np.ndarray, panel: Panel, known: np.ndarray) -> None:
+def _check_ahead(ahead: np.ndarray, more: Series, known: np.ndarray) -> None:
     if not (ahead == 0).all():
         one = int(np.flatnonzero(ahead)[0])
         found = f"{abs(ahead[one]):g} rows {'after' if ahead[one] > 0 else 'before'} the end of what is known"
+        mend = "missing ones as NaN" if more.step is None else f"from where a step of {more.step!r} begins"
         raise ValueError(
-            f"X: series {label_at(panel.labels, int(known[one]))!r} begins {found}. Give the rows that follow it; "
-            "missing ones as NaN."
+            f"X: series {label_at(more.panel.labels, int(known[one]))!r} begins {found}. Give the rows that follow it; "
+            f"{mend}."
         )

@@ -171,6 +171,12 @@ class Directory(Store):
         self._check()
         return self._array(name).view()
 
+    def drop(self, name: str) -> None:
+        """Have an array no longer; see `Store.drop`."""
+        self._check(writing=True)
+        self._doomed.append(self._array(name).path.name)
+        del self._arrays[name]
+
     def append_table(self, name: str, columns: Mapping[str, np.ndarray]) -> None:
         """Put rows at the end of a table; see `Store.append_table`. They are written by `commit`."""
         self._check(writing=True)

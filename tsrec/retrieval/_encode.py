@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from tsrec.retrieval._corpus import Corpus
+from tsrec.retrieval._known import bare
 from tsrec.retrieval._tokens import Tokens
 from tsrec.retrieval._windows import Embedding, Rows, mean_and_spread
 from tsrec.training import single_thread
@@ -27,7 +29,7 @@ def learned_embedding(encoder: Any, columns: pd.Index, steps: dict[int, int], ra
     ----------
     encoder : estimator
         With ``transform``; with ``transform_steps`` and a state that is carried, or with ``transform_tokens``, each
-        series is gone through once.
+        series is gone through once. It may be in scikit-learn's FrozenEstimator.
     columns : Index
         Channels of the series.
     steps : dict
@@ -39,11 +41,18 @@ def learned_embedding(encoder: Any, columns: pd.Index, steps: dict[int, int], ra
     -------
     Steps, Tokens or Whole
     """
+    encoder = bare(encoder)
     if not hasattr(encoder, "transform"):
         raise TypeError(
             f"encoder: found {type(encoder).__name__}, which has no transform. Give 'auto' or a fitted encoder."
         )
-    check_is_fitted(encoder)
+    try:
+        check_is_fitted(encoder)
+    except NotFittedError:
+        raise NotFittedError(
+            f"encoder: this {type(encoder).__name__} is not fitted. Fit it first. If it was: clone, and GridSearchCV, "
+            "which clones, unfit it; sklearn.frozen.FrozenEstimator(encoder) stays as it is."
+        ) from None
     if hasattr(encoder, "transform_tokens"):
         if rate is None:
             raise ValueError(

@@ -61,6 +61,8 @@ class Asked(NamedTuple):
         Series and row near which there is no answer: where the query was cut from.
     n_jobs : int
         Threads that compare all windows.
+    scales : sequence of int, optional
+        Lengths of the indexed windows that are looked in; all when omitted.
     """
 
     picked: Sequence[int]
@@ -72,6 +74,7 @@ class Asked(NamedTuple):
     raw: bool = False
     own: tuple[int, int] | None = None
     n_jobs: int = 1
+    scales: Sequence[int] | None = None
 
     def apart(self, m: int) -> int:
         """Rows that two answers are apart at least."""
@@ -104,7 +107,8 @@ def search_candidates(corpus: Corpus, windows: Windows, query: np.ndarray, asked
     All windows are compared with a query that is shorter than every scale.
     """
     m = len(query)
-    if m < windows.scales[0]:
+    scales = [one for one in asked.scales or windows.scales if one <= m][-2:]
+    if not scales:
         return search_all(corpus, query, asked)
     # Vectors of windows know all channels, in their own order.
     query = query[:, np.argsort(asked.picked)]
@@ -114,7 +118,7 @@ def search_candidates(corpus: Corpus, windows: Windows, query: np.ndarray, asked
         for parts in zip(
             *(
                 _refined(corpus, _looked_up(corpus, windows, query, scale, asked, n_candidates), query, asked)
-                for scale in sorted(one for one in windows.scales if one <= m)[-2:]
+                for scale in scales
             ),
             strict=True,
         )
@@ -125,7 +129,7 @@ def search_candidates(corpus: Corpus, windows: Windows, query: np.ndarray, asked
 def search_windows(corpus: Corpus, windows: Windows, query: np.ndarray, asked: Asked, *, n_candidates: int) -> Found:
     """Take the indexed windows whose vectors are nearest to that of a query, at the scale nearest to its length."""
     query = query[:, np.argsort(asked.picked)]
-    scale = int(windows.nearest_scales(np.array([len(query)]))[0])
+    scale = int(windows.nearest_scales(np.array([len(query)]), among=asked.scales)[0])
     vector = windows.embed_query(query, np.zeros(1, np.int64), len(query), scale)
     total, n = len(windows.of(scale).rows), n_candidates
     while True:

@@ -80,6 +80,12 @@ class Memory(Store):
         rows.flags.writeable = False
         return rows
 
+    def drop(self, name: str) -> None:
+        """Have an array no longer."""
+        if name not in self._room:
+            raise unknown(name, self.names())
+        del self._room[name], self._used[name]
+
     def append_table(self, name: str, columns: Mapping[str, np.ndarray]) -> None:
         """Put rows at the end of a table; see `Store.append_table`."""
         refuse_taken(name, self.names())

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsrec.frames import Panel, label_at
 from tsrec.retrieval._asked import whole_number
+from tsrec.retrieval._contents import Contents
 from tsrec.retrieval._windows import Windows
 
 # Distances held at a time.
@@ -24,6 +25,18 @@ class WindowNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     """
 
     n_neighbors: int
+    _contents: Contents
+
+    @property
+    def windows_(self) -> pd.DataFrame:
+        """The indexed windows: series, start, end (excluded), scale in rows."""
+        return windows_frame(self._windows_of_all(), self._contents.labels, self._contents.times)
+
+    @property
+    def n_skipped_(self) -> int:
+        """Windows that are not indexed, as samples are missing."""
+        self._windows_of_all()
+        return self._contents.skipped
 
     def _windows_of_all(self) -> Windows:
         raise NotImplementedError

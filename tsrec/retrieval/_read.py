@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.frames import Panel, TimeGrid, form_of, read_collection, read_index, read_panel, sampling_rate, to_numbers
+from tsrec.retrieval._resample import counts_seconds, resampled
 
 _COUNTED = TimeGrid("position", 1)
 
@@ -174,15 +175,20 @@ class Series(NamedTuple):
         Whether it is a recording without a name, whose next rows may come by themselves.
     rows : bool
         Whether it is a table with a window a row.
+    step : str, optional
+        To which it was resampled.
     """
 
     panel: Panel
     times: Times
     alone: bool = False
     rows: bool = False
+    step: str | None = None
 
 
-def read_series(X: Any, *, where: str = "X", like: TimeGrid | None = None) -> Series:
+def read_series(
+    X: Any, *, where: str = "X", like: TimeGrid | None = None, step: str | None = None, sparse: bool = True
+) -> Series:
     """Series in which to search, or queries.
 
     Parameters
@@ -195,19 +201,29 @@ def read_series(X: Any, *, where: str = "X", like: TimeGrid | None = None) -> Se
         How errors call the argument.
     like : TimeGrid, optional
         Grid of earlier rows, whose step is taken over.
+    step : str, optional
+        Length of the steps that rows with times are brought to.
+    sparse : bool, default True
+        Whether most rows may then be missing.
 
     Returns
     -------
     Series
     """
     if isinstance(X, Mapping) and X and all(isinstance(one, pd.Series | pd.DataFrame) for one in X.values()):
-        X = _stacked(X)
+        X = _stacked(X, where)
     if isinstance(X, pd.Series | pd.DataFrame):
+        if not len(X):
+            raise ValueError(f"{where}: it has 0 rows. Give at least one time step.")
+        even = step if step is not None and counts_seconds(X.index) else None
+        if even is not None:
+            X = resampled(X, even, where=where, sparse=sparse)
         if X.index.get_level_values(-1).dtype.kind == "f":
             given = _recorded(X, where)
         else:
             panel = read_panel(X, where=where, like=like if X.index.nlevels > 1 or len(X) < 3 else None)
             given = Series(panel, Times(panel.grid, panel.starts), alone=X.index.nlevels == 1)
+        given = given._replace(step=even)
         unnamed = isinstance(X, pd.Series) and X.name is None
         return given._replace(panel=replace(given.panel, columns=pd.RangeIndex(1))) if unnamed else given
     rows = isinstance(X, np.ndarray) and X.ndim == 2
@@ -217,8 +233,11 @@ def read_series(X: Any, *, where: str = "X", like: TimeGrid | None = None) -> Se
     return Series(panel, Times(panel.grid, panel.starts), rows=rows)
 
 
-def _stacked(X: Mapping[Any, Any]) -> pd.Series | pd.DataFrame:
+def _stacked(X: Mapping[Any, Any], where: str) -> pd.Series | pd.DataFrame:
     """One frame, or a Series if all are; their name, if they have the same, is that of the channel."""
+    empty = [key for key, one in X.items() if not len(one)]
+    if empty:
+        raise ValueError(f"{where}[{empty[0]!r}]: the series has 0 rows. Leave it out, or give at least one time step.")
     if not all(isinstance(one, pd.Series) for one in X.values()):
         frames = {key: one.to_frame() if isinstance(one, pd.Series) else one for key, one in X.items()}
         return pd.concat(frames, names=["series"])
@@ -236,7 +255,9 @@ def _recorded(X: pd.Series | pd.DataFrame, where: str) -> Series:
     order = slice(None) if rows.order is None else rows.order
     times = X.index.get_level_values(-1)
     seconds = times.to_numpy(np.float64)[order]
-    rates = [sampling_rate(pd.Index(part), where=where) for part in np.split(seconds, rows.offsets[1:-1])]
+    places = [where] if rows.ids is None else [f"{where}[{name!r}]" for name in rows.ids.tolist()]
+    parts = np.split(seconds, rows.offsets[1:-1])
+    rates = [sampling_rate(pd.Index(part), where=place) for part, place in zip(parts, places, strict=True)]
     known = {rate for rate in rates if rate is not None}
     if len(known) > 1:
         raise ValueError(

@@ -74,6 +74,16 @@ class Store(ABC):
         """All rows of an array, read-only: (n, *row_shape)."""
 
     @abstractmethod
+    def drop(self, name: str) -> None:
+        """Have an array no longer; it is gone for good when `commit` has returned.
+
+        Raises
+        ------
+        ValueError
+            If there is no such array.
+        """
+
+    @abstractmethod
     def append_table(self, name: str, columns: Mapping[str, np.ndarray]) -> None:
         """Put rows at the end of a table, which the first of them make.
 

@@ -4,33 +4,31 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 from uuid import uuid4
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from tsrec.frames import Panel, is_rows
-from tsrec.retrieval._asked import named_series, picked_channels, read_metadata
-from tsrec.retrieval._catalog import catalogued, check_storable, fingerprint
+from tsrec.retrieval._asked import named_series, read_metadata
+from tsrec.retrieval._catalog import catalogued, check_storable
 from tsrec.retrieval._contents import Contents
 from tsrec.retrieval._directory import Directory
 from tsrec.retrieval._encode import learned_embedding
 from tsrec.retrieval._faiss import FaissIndex
+from tsrec.retrieval._given import GivenSeries
 from tsrec.retrieval._index import VectorIndex
+from tsrec.retrieval._known import Known, fingerprint
 from tsrec.retrieval._memory import Memory
-from tsrec.retrieval._read import Series, read_series
+from tsrec.retrieval._read import Series
 from tsrec.retrieval._store import Store
 from tsrec.retrieval._windows import Embedding, Fourier, Windows
 from tsrec.training import resolve_device
 
 
-class StoredSeries(BaseEstimator):
+class StoredSeries(GivenSeries):
     """Base of retrievers: where their contents are kept, and how they are read, saved, loaded and forgotten."""
 
     store: Any
@@ -39,12 +37,10 @@ class StoredSeries(BaseEstimator):
     stride: float
     index: str
     device: str
-    # The encoder at fit, and what it was told by then.
-    _encoder_of: tuple[Any, str]
+    # The encoder whose vectors are indexed.
+    _known: Known
     # Where an index of another kind than the flat one was saved.
     _index_at: Path | None = None
-    channels_: pd.Index
-    _contents: Contents
 
     @property
     def scales_(self) -> list[int]:
@@ -89,6 +85,7 @@ class StoredSeries(BaseEstimator):
         encoder: Any = "auto",
         mode: Literal["memory", "r", "a"] = "memory",
         verify: bool = False,
+        reindex: bool = False,
     ) -> Self:
         """Read a retriever that `save` wrote, or that was fitted with this folder as its store.
 
@@ -97,12 +94,14 @@ class StoredSeries(BaseEstimator):
         path : path
             The folder.
         encoder : "auto" or fitted encoder, default "auto"
-            The encoder it was fitted with.
+            The encoder it was fitted with, bare or in scikit-learn's FrozenEstimator.
         mode : {"memory", "r", "a"}, default "memory"
             Whether all is read into memory, and no longer has to do with the folder; or stays there, mapped, to be
             read, or to be added to.
         verify : bool, default False
             Whether checksums are compared, for which everything is read.
+        reindex : bool, default False
+            Whether another encoder is taken too, with which all windows are then made anew, as by `reindex`.
 
         Returns
         -------
@@ -123,18 +122,22 @@ class StoredSeries(BaseEstimator):
             # What cannot be loaded is not held, so that another may.
             opened = Directory.open(path, "a" if mode == "a" else "r", verify=verify)
             stack.callback(opened.close)
-            made = cls._loaded(opened, path, encoder, mode)
+            made = cls._loaded(opened, path, encoder, mode, reindex=reindex)
             stack.pop_all()
         return made
 
     @classmethod
-    def _loaded(cls, arrays: Store, path: str | os.PathLike, encoder: Any, mode: str) -> Self:
+    def _loaded(cls, arrays: Store, path: str | os.PathLike, encoder: Any, mode: str, *, reindex: bool) -> Self:
         state = arrays.state
         if state.get("kind") != cls.__name__:
             raise ValueError(f"path: {os.fspath(path)!r} holds no {cls.__name__}, but {state.get('kind')!r}.")
-        if state["encoder"] != fingerprint(encoder):
+        changed = state["encoder"] != fingerprint(encoder)
+        if changed and not reindex:
             known = "was fitted without one" if state["encoder"] == "auto" else "was fitted with another"
-            raise ValueError(f"encoder: this retriever {known}. Give encoder= as it was when it was fitted.")
+            raise ValueError(
+                f"encoder: this retriever {known}. Give encoder= as it was when it was fitted, or reindex=True to make "
+                "all windows anew."
+            )
         parameters = {name: _as_given(value) for name, value in state["parameters"].items()}
         made = cls(**{**parameters, "encoder": encoder, "store": "memory" if mode == "memory" else os.fspath(path)})
         if mode == "memory":
@@ -147,9 +150,9 @@ class StoredSeries(BaseEstimator):
         if "feature_names_in_" in state["learned"]:
             made.feature_names_in_ = np.asarray(state["learned"]["feature_names_in_"], dtype=object)
         made.channels_ = made._contents.channels
-        made._encoder_of = (encoder, state["encoder"])
+        made._known = Known(encoder, state["encoder"])
         made._contents.record = made._record() if mode == "a" else None
-        return made
+        return made.reindex() if changed else made
 
     def rows(self, series: Any, start: Any = None, end: Any = None) -> pd.DataFrame:
         """Give the rows of a series, as of an interval that was found.
@@ -216,10 +219,39 @@ class StoredSeries(BaseEstimator):
             raise ValueError("forget: nothing would be left. Fit a new retriever instead.")
         self._index_at = None
         contents.forget(cut < lengths, cut)
-        if not self._is_untrained():
-            self._windows_of_all()
-            contents.commit()
+        self._keep()
         return self
+
+    def reindex(self) -> Self:
+        """Make the vectors of all windows anew from the series, once the encoder was fitted again, or replaced.
+
+        A folder is written to. Lengths and stride of the windows stay those of `fit`. An EventLocator that was fitted
+        on the windows so far is to be fitted again.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        PermissionError
+            If it was loaded to be read only.
+        """
+        check_is_fitted(self)
+        self._check_parameters()
+        self._check_writable()
+        contents = self._contents
+        if not self._is_untrained():
+            learned_embedding(self.encoder, self.channels_, contents.steps, contents.times.hertz)
+        self._known, self._index_at = Known(self.encoder), None
+        if contents.record is not None:
+            contents.record = self._record()
+        contents.drop_windows()
+        self._keep()
+        return self
+
+    def _check_parameters(self) -> None:
+        raise NotImplementedError
 
     def _held(self) -> dict[str, Any] | None:
         """All that a fitted retriever holds, for ``tsrec.save``."""
@@ -246,7 +278,7 @@ class StoredSeries(BaseEstimator):
         memory.commit(held["state"])
         self.store = "memory"
         self._contents = Contents(memory, **catalogued(memory))
-        self._encoder_of = (self.encoder, held["state"]["encoder"])
+        self._known = Known(self.encoder, held["state"]["encoder"])
 
     def _check_writable(self) -> None:
         contents = self._contents
@@ -278,7 +310,7 @@ class StoredSeries(BaseEstimator):
         return {
             "kind": type(self).__name__,
             "parameters": {name: _plain(value) for name, value in parameters.items()},
-            "encoder": self._encoder_of[1],
+            "encoder": self._known.mark,
             "learned": learned,
             **({} if self._index_at is None else {_INDEX: self._index_at.name}),
         }
@@ -293,7 +325,7 @@ class StoredSeries(BaseEstimator):
         if not self._is_untrained():
             learned_embedding(self.encoder, panel.columns, steps, times.hertz)
         arrays = self._new_store(panel.ids, described)
-        self._encoder_of = (self.encoder, fingerprint(self.encoder))
+        self._known = Known(self.encoder)
         self.channels_ = panel.columns
         self._index_at = None
         self._contents = Contents(
@@ -302,14 +334,20 @@ class StoredSeries(BaseEstimator):
         # Windows are written, too, of what has a record.
         self._contents.record = None if isinstance(arrays, Memory) else self._record()
         self._contents.take_in(panel)
+        self._keep()
+
+    def _keep(self) -> None:
+        """Commit, with the windows of an encoder; others are made when they are asked for."""
         if not self._is_untrained():
             self._windows_of_all()
         self._contents.commit()
 
     def _windows_of_all(self) -> Windows:
-        fitted = self._encoder_of[0]
-        if self.encoder is not fitted and not (isinstance(fitted, str) and self.encoder == fitted):
-            raise ValueError("encoder: it is not the one of fit, whose vectors are indexed. Set it back, or fit again.")
+        if not self._known.is_still(self.encoder):
+            raise ValueError(
+                "encoder: it is not the one of fit, whose vectors are indexed: it was replaced, or fitted again since. "
+                "Make them anew with reindex(), or set it back."
+            )
         return self._contents.index(self._indexed)
 
     def _indexed(self, arrays: Store, steps: dict[int, int]) -> Windows:
@@ -324,28 +362,6 @@ class StoredSeries(BaseEstimator):
     def _engine(self, scale: int, n_features: int) -> VectorIndex:
         saved = f"{self._index_at}-{scale}"
         return FaissIndex.load(saved) if Path(saved).is_dir() else FaissIndex(n_features)
-
-    def _read(self, X: Any, *, reset: bool) -> Series:
-        """What is given, tables with a window a row by scikit-learn's checks."""
-        frame = isinstance(X, pd.Series | pd.DataFrame)
-        if not frame and (sparse.issparse(X) or is_rows(X)):
-            # A row that is left out would leave the others with the numbers of their neighbours.
-            return read_series(validate_data(self, X, reset=reset, dtype=np.float64))
-        given = read_series(X, like=None if reset else self._contents.times.grid)
-        if reset:
-            self.n_features_in_ = given.panel.n_channels
-            if all(isinstance(name, str) for name in given.panel.columns):
-                self.feature_names_in_ = np.asarray(given.panel.columns, dtype=object)
-            elif hasattr(self, "feature_names_in_"):
-                del self.feature_names_in_
-        return given
-
-    def _read_windows(self, Q: Any) -> Panel:
-        given = self._read(Q, reset=False)
-        places = picked_channels(given.panel, self.channels_, None)
-        if sorted(places) != list(range(len(self.channels_))):
-            raise ValueError(f"Q: its channels are {list(given.panel.columns)}. Give {list(self.channels_)}.")
-        return replace(given.panel, values=given.panel.values[:, np.argsort(places)])
 
 
 _APART, _INDEX = ("encoder", "store"), "index"

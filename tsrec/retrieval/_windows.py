@@ -205,10 +205,10 @@ class Windows:
                 found[chosen] = self.embed_query(rows, np.arange(len(chosen)) * length, int(length), scale)
         return found
 
-    def nearest_scales(self, lengths: np.ndarray, least: int = 1) -> np.ndarray:
+    def nearest_scales(self, lengths: np.ndarray, least: int = 1, *, among: Sequence[int] | None = None) -> np.ndarray:
         """The scale with `least` windows that is nearest to each length, as a ratio; the smaller one of two."""
-        counts = {scale: len(self.of(scale).rows) for scale in self.scales}
-        scales = np.array([scale for scale in self.scales if counts[scale] >= least] or [max(counts, key=counts.get)])  # type: ignore[arg-type]
+        counts = {scale: len(self.of(scale).rows) for scale in among or self.scales}
+        scales = np.array([scale for scale in counts if counts[scale] >= least] or [max(counts, key=counts.get)])  # type: ignore[arg-type]
         return scales[np.abs(np.log(lengths[:, None] / scales)).argmin(1)]
 
     def __len__(self) -> int:

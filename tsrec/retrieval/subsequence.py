@@ -13,7 +13,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsrec.estimators._parameters import check_choice, check_whole
 from tsrec.frames import label_at
-from tsrec.retrieval._asked import distance_limit, named_series, open_rows, picked_channels, warp_factors, whole_number
+from tsrec.retrieval._asked import (
+    distance_limit,
+    named_series,
+    open_rows,
+    picked_channels,
+    picked_scales,
+    warp_factors,
+    whole_number,
+)
 from tsrec.retrieval._contents import own_rows
 from tsrec.retrieval._locate import (
     Asked,
@@ -27,9 +35,10 @@ from tsrec.retrieval._locate import (
     stretched,
     without_own,
 )
-from tsrec.retrieval._neighbors import WindowNeighbors, windows_frame
-from tsrec.retrieval._read import check_queries, read_series
+from tsrec.retrieval._neighbors import WindowNeighbors
+from tsrec.retrieval._read import check_queries
 from tsrec.retrieval._repeats import Repeats
+from tsrec.retrieval._resample import nanoseconds_of
 from tsrec.retrieval._stored import StoredSeries
 from tsrec.training import resolve_device
 
@@ -54,7 +63,8 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
     encoder : "auto" or fitted encoder
         What makes vectors of windows: the first Fourier coefficients, or an encoder of tsrec (one that carries a state
         goes through each series once; its outputs are averaged over windows), or any fitted transformer of a list of
-        frames.
+        frames. Give scikit-learn's ``FrozenEstimator(encoder)`` where the retriever is cloned, as by GridSearchCV:
+        ``clone`` unfits any other. If it is fitted again, call `reindex`.
     scales : sequence of int
         Lengths of the windows that are indexed, in rows. Those longer than every series are indexed once a series has
         grown to them; if all are longer at `fit` (than the first of an iterator), so is the median length of the
@@ -78,6 +88,10 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         Greatest shift in warping, as a share of the query's length.
     exclusion : float
         Share of an answer's length that two answers in one series are apart at least.
+    resample : str, optional
+        Length of the even steps, "5s" for example, that series with irregular times are brought to, and queries alike:
+        each has the mean of its samples; up to three in a row without any are filled in on straight lines, more are
+        missing. They begin at multiples of their length since 1970 (in UTC). Irregular times are refused when omitted.
     store : "memory" or path
         Where series and windows are kept: in memory, or in a folder, which is made, may be larger than memory, and
         survives a crash: what `fit` and `partial_fit` have taken in is there when they return. Needs the extra
@@ -134,6 +148,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         n_candidates: int = 200,
         band: float = 0.1,
         exclusion: float = 0.5,
+        resample: str | None = None,
         store: Any = "memory",
         device: str = "cpu",
         n_jobs: int | None = None,
@@ -148,6 +163,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         self.n_candidates = n_candidates
         self.band = band
         self.exclusion = exclusion
+        self.resample = resample
         self.store = store
         self.device = device
         self.n_jobs = n_jobs
@@ -200,7 +216,8 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         Raises
         ------
         ValueError
-            If rows are missing between what is known and what comes, or are known already.
+            If rows are missing between what is known and what comes, or are known already. With `resample` missing
+            steps are no error, but the rows are to be cut where a step begins.
         """
         if not self.__sklearn_is_fitted__():
             return self.fit(X, y, metadata=metadata)
@@ -222,40 +239,6 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         tags.input_tags.three_d_array = True
         return tags
 
-    @property
-    def windows_(self) -> pd.DataFrame:
-        """The indexed windows: series, start, end (excluded), scale in rows."""
-        return windows_frame(self._windows_of_all(), self._contents.labels, self._contents.times)
-
-    @property
-    def n_skipped_(self) -> int:
-        """Windows that are not indexed, as samples are missing."""
-        self._windows_of_all()
-        return self._contents.skipped
-
-    @property
-    def n_series_(self) -> int:
-        """Series that are searched."""
-        return len(self._contents.labels)
-
-    @property
-    def lengths_(self) -> pd.Series:
-        """Rows of each series."""
-        return pd.Series(self._contents.corpus.lengths, index=self._contents.labels, name="rows")
-
-    @property
-    def spans_(self) -> pd.DataFrame:
-        """When each series begins and ends (excluded), and its rows."""
-        times, lengths = self._contents.times, self._contents.corpus.lengths
-        every = np.arange(len(lengths))
-        ends = {"start": times.at(every, np.zeros_like(lengths)), "end": times.at(every, lengths), "rows": lengths}
-        return pd.DataFrame(ends, index=self._contents.labels)
-
-    @property
-    def metadata_(self) -> pd.DataFrame | None:
-        """What is known of each series."""
-        return self._contents.metadata
-
     def locate(
         self,
         Q: Any,
@@ -265,6 +248,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         where: Any = None,
         time_range: tuple[Any, Any] | None = None,
         channels: Sequence[Any] | None = None,
+        scales: Sequence[int] | None = None,
         warp: bool | Sequence[float] = False,
         exclude_self: bool = False,
     ) -> pd.DataFrame:
@@ -279,13 +263,19 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         max_distance : float, optional
             Greatest distance.
         where : list of names, dict or callable, optional
-            Names of the series to search; or values by columns of the metadata; or a function of the metadata that
-            gives a truth value for each row. All series when omitted.
+            Names of the series to search; or values, or lists of them, by columns of the metadata or by levels of the
+            names (``{"subject": 3}`` in a panel with the index (subject, trial, time)); or a function of the metadata
+            that gives a truth value for each row. All series when omitted.
         time_range : (start, end), optional
             Only intervals within these times, the end excluded; either may be None.
         channels : list, optional
             Names of the channels to compare; those of the query when it names them, else all. Fewer than all are
             always searched exactly.
+        scales : list of int, optional
+            Lengths of the indexed windows to look in, some of ``scales_``; all when omitted. Where windows are the
+            answer, those of the length nearest to the query's are; where they give candidates, those of the two longest
+            that are no longer than it, and all windows are compared if there is none. Refused where no indexed windows
+            are looked in, as by ``index="exact"``.
         warp : bool or sequence of float, default False
             Whether intervals that are shorter or longer are found too: lengths as shares of the query's; 0.8 to 1.25 in
             seven steps when True. Distances are as of the query's length.
@@ -310,7 +300,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         check_is_fitted(self)
         self._check_parameters()
         contents = self._contents
-        given = read_series(Q if getattr(Q, "ndim", 2) > 1 or isinstance(Q, pd.Series) else [Q], where="Q")
+        given = self._read_queries(Q)
         queries, own = given.panel, own_rows(given, contents) if exclude_self else None
         check_queries(given, contents.times)
         kept = None if where is None else named_series(where, contents.labels, contents.metadata)
@@ -322,6 +312,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
             *open_rows(contents.times, contents.corpus.lengths, kept, time_range),
             raw=self.metric == "euclidean",
             n_jobs=effective_n_jobs(self.n_jobs),
+            scales=picked_scales(scales, self.scales_),
         )
         search, factors = self._search(asked), warp_factors(warp)
         search = search if factors is None else partial(stretched, search, factors=factors)
@@ -366,6 +357,12 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         if index != "exact" and len(asked.picked) == len(self.channels_):
             of_windows = search_windows if verify is None else search_candidates
             search = partial(of_windows, corpus, self._windows_of_all(), n_candidates=self.n_candidates)
+        elif asked.scales is not None:
+            why = "the search is exact" if index == "exact" else "as always with fewer channels than all"
+            raise ValueError(
+                f"scales: found {asked.scales}, but all windows are compared ({why}), not those that are indexed. "
+                "Leave it out, or look in the index: index='flat', and all channels."
+            )
         if verify == "dtw":
             if asked.raw:
                 raise ValueError("metric: found 'euclidean', but warping compares z-normalised. Give verify='mass'.")
@@ -382,6 +379,8 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         resolve_device(self.device)
         if self.n_jobs is not None and (not isinstance(self.n_jobs, Integral) or self.n_jobs == 0):
             raise ValueError(f"n_jobs: found {self.n_jobs!r}. Give a number of threads, -1 for all cores, or None.")
+        if self.resample is not None:
+            nanoseconds_of(self.resample)
         scales = list(self.scales) if np.iterable(self.scales) and not isinstance(self.scales, str) else []
         if not scales or not all(isinstance(one, Integral) and one >= 1 for one in scales):
             raise ValueError(f"scales: found {self.scales!r}. Give lengths in rows, such as (64, 256, 1024).")
