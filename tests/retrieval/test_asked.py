@@ -84,6 +84,8 @@ def test_series_are_chosen_by_the_levels_of_their_names():
         ({"subject": 3}, names[:2]),
         ({"subject": [3, 5], "trial": "walk"}, [names[1], names[3]]),
         ({"trial": "rest"}, names[::2]),
+        ({"subject": range(4, 9), "trial": frozenset(["walk"])}, names[3:]),
+        ({"subject": {3: "a", 5: "b"}.keys()}, [*names[:2], names[3]]),
     ]:
         assert set(retriever.locate(query, where=where).series) == set(found)
     with pytest.raises(ValueError, match=r"found \['age'\], .* have the columns \['subject', 'trial'\]"):

@@ -1,8 +1,11 @@
 """Names and metadata of all kinds come back from folders as they were, or are refused before anything is changed."""
 
+from datetime import timedelta, timezone
+
 import numpy as np
 import pandas as pd
 import pytest
+from dateutil.tz import tzoffset
 
 import tsrec
 from tsrec.retrieval import SubsequenceRetriever
@@ -119,3 +122,23 @@ def test_what_no_folder_keeps_is_refused_by_name(values, message, tmp_path):
     with pytest.raises(TypeError, match=f"metadata column 'm': {message}"):
         SubsequenceRetriever(store=tmp_path / "index").fit(given, metadata=metadata)
     assert SubsequenceRetriever().fit(given, metadata=metadata).n_series_ == 2
+
+
+# The name of the second is that of a zone with summer time.
+@pytest.mark.parametrize("zone", [tzoffset("X", 3600), timezone(timedelta(hours=1), "CET")])
+def test_zones_that_no_name_gives_back_are_refused_before_anything_is_written(zone, tmp_path):
+    series = panel_named(pd.Index([0]))[0]
+    metadata = pd.DataFrame({"m": STAMPS.tz_localize(zone)[:1]}, index=["a"])
+    for given, known, what in (
+        ({"a": series}, metadata, "metadata column 'm'"),
+        ({"a": series.tz_localize(zone)}, None, "X"),
+    ):
+        message = f"{what}: found the time zone .* with tz_convert"
+        with pytest.raises(TypeError, match=message):
+            SubsequenceRetriever(store=tmp_path / "index").fit(given, metadata=known)
+        retriever = SubsequenceRetriever().fit(given, metadata=known)
+        with pytest.raises(TypeError, match=message):
+            retriever.save(tmp_path / "index")
+        with pytest.raises(TypeError, match=message):
+            tsrec.save(retriever, tmp_path / "index.tsrec")
+    assert not list(tmp_path.iterdir())

@@ -234,3 +234,16 @@ def test_units_are_not_those_of_the_first_window_alone():
     found = grown.locate(frame.iloc[:64])
     assert found.start[0] == frame.index[0]
     assert found.score[1] < 0.999
+
+
+@pytest.mark.parametrize("metric", ["znorm", "euclidean"])
+def test_pieces_that_share_no_rows_are_searched_across_their_borders(metric):
+    parts = {name: pd.DataFrame(RNG.standard_normal((60, 2)).cumsum(0), columns=["a", "b"]) for name in "xy"}
+    grown = SubsequenceRetriever(scales=(1,), metric=metric).fit({name: part.iloc[:30] for name, part in parts.items()})
+    for low in (30, 34, 50):
+        high = {30: 34, 34: 50, 50: 60}[low]
+        grown.partial_fit({name: part.iloc[low:high] for name, part in parts.items()})
+    for length in (7, 12, 33):
+        found = grown.locate(parts["x"].iloc[25 : 25 + length], k=1)
+        assert found[["series", "start"]].iloc[0].tolist() == ["x", 25]
+        assert found["distance"][0] < 1e-6

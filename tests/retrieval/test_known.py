@@ -1,5 +1,7 @@
 """Encoders are told apart, kept from being unfitted, and may be fitted again: windows are then made anew."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,9 +14,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 import tsrec
-from tsrec import LSSLEncoder
-from tsrec.retrieval import SubsequenceRetriever, _known
+from tsrec import LSSLEncoder, LSSLForecaster
+from tsrec.retrieval import EventLocator, SubsequenceRetriever, _known
 from tsrec.retrieval._encode import Steps, Whole
+from tsrec.retrieval._raw import RawFile
 
 RNG = np.random.default_rng(7)
 N = 900
@@ -185,7 +188,13 @@ def test_what_cannot_be_made_anew_changes_nothing():
     encoder = fitted()
     retriever = retriever_with(encoder).fit(FRAME)
     found = retriever.locate(QUERY)
-    for wrong, error in [(LSSLEncoder(), NotFittedError), (fitted(columns=("a",)), ValueError), (3, TypeError)]:
+    forecaster = LSSLForecaster(horizon=4, context=16, d_model=4, max_epochs=0).fit(FRAME)
+    for wrong, error in [
+        (LSSLEncoder(), NotFittedError),
+        (fitted(columns=("a",)), ValueError),
+        (3, TypeError),
+        (forecaster, TypeError),
+    ]:
         retriever.encoder = wrong
         with pytest.raises(error, match=r"encoder|columns|channels"):
             retriever.reindex()
@@ -212,3 +221,62 @@ def test_transformers_of_any_kind_are_noticed_when_fitted_again():
     with pytest.raises(ValueError, match="reindex"):
         retriever.locate(QUERY)
     assert retriever.reindex().locate(QUERY, k=1).start[0] == FRAME.index[96]
+
+
+def test_a_break_while_few_windows_are_made_anew_leaves_the_folder_whole(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    encoder = fitted()
+    first = {"x": FRAME.iloc[:200], "y": FRAME.iloc[300:500]}
+    append, expected = RawFile.append, retriever_with(encoder).fit(first)
+
+    def breaking_at(last):
+        calls = iter(range(10**6))
+
+        def broken(*arguments):
+            if next(calls) == last:
+                raise KeyboardInterrupt
+            append(*arguments)
+
+        return broken
+
+    # A new series comes too: its rows are there before its name is.
+    more = {"x": FRAME.iloc[200:260], "z": FRAME.iloc[600:900]}
+    for last in (2, 6, 10, 14):
+        retriever = retriever_with(encoder, store=tmp_path / str(last)).fit(first)
+        monkeypatch.setattr(RawFile, "append", breaking_at(last))
+        with pytest.raises(KeyboardInterrupt):
+            retriever.partial_fit(more)
+        monkeypatch.setattr(RawFile, "append", append)
+        del retriever
+        same(SubsequenceRetriever.load(tmp_path / str(last), encoder=encoder, mode="a"), expected)
+
+
+def test_a_file_does_not_hide_that_the_encoder_was_fitted_again(tmp_path):
+    encoder = fitted()
+    retriever = retriever_with(encoder).fit(FRAME)
+    encoder.set_params(random_state=1).fit({"x": FRAME})
+    tsrec.save(retriever, tmp_path / "index.tsrec")
+    loaded = tsrec.load(tmp_path / "index.tsrec")
+    with pytest.raises(ValueError, match=r"not the one of fit.*reindex\(\)"):
+        loaded.locate(QUERY)
+    same(loaded.reindex(), retriever_with(fitted(1)).fit(FRAME))
+
+
+@pytest.mark.parametrize(("seed", "width"), [(1, 8), (0, 12)])
+def test_a_locator_says_that_windows_were_made_anew(seed, width):
+    encoder = fitted()
+    retriever = retriever_with(encoder).fit(FRAME)
+    events = pd.DataFrame(
+        {"start": FRAME.index[[100, 300, 500]], "end": FRAME.index[[200, 400, 600]], "label": ["u", "v", "u"]}
+    )
+    locator = EventLocator(retriever, random_state=0).fit(events)
+    expected = locator.table()
+    retriever.reindex()
+    pd.testing.assert_frame_equal(locator.table(), expected)
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(locator)).table(), expected)
+    encoder.set_params(random_state=seed, d_model=width).fit({"x": FRAME})
+    retriever.reindex()
+    for asked in (locator.table, lambda: locator.locate("u"), lambda: locator.exists("v")):
+        with pytest.raises(ValueError, match=r"another encoder than at fit.*Fit the locator again"):
+            asked()
+    locator.fit(events).table()

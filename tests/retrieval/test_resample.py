@@ -182,3 +182,46 @@ def test_what_is_no_step_is_refused(step):
 def test_irregular_times_are_refused_without_it():
     with pytest.raises(ValueError, match="2 of the 2 series, the first 'a'"):
         SubsequenceRetriever().fit({"a": frame_of(), "b": frame_of()})
+
+
+@pytest.mark.parametrize("kind", INDEXES)
+def test_series_begin_with_a_single_step(kind):
+    frame = frame_of(kind)[:200]
+    whole = SubsequenceRetriever(resample="5s", scales=(8,)).fit({"x": frame})
+    steps = resampled(frame, "5s", where="X").index
+    begins = np.searchsorted(frame.index, steps)
+    parts = [frame[low:high] for low, high in zip(begins, [*begins[1:], None], strict=True) if low != high]
+    grown = SubsequenceRetriever(resample="5s", scales=(8,)).fit({"x": parts[0]})
+    assert grown.spans_["end"].iloc[0] == steps[1]
+    for part in parts[1:]:
+        grown.partial_fit({"x": part})
+    pd.testing.assert_frame_equal(grown.spans_, whole.spans_)
+    came = grown.rows("x").dropna()
+    pd.testing.assert_frame_equal(came, whole.rows("x").loc[came.index], check_freq=False)
+
+
+def test_rows_half_a_step_off_do_not_follow():
+    hours = pd.date_range("2026-01-01 00:30", periods=100, freq="h")
+    retriever = SubsequenceRetriever(scales=(8,)).fit(pd.Series(RNG.standard_normal(80), hours[:80]))
+    retriever.set_params(resample="1h")
+    for later in (80, 81, 90):
+        with pytest.raises(ValueError, match=r"0\.5 rows (before|after) the end of what is known"):
+            retriever.partial_fit(pd.Series(RNG.standard_normal(100 - later), hours[later:]))
+    assert retriever.lengths_.tolist() == [80]
+
+
+@pytest.mark.parametrize("panel", [False, True])
+@pytest.mark.parametrize(
+    "dtype", ["timestamp[us][pyarrow]", "timestamp[us, tz=Europe/Berlin][pyarrow]", "duration[us][pyarrow]", "Float64"]
+)
+def test_times_of_any_library_are_brought_to_steps(dtype, panel):
+    pytest.importorskip("pyarrow")
+    kind = {"t": "zone" if "tz" in dtype else "instants", "d": "durations", "F": "seconds"}[dtype[0]]
+    frame = frame_of(kind)[:400]
+    other = frame.set_axis(pd.Index(frame.index.as_unit("us") if kind != "seconds" else frame.index, dtype=dtype))
+    given = [{"x": one} if panel else one for one in (frame, other)]
+    expected, retriever = (SubsequenceRetriever(resample="5s").fit(one) for one in given)
+    rows = [one.rows("x" if panel else 0) for one in (expected, retriever)]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert (rows[0].index == rows[1].index).all()
+    assert retriever.locate(other.iloc[100:200], k=1).start[0] == expected.locate(frame.iloc[100:200], k=1).start[0]

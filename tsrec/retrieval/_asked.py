@@ -69,8 +69,8 @@ def _described(wanted: Mapping | Callable, labels: pd.Index, metadata: pd.DataFr
         raise ValueError(f"{where}: found {unknown}, metadata and names of series have the columns {list(known)}.")
     kept = np.ones(len(labels), dtype=bool)
     for column, value in wanted.items():
-        several = isinstance(value, list | tuple | set | np.ndarray | pd.Index | pd.Series)
-        kept &= np.asarray(known[column].isin(value if several else [value]))
+        several = np.iterable(value) and not isinstance(value, str | bytes)
+        kept &= np.asarray(known[column].isin(list(value) if several else [value]))
     return kept
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.frames import TimeGrid
-from tsrec.retrieval._columns import kind_of, restored, stored
+from tsrec.retrieval._columns import kind_of, restored, stored, zone_name
 from tsrec.retrieval._read import Times
 from tsrec.retrieval._store import Store
 
@@ -19,7 +19,7 @@ _NAME, _OF_METADATA = "name", "metadata "
 def described(contents: Any) -> dict[str, Any]:
     """All that is not kept row by row, as plain JSON."""
     times, labels = contents.times, contents.labels
-    zone = None if times.grid.tz is None else str(times.grid.tz)
+    zone = None if times.grid.tz is None else zone_name(times.grid.tz, "X")
     metadata = contents.metadata
     return {
         "channels": _plain_index(contents.channels),
@@ -81,9 +81,13 @@ def catalogued(arrays: Store) -> dict[str, Any]:
 
 
 def check_storable(
-    labels: pd.Index | None, metadata: pd.DataFrame | None, *, known: tuple[Any, Any] = (None, None)
+    labels: pd.Index | None,
+    metadata: pd.DataFrame | None,
+    *,
+    zone: Any = None,
+    known: tuple[Any, Any] = (None, None),
 ) -> None:
-    """Refuse names of series, and metadata, that a folder would not give back as they are.
+    """Refuse names of series, metadata, and a zone, that a folder would not give back as they are.
 
     Parameters
     ----------
@@ -91,9 +95,13 @@ def check_storable(
         Names of all series, if they have some.
     metadata : DataFrame, optional
         A row for each.
+    zone : tzinfo, optional
+        Of the times of rows.
     known : tuple of Index and DataFrame
         Those that the folder has already, whose columns these are to go on.
     """
+    if zone is not None:
+        zone_name(zone, "X")
     before = {name: stored(values, what).dtype for name, values, what in _columns(*known)}
     for name, values, what in _columns(labels, metadata):
         now = stored(values, what).dtype

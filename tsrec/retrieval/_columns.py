@@ -1,5 +1,6 @@
 """Names of series and metadata as columns that a store keeps, and what makes them again what they were."""
 
+from datetime import timezone
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ def stored(values: Any, what: str) -> np.ndarray:
             raise TypeError(f"{what}: its categories are {dtype.categories.dtype}. Give categories of text or numbers.")
         values = pd.Index(np.asarray(values))
     elif isinstance(dtype, pd.DatetimeTZDtype):
+        zone_name(dtype.tz, what)
         return pd.DatetimeIndex(values).tz_convert("UTC").tz_localize(None).to_numpy()
     elif isinstance(dtype, pd.PeriodDtype):
         return pd.PeriodIndex(values).asi8
@@ -55,6 +57,27 @@ def stored(values: Any, what: str) -> np.ndarray:
             "times of one zone."
         )
     return found
+
+
+def zone_name(zone: Any, what: str) -> str:
+    """What a zone of times is found again by.
+
+    Raises
+    ------
+    TypeError
+        If nothing, or another zone, is found by its name.
+    """
+    try:
+        found = pd.DatetimeTZDtype("ns", str(zone)).tz
+    except (TypeError, ValueError, KeyError):
+        found = None
+    # One that is always as far from UTC may be called what a zone with summer time is.
+    if found is None or (isinstance(zone, timezone) and found != zone):
+        raise TypeError(
+            f"{what}: found the time zone {zone!r}, which cannot be found again by its name. Bring the times to a zone "
+            "that can, with tz_convert('Europe/Berlin') for example."
+        )
+    return str(zone)
 
 
 def kind_of(values: Any) -> Any:

@@ -87,8 +87,9 @@ class Contents:
         ahead = times.ahead(more.times.take(known), places[known], self.corpus.lengths)
         if more.step is not None:  # steps without samples are missing, also between what is known and what comes
             before = np.zeros(panel.n_series, np.int64)
-            before[known] = np.maximum(ahead, 0)
-            panel, ahead = panel.resized(before, np.zeros_like(before)), np.minimum(ahead, 0)
+            before[known] = np.maximum(np.floor(ahead), 0)
+            # Parts of a step are left: what was fitted without `resample` may begin in the midst of one.
+            panel, ahead = panel.resized(before, np.zeros_like(before)), ahead - before[known]
         _check_ahead(ahead, more, known)
         if len(new):
             if (metadata is None) != (self.metadata is None):

@@ -290,7 +290,7 @@ class Bridges:
     def _spans(self) -> Iterator[tuple[int, int, int]]:
         """Rows (series, from, to) that hold the windows which no stretch has."""
         corpus, m = self.corpus, self.m
-        split = np.flatnonzero((corpus.shared > 0) & (corpus.row > 0) & (m > corpus.shared + 1))
+        split = np.flatnonzero((corpus.row > 0) & (m > corpus.shared + 1))
         last = dict.fromkeys(corpus.series[split].tolist(), 0)
         for one in split:
             series, border = int(corpus.series[one]), int(corpus.row[one] + corpus.shared[one])

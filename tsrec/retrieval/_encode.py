@@ -42,9 +42,10 @@ def learned_embedding(encoder: Any, columns: pd.Index, steps: dict[int, int], ra
     Steps, Tokens or Whole
     """
     encoder = bare(encoder)
-    if not hasattr(encoder, "transform"):
+    lacking = [name for name in ("transform", "get_feature_names_out") if not hasattr(encoder, name)]
+    if lacking:
         raise TypeError(
-            f"encoder: found {type(encoder).__name__}, which has no transform. Give 'auto' or a fitted encoder."
+            f"encoder: found {type(encoder).__name__}, which has no {lacking[0]}. Give 'auto' or a fitted encoder."
         )
     try:
         check_is_fitted(encoder)

@@ -36,20 +36,24 @@ class Known:
     encoder : "auto" or fitted encoder
         As it is now.
     mark : str, optional
-        Its fingerprint, where it is known.
+        Fingerprint of the one whose vectors are indexed, where it is known; `encoder` may have changed since.
     """
 
     def __init__(self, encoder: Any, mark: str | None = None) -> None:
         self.mark = fingerprint(encoder) if mark is None else mark
-        self._parts = _parts(encoder)
+        self._parts = _parts(encoder) if mark is None else None
 
     def is_still(self, encoder: Any) -> bool:
         """Whether an encoder makes these vectors: the same one, or another of the same weights.
 
         Weights are only looked at where something the encoder holds was replaced, as `fit` does: not at each query.
         """
-        parts = _parts(encoder)
-        if parts.keys() == self._parts.keys() and all(part is self._parts[name] for name, part in parts.items()):
+        parts, known = _parts(encoder), self._parts
+        if (
+            known is not None
+            and parts.keys() == known.keys()
+            and all(part is known[name] for name, part in parts.items())
+        ):
             return True
         if fingerprint(encoder) != self.mark:
             return False

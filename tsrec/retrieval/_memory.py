@@ -22,8 +22,7 @@ class Memory(Store):
     """Arrays, tables and a state in memory.
 
     An array keeps room for as many rows again, which takes no memory until they come, so that rows appended one by one
-    are copied twice on average. Arrays
-    that were handed out stay as they are when others are appended.
+    are copied twice on average. Arrays that were handed out stay as they are when others are appended.
 
     Examples
     --------

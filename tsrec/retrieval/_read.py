@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.frames import Panel, TimeGrid, form_of, read_collection, read_index, read_panel, sampling_rate, to_numbers
-from tsrec.retrieval._resample import counts_seconds, resampled
+from tsrec.retrieval._resample import counts_seconds, grid_of, nanoseconds_of, resampled
 
 _COUNTED = TimeGrid("position", 1)
 
@@ -218,10 +218,12 @@ def read_series(
         even = step if step is not None and counts_seconds(X.index) else None
         if even is not None:
             X = resampled(X, even, where=where, sparse=sparse)
-        if X.index.get_level_values(-1).dtype.kind == "f":
-            given = _recorded(X, where)
+        times = X.index.get_level_values(-1)
+        if times.dtype.kind == "f":
+            given = _recorded(X, where, None if even is None else 1e9 / nanoseconds_of(even))
         else:
-            panel = read_panel(X, where=where, like=like if X.index.nlevels > 1 or len(X) < 3 else None)
+            like = like if X.index.nlevels > 1 or len(X) < 3 else None
+            panel = read_panel(X, where=where, like=like if even is None else grid_of(even, times))
             given = Series(panel, Times(panel.grid, panel.starts), alone=X.index.nlevels == 1)
         given = given._replace(step=even)
         unnamed = isinstance(X, pd.Series) and X.name is None
@@ -250,20 +252,26 @@ def _counted(values: np.ndarray, offsets: np.ndarray, columns: pd.Index, ids: pd
     return Panel(values, offsets, np.zeros(len(offsets) - 1, dtype=np.int64), _COUNTED, columns, ids)
 
 
-def _recorded(X: pd.Series | pd.DataFrame, where: str) -> Series:
+def _recorded(X: pd.Series | pd.DataFrame, where: str, rate: float | None = None) -> Series:
+    """Rows at float seconds; `rate` is theirs, where it is known."""
     rows = read_index(X.index, where=where, seconds=True)
     order = slice(None) if rows.order is None else rows.order
     times = X.index.get_level_values(-1)
     seconds = times.to_numpy(np.float64)[order]
-    places = [where] if rows.ids is None else [f"{where}[{name!r}]" for name in rows.ids.tolist()]
-    parts = np.split(seconds, rows.offsets[1:-1])
+    if rate is None:
+        rate = _rate_of(np.split(seconds, rows.offsets[1:-1]), rows.ids, where)
+    panel = _counted(to_numbers(X, where=where)[order], rows.offsets, form_of(X).columns, rows.ids)
+    spread = Times(panel.grid, panel.starts, seconds[rows.offsets[:-1]], rate, times.name)
+    return Series(panel, spread, alone=X.index.nlevels == 1)
+
+
+def _rate_of(parts: list[np.ndarray], ids: pd.Index | None, where: str) -> float | None:
+    """The rate of all series, from the seconds of their rows."""
+    places = [where] if ids is None else [f"{where}[{name!r}]" for name in ids.tolist()]
     rates = [sampling_rate(pd.Index(part), where=place) for part, place in zip(parts, places, strict=True)]
     known = {rate for rate in rates if rate is not None}
     if len(known) > 1:
         raise ValueError(
             f"{where}: its series have the rates {sorted(known)} Hz. Bring them to one, with frames.resample."
         )
-    panel = _counted(to_numbers(X, where=where)[order], rows.offsets, form_of(X).columns, rows.ids)
-    rate = known.pop() if known else None
-    spread = Times(panel.grid, panel.starts, seconds[rows.offsets[:-1]], rate, times.name)
-    return Series(panel, spread, alone=X.index.nlevels == 1)
+    return known.pop() if known else None

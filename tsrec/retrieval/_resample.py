@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.tseries.frequencies import to_offset
 
-from tsrec.frames import form_of, read_index, to_numbers
+from tsrec.frames import TimeGrid, form_of, read_index, to_numbers
+from tsrec.frames.frequency import Kind
 
 # Steps in a row without samples, up to which they are filled in by straight lines.
 _BRIDGED = 3
@@ -33,8 +35,16 @@ def nanoseconds_of(step: Any) -> int:
 
 def counts_seconds(index: pd.Index) -> bool:
     """Whether times of rows tell how many seconds lie between them."""
-    times = index.get_level_values(-1)
-    return isinstance(times, pd.DatetimeIndex | pd.TimedeltaIndex) or times.dtype.kind == "f"
+    return getattr(index.get_level_values(-1).dtype, "kind", "O") in "mMf"
+
+
+def grid_of(step: str, index: pd.Index) -> TimeGrid:
+    """Spacing of rows that were brought to such steps, which a row or two would not tell, or tell as months."""
+    length = nanoseconds_of(step)
+    days, rest = divmod(length, _DAY)
+    freq = to_offset(pd.Timedelta(length)).freqstr if rest else f"{days}D"
+    kind: Kind = "fixed" if rest else "wall"
+    return TimeGrid("delta" if isinstance(index, pd.TimedeltaIndex) else kind, length, "ns", freq=freq)
 
 
 def resampled(X: pd.Series | pd.DataFrame, step: str, *, where: str, sparse: bool = True) -> pd.Series | pd.DataFrame:
@@ -61,7 +71,6 @@ def resampled(X: pd.Series | pd.DataFrame, step: str, *, where: str, sparse: boo
     Series or DataFrame
         Its index is of the same kind, a row for each step from the first to the last of a series.
     """
-    times = X.index.get_level_values(-1)
     rows, length = read_index(X.index, where=where, seconds=True), nanoseconds_of(step)
     order = slice(None) if rows.order is None else rows.order
     series = np.repeat(np.arange(len(rows.offsets) - 1), np.diff(rows.offsets))
@@ -71,7 +80,7 @@ def resampled(X: pd.Series | pd.DataFrame, step: str, *, where: str, sparse: boo
     values, owner, number = _means(to_numbers(X, where=where)[order], series, ticks // length)
     for column in values.T:
         _bridge(column, owner)
-    index = _times(number * length, length, times)
+    index = _times(number * length, length, rows.times)
     if rows.ids is not None:
         levels = [rows.ids.get_level_values(level)[owner] for level in range(rows.ids.nlevels)]
         index = pd.MultiIndex.from_arrays([*levels, index], names=X.index.names)

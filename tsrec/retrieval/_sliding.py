@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import fft
 
-from tsrec.retrieval._channel import Blocks, Channel, blocks_for
+from tsrec.retrieval._channel import Blocks, Channel, Windowed, blocks_for
 from tsrec.retrieval._moments import moments
 from tsrec.retrieval._products import (
     TILE,
@@ -148,23 +148,21 @@ class _Scan:
         buffer = np.empty(size * self.blocks.hop)
         for group in groups:
             some = products[: group.last - group.first]
-            if self._alone(group, some):
+            first = self.readers[0](group.first, group.last)
+            if self._alone(group, first, some):
                 continue
             total = buffer[: min(group.last * self.blocks.hop, self.count) - group.low]
             total[:] = 0.0
-            for number in range(len(self.channels)):
-                self._add(number, group, some, total)
+            for number, reader in enumerate(self.readers):
+                self._add(number, group, reader(group.first, group.last) if number else first, some, total)
             for start, stop in group.closed:
                 total[start:stop] = np.inf
             least_of_tiles(total, group.least)
 
-    def _alone(self, group: _Group, products: np.ndarray) -> bool:
+    def _alone(self, group: _Group, read: tuple[np.ndarray, Windowed], products: np.ndarray) -> bool:
         """Write the least distances in one pass, where there is one channel and nothing is out of the ordinary."""
-        unit = self.units[0]
-        if len(self.units) > 1 or unit.constant or unit.raw is not None or len(group.closed):
-            return False
-        spectra, windows = self.readers[0](group.first, group.last)
-        if len(windows.weak):
+        unit, (spectra, windows) = self.units[0], read
+        if len(self.units) > 1 or unit.constant or unit.raw is not None or len(group.closed) or len(windows.weak):
             return False
         dots = self._dots(0, spectra, products)
         least_of_products(dots, self.blocks.hop, windows.inverse, 2.0 * self.m, group.least)
@@ -175,10 +173,17 @@ class _Scan:
         np.multiply(spectra, self.factors[number], out=products)
         return fft.irfft(products, self.blocks.block, axis=1, overwrite_x=True)
 
-    def _add(self, number: int, group: _Group, products: np.ndarray, total: np.ndarray) -> None:
+    def _add(
+        self,
+        number: int,
+        group: _Group,
+        read: tuple[np.ndarray, Windowed],
+        products: np.ndarray,
+        total: np.ndarray,
+    ) -> None:
         """Add squared distances in one channel."""
         unit, x, hop = self.units[number], self.channels[number].x, self.blocks.hop
-        spectra, windows = self.readers[number](group.first, group.last)
+        spectra, windows = read
         if unit.constant and unit.raw is None:
             add_constant(windows.inverse, windows.weak, windows.norm, float(self.m), total)
             return

@@ -63,16 +63,20 @@ class StoredSeries(GivenSeries):
         ------
         FileExistsError
             If the folder holds something.
+        TypeError
+            If names of series, metadata, or the time zone would not come back as they are.
         ImportError
             If pyarrow is missing (the extra tsrec[store]).
         """
         check_is_fitted(self)
+        own = self._contents
+        check_storable(own.labels if own.named else None, own.metadata, zone=own.times.grid.tz)
         with Directory.make(path, overwrite=overwrite) as target:
             # An index of its own kind lies in folders that the manifest names, so that none is taken for another.
             name = f"{_INDEX}-{uuid4().hex}"
-            if self._contents.windows is not None:
-                self._contents.windows.save_index(Path(path) / name)
-            self._contents.saved(target, {**self._record(), _INDEX: name})
+            if own.windows is not None:
+                own.windows.save_index(Path(path) / name)
+            own.saved(target, {**self._record(), _INDEX: name})
         for folder in Path(path).glob(f"{_INDEX}-*"):
             if not folder.name.startswith(name):
                 shutil.rmtree(folder)
@@ -294,11 +298,11 @@ class StoredSeries(GivenSeries):
             scales.insert(0, max(int(np.median(lengths)), 1))
         return {scale: max(round(self.stride * scale), 1) for scale in scales}
 
-    def _new_store(self, names: pd.Index | None, metadata: pd.DataFrame | None) -> Store:
+    def _new_store(self, given: Series, metadata: pd.DataFrame | None) -> Store:
         """Where what is fitted is to be kept."""
         if isinstance(self.store, str) and self.store == "memory":
             return Memory()
-        check_storable(names, metadata)
+        check_storable(given.panel.ids, metadata, zone=given.times.grid.tz)
         return Directory.make(Path(self.store))
 
     def _record(self) -> dict[str, Any]:
@@ -324,7 +328,7 @@ class StoredSeries(GivenSeries):
         steps = self._steps(panel.lengths)
         if not self._is_untrained():
             learned_embedding(self.encoder, panel.columns, steps, times.hertz)
-        arrays = self._new_store(panel.ids, described)
+        arrays = self._new_store(given, described)
         self._known = Known(self.encoder)
         self.channels_ = panel.columns
         self._index_at = None

@@ -113,19 +113,13 @@ class Windows:
         device: Any = "cpu",
     ) -> None:
         self.arrays, self.steps, self.scales, self.embedding = arrays, steps, sorted(steps), embedding
-        size = embedding.n_features
-        self._flat = {s: FlatIndex(size, device=device, store=arrays, name=f"windows/{s}/") for s in self.scales}
+        size, self._device = embedding.n_features, device
+        self._flat: dict[int, FlatIndex] = {}
         # Another index, also one made anew, without what was saved.
         self._fresh = fresh
         self._index: dict[int, VectorIndex] = {} if engine is None else {s: engine(s, size) for s in self.scales}
         for scale in self.scales:
-            if f"windows/{scale}/series" not in arrays.names():
-                arrays.create(f"windows/{scale}/series", np.int32)
-                arrays.create(f"windows/{scale}/row", np.int64)
-                # What vectors are brought to their units by: their mean and spread over the first that came.
-                arrays.create(f"windows/{scale}/units", np.float64, (size,))
-                # Their sizes in these units, from which they are brought to 1.
-                arrays.create(f"windows/{scale}/norm", np.float32)
+            self._make_arrays(scale)
             if scale in self._index and len(self.vectors(scale)) > len(self._index[scale]):
                 known = len(self._index[scale])
                 self._index[scale].add(np.arange(known, len(self.vectors(scale))), self.vectors(scale)[known:])
@@ -141,10 +135,9 @@ class Windows:
         both = [self._new(corpus, scale, series, before) for scale in self.scales]
         asked = [one for one, _ in both]
         for one, vectors in zip(asked, self.embedding.embed(corpus, asked), strict=True):
+            if self.embedding.learned and 0 < len(self.of(one.scale).rows) < _FEW and len(vectors):
+                one, vectors = self._started_anew(one, vectors)
             first = len(self.of(one.scale).rows)
-            if self.embedding.learned and 0 < first < _FEW and len(vectors):
-                self._start_anew(one, vectors)
-                continue
             self.arrays.append(f"windows/{one.scale}/series", one.series.astype(np.int32))
             self.arrays.append(f"windows/{one.scale}/row", one.rows)
             if self.embedding.learned and not len(self.arrays.array(f"windows/{one.scale}/units")) and len(vectors):
@@ -214,28 +207,32 @@ class Windows:
     def __len__(self) -> int:
         return sum(len(self.of(scale).rows) for scale in self.scales)
 
-    def _start_anew(self, more: Rows, vectors: np.ndarray) -> None:
-        """Put windows behind those so far, of which there were too few to tell the mean and spread of vectors."""
-        scale, name = more.scale, f"windows/{more.scale}/"
+    def _started_anew(self, more: Rows, vectors: np.ndarray) -> tuple[Rows, np.ndarray]:
+        """Windows behind those so far, which are taken out: they were too few to tell the mean and spread of vectors.
+
+        Nothing is committed, as the store may hold rows by now that it does not know the series of.
+        """
+        scale = more.scale
         _, series, rows = self.of(scale)
         raw = np.concatenate([self._embedded(scale, np.arange(len(rows))), vectors])
-        units = np.stack([raw.mean(0, dtype=np.float64), raw.std(0, dtype=np.float64)])
-        found, norm = _scaled(raw, units)
-        numbers = np.arange(len(raw))
-        replaced = {
-            "series": np.concatenate([series, more.series.astype(np.int32)]),
-            "row": np.concatenate([rows, more.rows]),
-            "units": units,
-            "norm": norm,
-            "vectors": found,
-            "ids": numbers,
-            "removed": numbers[:0],
-        }
-        self.arrays.rewrite({}, replace={name + part: new for part, new in replaced.items()})
-        self._flat[scale] = FlatIndex(found.shape[1], device=self._flat[scale].device, store=self.arrays, name=name)
+        both = Rows(scale, np.concatenate([series, more.series]), np.concatenate([rows, more.rows]))
+        for name in [name for name in self.arrays.names() if name.startswith(f"windows/{scale}/")]:
+            self.arrays.drop(name)
+        self._make_arrays(scale)
         if self._fresh is not None:
-            self._index[scale] = self._fresh(found.shape[1])
-            self._index[scale].add(numbers, found)
+            self._index[scale] = self._fresh(self.embedding.n_features)
+        return both, raw
+
+    def _make_arrays(self, scale: int) -> None:
+        size, name = self.embedding.n_features, f"windows/{scale}/"
+        self._flat[scale] = FlatIndex(size, device=self._device, store=self.arrays, name=name)
+        if f"{name}series" not in self.arrays.names():
+            self.arrays.create(f"{name}series", np.int32)
+            self.arrays.create(f"{name}row", np.int64)
+            # What vectors are brought to their units by: their mean and spread over the first that came.
+            self.arrays.create(f"{name}units", np.float64, (size,))
+            # Their sizes in these units, from which they are brought to 1.
+            self.arrays.create(f"{name}norm", np.float32)
 
     def _in_units(self, vectors: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
         """Vectors of norm 1 in the units of the scale, and their norms before."""

@@ -105,6 +105,7 @@ class EventLocator(EventQuestions):
         self.labels_ = examples.labels
         self.durations_ = examples.durations()
         rng = np.random.default_rng(self.random_state)
+        self._encoder_mark = self.retriever._known.mark  # type: ignore[union-attr]
         steps = [
             SeriesSteps(int(n), 0, int(contents.corpus.lengths[n]), self._grain()) for n in np.unique(examples.series)
         ]
@@ -221,6 +222,11 @@ class EventLocator(EventQuestions):
     def _judged(self, where: Any, time_range: Any) -> Iterator[tuple[SeriesSteps, np.ndarray]]:
         """The steps of each series, and log probabilities of labels in each of them."""
         contents, windows = self.retriever._contents, self.retriever._windows_of_all()  # type: ignore[union-attr]
+        if self.retriever._known.mark != self._encoder_mark:  # type: ignore[union-attr]
+            raise ValueError(
+                "retriever: its windows are those of another encoder than at fit, where events were learned from them. "
+                "Fit the locator again."
+            )
         kept = None if where is None else named_series(where, contents.labels, contents.metadata)
         low, high = open_rows(contents.times, contents.corpus.lengths, kept, time_range)
         for number in np.flatnonzero(high > low):

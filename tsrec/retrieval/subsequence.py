@@ -217,7 +217,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         ------
         ValueError
             If rows are missing between what is known and what comes, or are known already. With `resample` missing
-            steps are no error, but the rows are to be cut where a step begins.
+            steps are no error (and stay missing, however few), but the rows are to be cut where a step begins.
         """
         if not self.__sklearn_is_fitted__():
             return self.fit(X, y, metadata=metadata)
