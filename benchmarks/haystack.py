@@ -5,23 +5,30 @@ python benchmarks/haystack.py --recordings synthetic --contexts 100 900 7200 --m
 python benchmarks/haystack.py --table
 
 Windows learn from items of 100 s, whatever the context. "pooled" is the contrast: all of an item in one vector of the
-LSSL encoder, and a regression learned from items of the same context. Nothing is chosen by what --part test says.
+LSSL encoder, and a regression learned from items of the same context. Prototypes (exact matches of 1, 5 or 20 examples
+of a label) and statistics (nearest neighbours) answer localization only. Nothing is chosen by what --part test says.
 """
 
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from _haystack_data import HAPT_REGIMES, NAMES, load
 from _haystack_models import LEARNED, SCALES, TRAINING, Answerer, Examples, by_table, by_truth, by_whole, encoder
+from _haystack_rivals import by_prototypes, by_statistics, only_localizes
 from _records import Record, append, grouped, markdown, mean, read, seeds, surroundings
 
 from tsrec.datasets import HAYSTACK_TASKS, make_haystack, score_answers
 
 RESULTS = Path(__file__).parent / "results" / "haystack.json"
-MODELS = ("raw", "lssl", "tcnca", "pooled", "oracle")
-TITLES = {"raw": "raw/DFT", "lssl": "LSSL", "tcnca": "TCNCA", "pooled": "pooled LSSL", "oracle": "oracle table"}
+PROTOTYPES = {"prototypes_1": 1, "prototypes_5": 5, "prototypes_20": 20}
+MODELS = ("raw", "lssl", "tcnca", "pooled", "statistics", *PROTOTYPES, "oracle")
+TITLES = {"raw": "raw/DFT", "lssl": "LSSL", "tcnca": "TCNCA", "pooled": "pooled LSSL", "oracle": "oracle table"} | {
+    "statistics": "statistics, neighbours",
+    **{name: f"{count} prototype{'s' * (count > 1)}" for name, count in PROTOTYPES.items()},
+}
 # What is one cell of the table.
 _SAME = ("recordings", "context", "model", "task")
 
@@ -37,7 +44,7 @@ def measured(asked: argparse.Namespace) -> None:
         name = "lssl" if model == "pooled" else model
         kept = asked.encoders / f"{asked.recordings}_{name}_{asked.seed}.pickle" if asked.encoders else None
         fitted = encoder(name, examples, asked.seed, kept) if name in ("lssl", "tcnca") else "auto"
-        table = by_table(examples, fitted, asked.seed) if model in ("raw", "lssl", "tcnca") else by_truth
+        table = answers_of(model, examples, fitted, asked)
         print(f"{model}: ready after {time.perf_counter() - began:.0f} s", flush=True)
         for context, count in zip(asked.contexts, counts, strict=True):
             for task in asked.tasks:
@@ -47,11 +54,22 @@ def measured(asked: argparse.Namespace) -> None:
                 learned = asked.pooled if model == "pooled" else asked.examples
                 about = {"recordings": asked.recordings, "model": model, "part": asked.part, "seed": asked.seed}
                 fixed = {"examples": learned, "scales": SCALES, "learned_s": LEARNED, "training": TRAINING}
-                record = {**surroundings(None, 1), **about, **row, **fixed, "seconds": time.perf_counter() - began}
+                tried = {"tried": asked.tried} if asked.tried else {}
+                seconds = time.perf_counter() - began
+                record = {**surroundings(None, 1), **about, **row, **fixed, **tried, "seconds": seconds}
                 append(RESULTS, record)
-                print(
-                    model, task, context, row["n"], f"{row['accuracy']:.3f}", f"{record['seconds']:.0f} s", flush=True
-                )
+                print(model, task, context, row["n"], f"{row['accuracy']:.3f}", f"{seconds:.0f} s", flush=True)
+
+
+def answers_of(model: str, examples: Examples, fitted: Any, asked: argparse.Namespace) -> Answerer:
+    """What answers for a model that is the same for all tasks and contexts."""
+    if model in ("raw", "lssl", "tcnca"):
+        return by_table(examples, fitted, asked.seed)
+    if model in ("statistics", *PROTOTYPES):
+        only_localizes(asked.tasks)
+        few = PROTOTYPES.get(model)
+        return by_prototypes(examples, few, asked.seed) if few else by_statistics(examples, asked.seed)
+    return by_truth
 
 
 def scored(
@@ -65,7 +83,8 @@ def scored(
 
 def table(records: list[Record], part: str) -> str:
     """Accuracy in percent of the last run of each seed: a table of tasks by models, its cells by context."""
-    last = {tuple(one[key] for key in (*_SAME, "seed")): one for one in records if one["part"] == part}
+    kept = [one for one in records if one["part"] == part and "tried" not in one]
+    last = {tuple(one[key] for key in (*_SAME, "seed")): one for one in kept}
     known = list(last.values())
     pieces = []
     for (name,), mine in grouped(known, ("recordings",)).items():
@@ -109,6 +128,7 @@ def main() -> None:
         "--pooled", type=int, default=60, help="items of a task and context that the contrast learns from"
     )
     parser.add_argument("--encoders", type=Path, help="folder in which trained encoders are kept")
+    parser.add_argument("--tried", help="what was changed for this run, which the table leaves out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()

@@ -4,13 +4,14 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import Pipeline
 
 from tsrec import LSSLEncoder
 from tsrec.retrieval import EventLocator, SubsequenceRetriever
 from tsrec.retrieval._event_rows import event_rows
 from tsrec.retrieval._event_steps import SeriesSteps, StepJudge, windows_around
 from tsrec.retrieval._read import read_series
-from tsrec.retrieval._timeline import most_likely, runs
+from tsrec.retrieval._timeline import likeliest_run, most_likely, runs
 from tsrec.retrieval._unusual import unusual_windows
 
 RATE = 10
@@ -139,9 +140,27 @@ def test_what_is_not_there_has_a_likeliest_place_all_the_same(locator):
     assert len(best) == 1
     assert best.label[0] == "fast"
     assert best.score[0] < 0.5
-    assert best.end[0] - best.start[0] == pytest.approx(8.0, abs=0.4)
+    # The examples have 6 and 10 s, twice each.
+    assert best.end[0] - best.start[0] == pytest.approx(6.0, abs=0.4)
     assert best.start[0] >= 500
     assert best.end[0] <= 545
+
+
+def test_an_event_lasts_half_as_long_as_three_in_four_examples_at_least(retriever, locator):
+    """Their lower quartiles are 30, 6 and 10 s."""
+    assert locator._least().tolist() == [38, 8, 12]
+    assert EventLocator(retriever, random_state=0).fit(EVENTS)._least().tolist() == [38, 8, 12, 1]
+    burst = series([("calm", 20), ("fast", 1), ("calm", 40), ("fast", 2)], 3)
+    grown = copy.deepcopy(locator)
+    grown.retriever.partial_fit({"burst": burst})
+    found = grown.table(where="burst")
+    assert found.label.iloc[-1] == "fast"
+    assert (found.end - found.start).iloc[:-1].min() >= 3.2 - 1e-9
+    # What the end of the series cuts off may be shorter.
+    assert (found.end - found.start).iloc[-1] < 3.2
+    grown._usual = np.zeros(3)
+    found = grown.table(where="burst")
+    assert (found.end - found.start).iloc[:-1].min() < 3.2 - 1e-9
 
 
 def test_few_examples_stand_out_from_a_background(retriever):
@@ -191,25 +210,47 @@ def test_series_that_come_later_are_searched_too(retriever, locator):
     assert grown.table().series.unique().tolist() == ["two", "asked", "later"]
 
 
-def test_encoders_find_events_by_the_spread_of_their_outputs():
-    encoder = LSSLEncoder(d_model=8, n_layers=1, max_epochs=20, crop=128, random_state=0).fit(
-        [SERIES["one"].to_numpy()]
-    )
+@pytest.fixture(scope="module")
+def encoder():
+    """One that has learned too little to tell slow from fast."""
+    model = LSSLEncoder(d_model=8, n_layers=1, max_epochs=20, crop=128, random_state=0)
+    return model.fit([SERIES["one"].to_numpy()])
+
+
+def test_encoders_find_events_with_the_spectra_of_the_same_windows(encoder):
     retriever = SubsequenceRetriever(encoder=encoder, scales=(16, 32)).fit(SERIES)
-    loud = EVENTS.assign(label=EVENTS.label.replace(["slow", "fast"], "loud"))
-    locator = EventLocator(retriever, background=False, random_state=0).fit(loud)
+    locator = EventLocator(retriever, background=False, random_state=0).fit(EVENTS)
     found = locator.table(where="asked")
-    assert found.label.tolist() == TRUE.label.replace(["slow", "fast"], "loud").tolist()
+    assert found.label.tolist() == TRUE.label.tolist()
     np.testing.assert_allclose(found.start, TRUE.start, atol=1.5)
+
+
+def test_windows_of_a_carried_encoder_are_told_by_its_spreads_their_spectra_levels_and_loudness(encoder):
+    retriever = SubsequenceRetriever(encoder=encoder, scales=(16, 32)).fit(SERIES)
     windows = retriever._windows_of_all()
     chosen = np.array([3, 40])
     found = windows.features(retriever._contents.corpus, 16, chosen)
-    steps = encoder.transform_steps([SERIES["one"].to_numpy()]).to_numpy()
     values = SERIES["one"].to_numpy()
+    steps = encoder.transform_steps([values]).to_numpy()
     for row, vector in zip(windows.of(16).rows[chosen], found, strict=True):
-        part = slice(row, row + 16)
-        expected = np.log(steps[part].std(0) + 0.1), values[part].mean(0), np.log(values[part].std(0))
-        np.testing.assert_allclose(vector, np.concatenate(expected), atol=1e-3)
+        part = values[row : row + 16]
+        level, spread = part.mean(0), part.std(0)
+        size = np.abs(np.fft.rfft((part - level)[:, 0] / spread / 4, norm="ortho"))[1:]
+        # Eight frequencies of 32 asked for; all but the fastest have a conjugate.
+        spectrum = np.pad(size * np.sqrt([2.0] * 7 + [1.0]), (0, 24))
+        told = np.log(steps[row : row + 16].std(0) + 0.1), np.log(spectrum + 0.03), level, np.log(spread)
+        np.testing.assert_allclose(vector, np.concatenate(told), atol=1e-3)
+
+
+def test_windows_of_an_encoder_that_reads_each_by_itself_are_told_by_its_vectors(encoder):
+    """No spectra beside them: such a vector is of the window alone as it is."""
+    whole = SubsequenceRetriever(encoder=Pipeline([("only", encoder)]), scales=(16,)).fit(SERIES)
+    windows = whole._windows_of_all()
+    found = windows.features(whole._contents.corpus, 16, np.array([3]))
+    row = windows.of(16).rows[3]
+    part = SERIES["one"].to_numpy()[row : row + 16]
+    told = encoder.transform([part])[0], part.mean(0), np.log(part.std(0))
+    np.testing.assert_allclose(found[0], np.concatenate(told), atol=1e-3)
 
 
 def test_anomalies_are_far_from_the_middle_of_their_series(locator, retriever):
@@ -247,20 +288,58 @@ def test_deviations_are_robust_ones(retriever):
     assert found.scales[0] == 32
 
 
-@pytest.mark.parametrize("stay", [[0.9, 0.9, 0.9], [0.6, 0.99, 0.8], [0.2, 0.3, 0.25]])
-def test_the_most_likely_sequence_is_the_best_of_all(stay):
+STAY = [[0.9, 0.9, 0.9], [0.6, 0.99, 0.8], [0.2, 0.3, 0.25]]
+
+
+def every_sequence(likelihood, stay):
+    """All sequences of labels, and what each is worth."""
+    n, n_labels = likelihood.shape
+    keep, change = np.log(stay), np.log((1 - stay) / max(n_labels - 1, 1))
+    for path in itertools.product(range(n_labels), repeat=n):
+        moves = [keep[a] if a == b else change[a] for a, b in itertools.pairwise(path)]
+        yield path, sum(likelihood[t, label] for t, label in enumerate(path)) + sum(moves)
+
+
+def runs_of(path, label):
+    """First steps of the stretches of a label, and the steps after their last."""
+    first, last, labels = runs(np.array(path))
+    return {(a, b) for a, b, one in zip(first, last, labels, strict=True) if one == label}
+
+
+@pytest.mark.parametrize("least", [[1, 1, 1], [2, 1, 3], [4, 3, 2], [9, 9, 9]])
+@pytest.mark.parametrize("stay", STAY)
+def test_the_most_likely_sequence_is_the_best_of_those_without_short_stretches(stay, least):
     rng = np.random.default_rng(0)
-    stay = np.array(stay)
+
+    def is_long(path):
+        first, last, label = runs(np.array(path))
+        # Those at the ends may be cut off.
+        return all(b - a >= least[one] for a, b, one in zip(first, last, label, strict=True) if a > 0 and b < len(path))
+
     for n_labels in (1, 2, 3):
-        likelihood = rng.standard_normal((6, n_labels)) * 2
-        keep, change = np.log(stay[:n_labels]), np.log((1 - stay[:n_labels]) / max(n_labels - 1, 1))
+        some, likelihood = np.array(stay)[:n_labels], rng.standard_normal((7, n_labels)) * 2
+        worth = {path: value for path, value in every_sequence(likelihood, some) if is_long(path)}
+        found = tuple(most_likely(likelihood, some, np.array(least)))
+        assert worth[found] == pytest.approx(max(worth.values()))
 
-        def worth(path, likelihood=likelihood, keep=keep, change=change):
-            moves = [keep[a] if a == b else change[a] for a, b in itertools.pairwise(path)]
-            return sum(likelihood[t, label] for t, label in enumerate(path)) + sum(moves)
 
-        best = max(itertools.product(range(n_labels), repeat=6), key=worth)
-        assert worth(most_likely(likelihood, stay[:n_labels])) == pytest.approx(worth(best))
+@pytest.mark.parametrize("least", [1, 3, 6, 9])
+@pytest.mark.parametrize("stay", STAY)
+def test_the_likeliest_run_is_that_of_the_best_sequence_with_one(stay, least):
+    rng = np.random.default_rng(1)
+    for n_labels, label in itertools.product((2, 3), (0, 1)):
+        some, likelihood = np.array(stay)[:n_labels], rng.standard_normal((6, n_labels)) * 2
+        # Hardly ever there, of itself.
+        likelihood[:, label] -= 3
+        first, last = likeliest_run(likelihood, some, label, least)
+        known = list(every_sequence(likelihood, some))
+        within = {
+            (low, high): max(worth for path, worth in known if runs_of(path, label) >= {(low, high)})
+            for low, high in itertools.combinations(range(7), 2)
+            if high - low >= min(least, 6)
+        }
+        assert (first, last) == max(within, key=within.get)
+    assert likeliest_run(np.zeros((4, 1)), np.array([0.9]), 0, 2) == (0, 4)
 
 
 def test_runs_are_stretches_of_equal_labels():

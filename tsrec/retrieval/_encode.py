@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from tsrec.retrieval._corpus import Corpus
 from tsrec.retrieval._known import bare
 from tsrec.retrieval._tokens import Tokens
-from tsrec.retrieval._windows import Embedding, Rows, mean_and_spread
+from tsrec.retrieval._windows import Embedding, Fourier, Rows, mean_and_spread
 from tsrec.training import single_thread
 
 # Numbers that go through an encoder at a time.
@@ -136,9 +136,16 @@ class Steps:
         sums = np.concatenate([np.zeros((1, self.n_features)), np.concatenate(parts).cumsum(0)])
         return mean_and_spread(sums[offsets + length] - sums[offsets], length)
 
-    def kinds(self, vectors: np.ndarray) -> np.ndarray:
-        """See `Embedding.kinds`: logarithms of the spreads; means hold what came long before the window, too."""
-        return np.log(np.maximum(vectors[:, self.n_features // 2 :], 0.0) + _FAINT)
+    def kinds(self, corpus: Corpus, asked: Rows, vectors: np.ndarray) -> np.ndarray:
+        """See `Embedding.kinds`: logarithms of the spreads, and the spectra of the windows themselves.
+
+        Outputs hold what came long before a window, too: their means are left out, and spectra, which know of nothing
+        else, stand beside their spreads. Encoders that read each window by itself, and tokens, which know little of
+        what came before, say both: whether spectra would tell more there has not been measured.
+        """
+        spreads = np.log(np.maximum(vectors[:, self.n_features // 2 :], 0.0) + _FAINT)
+        own = Fourier(len(corpus.channels))
+        return np.concatenate([spreads, own.kinds(corpus, asked, *own.embed(corpus, [asked]))], axis=1)
 
     def _sums(self, corpus: Corpus, number: int) -> tuple[int, np.ndarray]:
         """Sums of outputs and squares before every `grain` rows of a series, from a row on."""
@@ -205,7 +212,7 @@ class Whole:
         """See `Embedding.embed_query`."""
         return self._transformed(lambda i: query[offsets[i] : offsets[i] + length], len(offsets), length)
 
-    def kinds(self, vectors: np.ndarray) -> np.ndarray:
+    def kinds(self, corpus: Corpus, asked: Rows, vectors: np.ndarray) -> np.ndarray:  # noqa: ARG002 - as `Embedding`
         """See `Embedding.kinds`: nothing is known of them but that the encoder thought so."""
         return vectors
 

@@ -56,7 +56,7 @@ class Tokens:
         """See `Embedding.embed_query`."""
         return self._pooled(*self._summed(query), offsets, length)
 
-    def kinds(self, vectors: np.ndarray) -> np.ndarray:
+    def kinds(self, corpus: Corpus, asked: Rows, vectors: np.ndarray) -> np.ndarray:  # noqa: ARG002 - as `Embedding`
         """See `Embedding.kinds`: means and spreads as they are, as tokens know little of what came long before."""
         return vectors
 

@@ -42,8 +42,11 @@ class Embedding(Protocol):
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
         """Vectors of stretches of a query (m, C), float32 (len(offsets), n_features)."""
 
-    def kinds(self, vectors: np.ndarray) -> np.ndarray:
-        """What tells kinds of windows apart, whatever their phase, of vectors as embedded; (n, any number)."""
+    def kinds(self, corpus: Corpus, asked: Rows, vectors: np.ndarray) -> np.ndarray:
+        """What tells kinds of windows of the corpus apart, whatever their phase; (n_windows, any number).
+
+        `vectors` are theirs, as embedded.
+        """
 
 
 class Fourier:
@@ -78,7 +81,7 @@ class Fourier:
         """See `Embedding.embed_query`."""
         return fourier_embeddings(query, length, offsets, self.each)
 
-    def kinds(self, vectors: np.ndarray) -> np.ndarray:
+    def kinds(self, corpus: Corpus, asked: Rows, vectors: np.ndarray) -> np.ndarray:  # noqa: ARG002 - as `Embedding`
         """See `Embedding.kinds`: logarithms of the coefficients' sizes."""
         return np.log(np.hypot(vectors[:, ::2], vectors[:, 1::2]) + _FAINT)
 
@@ -171,12 +174,14 @@ class Windows:
         if not len(chosen):
             return np.empty((0, 0))
         _, series, rows = self.of(scale)
-        at = corpus.positions(series[chosen], rows[chosen])
+        asked = Rows(scale, series[chosen], rows[chosen])
+        at = corpus.positions(asked.series, asked.rows)
         low, high = at.min(), at.max() + scale
         found = [moments(np.asarray(channel.x[low:high], np.float64), scale) for channel in corpus.channels]
         level = np.stack([one.mean[at - low] for one in found], axis=1)
         spread = np.stack([np.log(one.norm[at - low] / np.sqrt(scale) + 1e-12) for one in found], axis=1)
-        return np.concatenate([self.embedding.kinds(self._embedded(scale, chosen)), level, spread], axis=1)
+        kinds = self.embedding.kinds(corpus, asked, self._embedded(scale, chosen))
+        return np.concatenate([kinds, level, spread], axis=1)
 
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int, scale: int) -> np.ndarray:
         """Vectors of stretches of a query (m, C), to be compared with the windows of a scale."""

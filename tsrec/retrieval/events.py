@@ -12,7 +12,7 @@ from tsrec.retrieval._asked import named_series, open_rows, whole_number
 from tsrec.retrieval._event_rows import EventRows, event_rows
 from tsrec.retrieval._event_steps import SeriesSteps, StepJudge
 from tsrec.retrieval._questions import EventQuestions
-from tsrec.retrieval._timeline import most_likely, runs
+from tsrec.retrieval._timeline import likeliest_run, most_likely, runs
 from tsrec.retrieval._unusual import unusual_windows
 from tsrec.retrieval.subsequence import SubsequenceRetriever
 
@@ -25,9 +25,9 @@ class EventLocator(EventQuestions):
 
     Each short step of time is described by the retriever's windows around it, one of each scale, and a linear
     discriminant learned from the examples says how likely its labels are: the steps next to a border have learned what
-    long windows see across it. Of all sequences of labels, each of which lasts about as long as in the examples, the
-    most likely is the table of events, from which questions are answered: where, how often, what came before, which was
-    the longest.
+    long windows see across it. Of all sequences of labels, each of which lasts about as long as in the examples, and
+    not less than half as long as three in four of them, the most likely is the table of events, from which questions
+    are answered: where, how often, what came before, which was the longest.
 
     Parameters
     ----------
@@ -104,6 +104,7 @@ class EventLocator(EventQuestions):
         examples = event_rows(events, contents.labels, contents.times, contents.corpus.lengths)
         self.labels_ = examples.labels
         self.durations_ = examples.durations()
+        self._usual = examples.usual()
         rng = np.random.default_rng(self.random_state)
         self._encoder_mark = self.retriever._known.mark  # type: ignore[union-attr]
         steps = [
@@ -158,8 +159,8 @@ class EventLocator(EventQuestions):
         label : str or other
             One of ``labels_``.
         k : int, optional
-            How many at most. If the table of events has none, the likeliest interval as long as such an event is
-            answered all the same; its score is low.
+            How many at most. If the table of events has none, one is answered all the same for each series: that of
+            the likeliest sequence with such an event, as long as three of four examples are at least. Its score is low.
         where, time_range
             As in `table`.
 
@@ -251,8 +252,13 @@ class EventLocator(EventQuestions):
         steps = np.append(self.durations_, [self.durations_.max() * 10] * self.background) / self._grain()
         return np.clip(1 - 1 / np.maximum(steps, 1.0), *_STAY)
 
+    def _least(self) -> np.ndarray:
+        """Steps of an event at least: half of what three of four examples have."""
+        rows = np.append(self._usual / 2, [0.0] * self.background)
+        return np.maximum(np.round(rows / self._grain()), 1).astype(np.int64)
+
     def _events(self, steps: SeriesSteps, said: np.ndarray) -> pd.DataFrame:
-        path = most_likely(said * self._sharpness(), self._stay())
+        path = most_likely(said * self._sharpness(), self._stay(), self._least())
         first, last, label = runs(path)
         total = np.append(0.0, np.cumsum(np.exp(said[np.arange(len(path)), path])))
         score = (total[last] - total[first]) / (last - first)
@@ -276,12 +282,13 @@ class EventLocator(EventQuestions):
         )
 
     def _likeliest(self, label: int, where: Any, time_range: Any) -> pd.DataFrame:
-        """The interval of a label's mean duration in which it is likeliest, in each series."""
-        parts = []
+        """The event of a label in the most likely sequence that has one, in each series.
+
+        Without a least length it would be a single step, wherever the label is hardly ever likely.
+        """
+        parts, least = [], max(round(self._usual[label] / self._grain()), 1)
         for steps, said in self._judged(where, time_range):
-            size = min(max(round(self.durations_[label] / steps.grain), 1), len(said))
-            total = np.append(0.0, np.cumsum(said[:, label]))
-            mean = (total[size:] - total[:-size]) / size
-            best = np.array([int(mean.argmax())])
-            parts.append(self._frame(steps, best, best + size, np.array([label]), np.exp(mean[best])))
+            first, last = likeliest_run(said * self._sharpness(), self._stay(), label, least)
+            score = np.array([np.exp(said[first:last, label]).mean()])
+            parts.append(self._frame(steps, np.array([first]), np.array([last]), np.array([label]), score))
         return pd.concat(parts, ignore_index=True) if parts else self.table(where=where, time_range=time_range)
