@@ -85,7 +85,7 @@ def by_table(examples: Examples, fitted: Any, seed: int) -> Answerer:
     """Answers from the table of events that windows give."""
     grain = 4 / examples.rate
     scales = tuple(round(seconds / grain) * 4 for seconds in SCALES)
-    retriever = SubsequenceRetriever(encoder=fitted, scales=scales).fit(examples.frames)
+    retriever = SubsequenceRetriever(encoder=fitted, scales=scales, carry_state=True).fit(examples.frames)
     locator = EventLocator(retriever, background=False, random_state=seed).fit(examples.events)
 
     def answers(items: Sequence[HaystackItem]) -> list[Any]:

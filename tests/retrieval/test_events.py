@@ -226,7 +226,7 @@ def test_encoders_find_events_with_the_spectra_of_the_same_windows(encoder):
 
 
 def test_windows_of_a_carried_encoder_are_told_by_its_spreads_their_spectra_levels_and_loudness(encoder):
-    retriever = SubsequenceRetriever(encoder=encoder, scales=(16, 32)).fit(SERIES)
+    retriever = SubsequenceRetriever(encoder=encoder, scales=(16, 32), carry_state=True).fit(SERIES)
     windows = retriever._windows_of_all()
     chosen = np.array([3, 40])
     found = windows.features(retriever._contents.corpus, 16, chosen)

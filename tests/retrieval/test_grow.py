@@ -131,11 +131,12 @@ def test_scales_wait_in_an_iterator_too():
     pd.testing.assert_frame_equal(forgotten.windows_.sort_values(order, ignore_index=True), whole.windows_)
 
 
+@pytest.mark.parametrize("carry", [True, False])
 @pytest.mark.parametrize("family", [LSSLEncoder, MambaEncoder])
-def test_encoders_go_through_a_growing_series_once(family):
+def test_encoders_read_a_growing_series_once_or_window_by_window(family, carry):
     frame = pd.DataFrame(WALK, INDEXES["hours"], columns=["a", "b"])
     encoder = family(d_model=8, n_layers=1, max_epochs=1, crop=64, random_state=0).fit({"x": frame})
-    settings = {"encoder": encoder, "scales": (64, 256), "n_neighbors": 3}
+    settings = {"encoder": encoder, "scales": (64, 256), "n_neighbors": 3, "carry_state": carry}
     whole = SubsequenceRetriever(**settings).fit(frame)
     grown = SubsequenceRetriever(**settings).fit(frame.iloc[:1100])
     for low, high in ((1100, 1101), (1101, 1140), (1140, N)):
@@ -145,6 +146,9 @@ def test_encoders_go_through_a_growing_series_once(family):
     for scale in (64, 256):
         rows = whole._contents.windows.of(scale).rows
         parts = [steps[row : row + scale] for row in rows]
+        if not carry:
+            alone = encoder.transform_steps([WALK[row : row + scale] for row in rows]).to_numpy(np.float64)
+            parts = np.split(alone, len(rows))
         pooled = np.stack([np.concatenate([part.mean(0), part.std(0)]) for part in parts])
         mean, spread = units[scale]
         expected = (pooled - mean) / spread

@@ -14,9 +14,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 import tsrec
-from tsrec import LSSLEncoder, LSSLForecaster
+from tsrec import LSSLEncoder, LSSLForecaster, MambaEncoder, TCNCAEncoder
 from tsrec.retrieval import EventLocator, SubsequenceRetriever, _known
-from tsrec.retrieval._encode import Steps, Whole
+from tsrec.retrieval._encode import Apart, Whole
 from tsrec.retrieval._raw import RawFile
 
 RNG = np.random.default_rng(7)
@@ -51,11 +51,49 @@ def same(one, other):
 def test_a_frozen_encoder_does_what_the_bare_one_does():
     encoder = fitted()
     bare, frozen = retriever_with(encoder).fit(FRAME), retriever_with(FrozenEstimator(encoder)).fit(FRAME)
-    assert isinstance(frozen._contents.windows.embedding, Steps)
+    assert isinstance(frozen._contents.windows.embedding, Apart)
     same(frozen, bare)
     assert bare._known.mark == frozen._known.mark
     bare.encoder = FrozenEstimator(encoder)
     same(frozen, bare)
+
+
+@pytest.mark.parametrize("family", [LSSLEncoder, MambaEncoder, TCNCAEncoder])
+def test_a_window_is_found_by_itself_and_at_its_own_speed(family):
+    retriever = retriever_with(family(d_model=8, n_layers=1, max_epochs=0, random_state=0).fit({"x": FRAME})).fit(FRAME)
+    for row in (0, 160, 800):
+        query = FRAME.iloc[row : row + 64]
+        found = retriever.locate(query)
+        assert found.loc[0, "start"] == FRAME.index[row]
+        assert found.loc[0, "score"] == pytest.approx(1, abs=1e-5)
+        pd.testing.assert_frame_equal(retriever.locate(query, warp=[1.0]), found)
+        limit = found.distance.iloc[1]
+        assert len(retriever.locate(query, warp=[1.0], max_distance=limit)) == 2
+
+
+def test_reindex_changes_whether_states_are_carried():
+    encoder = fitted()
+    retriever = retriever_with(encoder).fit(FRAME)
+    retriever.carry_state = True
+    same(retriever, retriever_with(encoder).fit(FRAME))
+    same(retriever.reindex(), retriever_with(encoder, carry_state=True).fit(FRAME))
+    assert not np.allclose(vectors_of(retriever)[64], vectors_of(retriever_with(encoder).fit(FRAME))[64], atol=0.1)
+
+
+@pytest.mark.parametrize("carry", [True, False])
+def test_folders_and_files_know_whether_states_are_carried(tmp_path, carry):
+    pytest.importorskip("pyarrow")
+    encoder = fitted()
+    retriever = retriever_with(encoder, carry_state=carry).fit(FRAME.iloc[:500])
+    retriever.save(tmp_path / "index")
+    tsrec.save(retriever, tmp_path / "index.tsrec")
+    for again in (
+        SubsequenceRetriever.load(tmp_path / "index", encoder=encoder, mode="a"),
+        tsrec.load(tmp_path / "index.tsrec"),
+    ):
+        whole = vectors_of(retriever_with(encoder, carry_state=carry).fit(FRAME))
+        for scale, vectors in vectors_of(again.partial_fit(FRAME.iloc[500:])).items():
+            np.testing.assert_allclose(vectors, whole[scale], atol=1e-4)
 
 
 def test_folders_take_the_encoder_bare_or_frozen(tmp_path):
@@ -174,11 +212,11 @@ def test_a_folder_whose_windows_were_not_all_made_again_is_whole(tmp_path, monke
     def broken(*arguments):
         raise KeyboardInterrupt
 
-    embed = Steps.embed
-    monkeypatch.setattr(Steps, "embed", broken)
+    embed = Apart.embed
+    monkeypatch.setattr(Apart, "embed", broken)
     with pytest.raises(KeyboardInterrupt):
         retriever.reindex()
-    monkeypatch.setattr(Steps, "embed", embed)
+    monkeypatch.setattr(Apart, "embed", embed)
     del retriever
     expected = retriever_with(encoder).fit(FRAME)
     same(SubsequenceRetriever.load(tmp_path / "index", encoder=encoder, mode="a"), expected)

@@ -32,6 +32,7 @@ def described(contents: Any) -> dict[str, Any]:
         "metadata": None if metadata is None else _plain_index(metadata.columns),
         "kinds": {name: kind for name, values, _ in _of(contents) if (kind := kind_of(values)) is not None},
         "steps": [[int(scale), int(step)] for scale, step in contents.steps.items()],
+        "carry": contents.carry,
         "skipped": contents.skipped,
         "indexed": bool(contents.made.any()),
     }
@@ -75,6 +76,7 @@ def catalogued(arrays: Store) -> dict[str, Any]:
         "named": state["named"],
         "metadata": metadata,
         "steps": dict(state["steps"]),
+        "carry": state.get("carry", True),
         "skipped": state["skipped"],
         "indexed": state["indexed"],
     }

@@ -36,6 +36,8 @@ class Contents:
         A row for each.
     steps : dict
         Rows from one indexed window to the next, by their length; also of lengths that no series has yet.
+    carry : bool
+        Whether windows are made by an encoder that hands its state on from one to the next.
     skipped : int, default 0
         Windows that were left out so far.
     """
@@ -53,12 +55,13 @@ class Contents:
         named: bool,
         metadata: pd.DataFrame | None,
         steps: dict[int, int],
+        carry: bool,
         skipped: int = 0,
         indexed: bool = False,
     ) -> None:
         self.arrays, self.times, self.labels, self.channels = arrays, times, labels, channels
         self.named, self.metadata = named, metadata
-        self.steps = steps
+        self.steps, self.carry = steps, carry
         self.corpus = Corpus(arrays, len(channels), overlap=0)
         self.corpus.overlap = self._overlap(self.corpus.lengths)
         self.windows: Windows | None = None

@@ -22,24 +22,28 @@ _AT_A_TIME = 1 << 20
 _FAINT = 0.1
 
 
-def learned_embedding(encoder: Any, columns: pd.Index, steps: dict[int, int], rate: float | None) -> Embedding:
+def learned_embedding(
+    encoder: Any, columns: pd.Index, steps: dict[int, int], rate: float | None, *, carry: bool
+) -> Embedding:
     """What makes vectors by a fitted encoder.
 
     Parameters
     ----------
     encoder : estimator
-        With ``transform``; with ``transform_steps`` and a state that is carried, or with ``transform_tokens``, each
-        series is gone through once. It may be in scikit-learn's FrozenEstimator.
+        With ``transform``, and ``transform_steps`` or ``transform_tokens`` if it has them. It may be in scikit-learn's
+        FrozenEstimator.
     columns : Index
         Channels of the series.
     steps : dict
         Rows from one window to the next by their length.
     rate : float, optional
         Rows a second, where times tell.
+    carry : bool
+        Whether an encoder that can goes through each series once, its state being handed on from window to window.
 
     Returns
     -------
-    Steps, Tokens or Whole
+    Steps, Apart, Tokens or Whole
     """
     encoder = bare(encoder)
     lacking = [name for name in ("transform", "get_feature_names_out") if not hasattr(encoder, name)]
@@ -61,12 +65,12 @@ def learned_embedding(encoder: Any, columns: pd.Index, steps: dict[int, int], ra
                 "as tsrec.frames.recording does."
             )
         return Tokens(encoder, columns, rate)
-    carried = hasattr(encoder, "transform_steps") and encoder.module_.causal and encoder.normalisation_ != "series"
-    if carried:
-        encoder._check_columns(columns, "X")
-        if encoder.n_channels_ != len(columns):
-            raise ValueError(f"encoder: it knows {encoder.n_channels_} channels, X has {len(columns)}.")
-    return Steps(encoder, steps) if carried else Whole(encoder, columns)
+    if not (hasattr(encoder, "transform_steps") and encoder.module_.causal and encoder.normalisation_ != "series"):
+        return Whole(encoder, columns)
+    encoder._check_columns(columns, "X")
+    if encoder.n_channels_ != len(columns):
+        raise ValueError(f"encoder: it knows {encoder.n_channels_} channels, X has {len(columns)}.")
+    return Steps(encoder, steps) if carry else Apart(encoder)
 
 
 class _Passed(NamedTuple):
@@ -93,8 +97,48 @@ class _Passed(NamedTuple):
     total: np.ndarray
 
 
-class Steps:
-    """Mean and spread of an encoder's outputs over each window, the encoder going through every series once.
+class _Pooled:
+    """Mean and spread of a causal encoder's outputs over windows.
+
+    Parameters
+    ----------
+    encoder : SeriesEncoder
+        Fitted, causal.
+    """
+
+    learned = True
+
+    def __init__(self, encoder: Any) -> None:
+        self.encoder, self.n_features = encoder, 2 * int(encoder.module_.width)
+
+    def kinds(self, corpus: Corpus, asked: Rows, vectors: np.ndarray) -> np.ndarray:
+        """See `Embedding.kinds`: logarithms of the spreads, and the spectra of the windows themselves.
+
+        Where a state is carried, outputs hold what came long before a window, too: their means are left out, and
+        spectra, which know of nothing else, stand beside their spreads. Other encoders, and tokens, which know little
+        of what came before, say both: whether spectra would tell more there has not been measured.
+        """
+        spreads = np.log(np.maximum(vectors[:, self.n_features // 2 :], 0.0) + _FAINT)
+        own = Fourier(len(corpus.channels))
+        return np.concatenate([spreads, own.kinds(corpus, asked, *own.embed(corpus, [asked]))], axis=1)
+
+    def _outputs(self, rows: np.ndarray, state: Any) -> Iterator[tuple[np.ndarray, Any]]:
+        """Outputs and their squares, (B, n, n_features), part by part of rows (B, n, C), and the state behind each."""
+        model = self.encoder.module_
+        device = next(iter(model.state_dict().values())).device
+        size = model.part_length(len(rows))
+        with single_thread(device.type == "cpu"), torch.no_grad():
+            for at in range(0, rows.shape[1], size):
+                x = torch.from_numpy(self.encoder._in_units(rows[:, at : at + size])).float().to(device)
+                y, state = model.outputs(x, state)
+                found = y.cpu().numpy().astype(np.float64)
+                yield np.concatenate([found, found * found], axis=2), state
+
+
+class Steps(_Pooled):
+    """Means and spreads of windows, the encoder going through every series once.
+
+    What came before a window is in its vector, then, but not in that of a query, which begins with nothing.
 
     Parameters
     ----------
@@ -104,10 +148,10 @@ class Steps:
         Rows from one window to the next by their length.
     """
 
-    learned = carried = True
+    carried = True
 
     def __init__(self, encoder: Any, steps: dict[int, int]) -> None:
-        self.encoder, self.n_features = encoder, 2 * int(encoder.module_.width)
+        super().__init__(encoder)
         self.grain = gcd(*steps, *steps.values())
         self.longest = max(steps)
         self._known: dict[int, _Passed] = {}
@@ -132,27 +176,16 @@ class Steps:
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
         """See `Embedding.embed_query`."""
         model = self.encoder.module_
-        parts = [y for y, _ in self._outputs(query, model.init_state(1))]
+        parts = [y[0] for y, _ in self._outputs(query[None], model.init_state(1))]
         sums = np.concatenate([np.zeros((1, self.n_features)), np.concatenate(parts).cumsum(0)])
         return mean_and_spread(sums[offsets + length] - sums[offsets], length)
-
-    def kinds(self, corpus: Corpus, asked: Rows, vectors: np.ndarray) -> np.ndarray:
-        """See `Embedding.kinds`: logarithms of the spreads, and the spectra of the windows themselves.
-
-        Outputs hold what came long before a window, too: their means are left out, and spectra, which know of nothing
-        else, stand beside their spreads. Encoders that read each window by itself, and tokens, which know little of
-        what came before, say both: whether spectra would tell more there has not been measured.
-        """
-        spreads = np.log(np.maximum(vectors[:, self.n_features // 2 :], 0.0) + _FAINT)
-        own = Fourier(len(corpus.channels))
-        return np.concatenate([spreads, own.kinds(corpus, asked, *own.embed(corpus, [asked]))], axis=1)
 
     def _sums(self, corpus: Corpus, number: int) -> tuple[int, np.ndarray]:
         """Sums of outputs and squares before every `grain` rows of a series, from a row on."""
         nothing = np.zeros((1, self.n_features))
         known = self._known.get(number) or _Passed(0, self.encoder.module_.init_state(1), 0, nothing, nothing[0])
         at, state, total, kept = known.rows, known.state, known.total, [known.sums]
-        for y, after in self._outputs(corpus.read(number, at, int(corpus.lengths[number])), state):
+        for (y,), after in self._outputs(corpus.read(number, at, int(corpus.lengths[number]))[None], state):
             sums = total + y.cumsum(0)
             kept.append(sums[np.arange(at + 1, at + len(y) + 1) % self.grain == 0])
             total, at, state = sums[-1], at + len(y), after
@@ -160,17 +193,6 @@ class Steps:
         old = max(len(grid) - self.longest // self.grain - 1, 0)
         self._known[number] = _Passed(at, state, known.first + old * self.grain, grid[old:].copy(), total)
         return known.first, grid
-
-    def _outputs(self, rows: np.ndarray, state: Any) -> Iterator[tuple[np.ndarray, Any]]:
-        model = self.encoder.module_
-        device = next(iter(model.state_dict().values())).device
-        size = model.part_length(1)
-        with single_thread(device.type == "cpu"), torch.no_grad():
-            for at in range(0, len(rows), size):
-                x = torch.from_numpy(self.encoder._in_units(rows[at : at + size])).float()[None].to(device)
-                y, state = model.outputs(x, state)
-                found = y[0].cpu().numpy().astype(np.float64)
-                yield np.concatenate([found, found * found], axis=1), state
 
 
 def _spans(series: np.ndarray) -> dict[int, slice]:
@@ -180,6 +202,36 @@ def _spans(series: np.ndarray) -> dict[int, slice]:
     first = np.flatnonzero(np.append(True, series[1:] != series[:-1]))
     last = np.append(first[1:], len(series))
     return {int(series[low]): slice(low, high) for low, high in zip(first, last, strict=True)}
+
+
+class Apart(_Pooled):
+    """Means and spreads of windows, each of which the encoder reads by itself, as it reads a query."""
+
+    carried = False
+
+    def embed(self, corpus: Corpus, asked: Sequence[Rows]) -> list[np.ndarray]:
+        """See `Embedding.embed`."""
+        return [self._read(windows_of(corpus, one), len(one.rows), one.scale) for one in asked]
+
+    def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
+        """See `Embedding.embed_query`."""
+        return self._read(lambda i: query[offsets[i] : offsets[i] + length], len(offsets), length)
+
+    def _read(self, window: Callable[[int], np.ndarray], count: int, length: int) -> np.ndarray:
+        found = np.empty((count, self.n_features), np.float32)
+        size = max(_AT_A_TIME // (length * self.n_features), 1)
+        for first in range(0, count, size):
+            rows = np.stack([window(i) for i in range(first, min(first + size, count))])
+            state = self.encoder.module_.init_state(len(rows))
+            sums = sum(y.sum(1) for y, _ in self._outputs(rows, state))
+            found[first : first + len(rows)] = mean_and_spread(sums, length)
+        return found
+
+
+def windows_of(corpus: Corpus, asked: Rows) -> Callable[[int], np.ndarray]:
+    """What gives the samples of one of some windows, (scale, n_channels), by its number."""
+    at = corpus.positions(asked.series, asked.rows)
+    return lambda i: np.stack([channel.x[at[i] : at[i] + asked.scale] for channel in corpus.channels], axis=1)
 
 
 class Whole:
@@ -201,12 +253,7 @@ class Whole:
 
     def embed(self, corpus: Corpus, asked: Sequence[Rows]) -> list[np.ndarray]:
         """See `Embedding.embed`."""
-
-        def of(one: Rows) -> Callable[[int], np.ndarray]:
-            at = corpus.positions(one.series, one.rows)
-            return lambda i: np.stack([channel.x[at[i] : at[i] + one.scale] for channel in corpus.channels], axis=1)
-
-        return [self._transformed(of(one), len(one.rows), one.scale) for one in asked]
+        return [self._transformed(windows_of(corpus, one), len(one.rows), one.scale) for one in asked]
 
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
         """See `Embedding.embed_query`."""

@@ -163,16 +163,18 @@ def reranked(
 
 
 def stretched(search: Search, query: np.ndarray, asked: Asked, factors: tuple[float, ...]) -> Found:
-    """Search for a query at several lengths; distances are brought to that of its own."""
+    """Search for a query at several lengths; distances of samples are brought to that of its own."""
     m, parts = len(query), []
     for one in warped(query, factors):
         by = np.sqrt(len(one) / m)
-        found = search(one, asked._replace(limit=asked.limit * by))
-        parts.append(found._replace(distance=found.distance / by))
+        found = search(one, asked._replace(limit=np.inf))
+        # Those of vectors are the same at any length.
+        parts.append(found._replace(distance=found.distance / by) if found.verified else found)
     series, rows, distance, length = (
         np.concatenate([part[field] for part in parts]) for field in range(len(Found._fields) - 1)
     )
-    return _apart(series, rows, distance, length, asked, m)
+    found = _apart(series, rows, distance, length, asked, m)
+    return found._replace(verified=all(part.verified for part in parts))
 
 
 def without_own(search: Search, query: np.ndarray, asked: Asked) -> Found:

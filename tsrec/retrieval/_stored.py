@@ -229,7 +229,8 @@ class StoredSeries(GivenSeries):
     def reindex(self) -> Self:
         """Make the vectors of all windows anew from the series, once the encoder was fitted again, or replaced.
 
-        A folder is written to. Lengths and stride of the windows stay those of `fit`. An EventLocator that was fitted
+        A folder is written to. Lengths and stride of the windows stay those of `fit`, while ``carry_state`` is as it
+        is now. An EventLocator that was fitted
         on the windows so far is to be fitted again.
 
         Returns
@@ -246,8 +247,11 @@ class StoredSeries(GivenSeries):
         self._check_writable()
         contents = self._contents
         if not self._is_untrained():
-            learned_embedding(self.encoder, self.channels_, contents.steps, contents.times.hertz)
+            learned_embedding(
+                self.encoder, self.channels_, contents.steps, contents.times.hertz, carry=self.carry_state
+            )
         self._known, self._index_at = Known(self.encoder), None
+        contents.carry = self.carry_state
         if contents.record is not None:
             contents.record = self._record()
         contents.drop_windows()
@@ -327,13 +331,20 @@ class StoredSeries(GivenSeries):
         described = None if metadata is None else read_metadata(metadata, panel.labels)
         steps = self._steps(panel.lengths)
         if not self._is_untrained():
-            learned_embedding(self.encoder, panel.columns, steps, times.hertz)
+            learned_embedding(self.encoder, panel.columns, steps, times.hertz, carry=self.carry_state)
         arrays = self._new_store(given, described)
         self._known = Known(self.encoder)
         self.channels_ = panel.columns
         self._index_at = None
         self._contents = Contents(
-            arrays, times, panel.labels, panel.columns, named=panel.ids is not None, metadata=described, steps=steps
+            arrays,
+            times,
+            panel.labels,
+            panel.columns,
+            named=panel.ids is not None,
+            metadata=described,
+            steps=steps,
+            carry=self.carry_state,
         )
         # Windows are written, too, of what has a record.
         self._contents.record = None if isinstance(arrays, Memory) else self._record()
@@ -359,7 +370,7 @@ class StoredSeries(GivenSeries):
         if self._is_untrained():
             embedding: Embedding = Fourier(len(self.channels_))
         else:
-            embedding = learned_embedding(self.encoder, self.channels_, steps, times.hertz)
+            embedding = learned_embedding(self.encoder, self.channels_, steps, times.hertz, carry=self._contents.carry)
         engines: dict[str, Any] = {"engine": self._engine, "fresh": FaissIndex} if self.index == "faiss" else {}
         return Windows(arrays, steps, embedding, **engines, device=device)
 

@@ -61,10 +61,9 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
     n_neighbors : int
         How many intervals or windows are asked for, unless the question says another number.
     encoder : "auto" or fitted encoder
-        What makes vectors of windows: the first Fourier coefficients, or an encoder of tsrec (one that carries a state
-        goes through each series once; its outputs are averaged over windows), or any fitted transformer of a list of
-        frames. Give scikit-learn's ``FrozenEstimator(encoder)`` where the retriever is cloned, as by GridSearchCV:
-        ``clone`` unfits any other. If it is fitted again, call `reindex`.
+        What makes vectors of windows: the first Fourier coefficients, or an encoder of tsrec, or any fitted transformer
+        of a list of frames that names its features. Give scikit-learn's ``FrozenEstimator(encoder)`` where the
+        retriever is cloned, as by GridSearchCV: ``clone`` unfits any other. If it is fitted again, call `reindex`.
     scales : sequence of int
         Lengths of the windows that are indexed, in rows. Those longer than every series are indexed once a series has
         grown to them; if all are longer at `fit` (than the first of an iterator), so is the median length of the
@@ -96,6 +95,10 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         Where series and windows are kept: in memory, or in a folder, which is made, may be larger than memory, and
         survives a crash: what `fit` and `partial_fit` have taken in is there when they return. Needs the extra
         tsrec[store].
+    carry_state : bool
+        Whether an encoder that can (LSSL, TCNCA, Mamba) goes through each series once, its state handed on from window
+        to window: several times as fast, but a query, before which nothing came, may miss even an equal window, unless
+        the encoder soon forgets, as Mamba's does. Else each window is read by itself.
     device : str
         Where vectors are compared: "auto", "cpu", "cuda", "cuda:1" or "mps".
     n_jobs : int, optional
@@ -150,6 +153,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         exclusion: float = 0.5,
         resample: str | None = None,
         store: Any = "memory",
+        carry_state: bool = False,
         device: str = "cpu",
         n_jobs: int | None = None,
     ) -> None:
@@ -165,6 +169,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         self.exclusion = exclusion
         self.resample = resample
         self.store = store
+        self.carry_state = carry_state
         self.device = device
         self.n_jobs = n_jobs
 
