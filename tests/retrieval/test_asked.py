@@ -126,3 +126,29 @@ def test_uneven_seconds_are_refused_by_the_name_of_the_series():
     given = {name: pd.Series(RNG.standard_normal(100), index) for name, index in (("a", even), ("b", uneven))}
     with pytest.raises(ValueError, match=r"X\['b'\]: has \d+ gaps|X\['b'\]: has uneven steps"):
         SubsequenceRetriever().fit(given)
+
+
+def test_channels_are_columns_of_the_query_by_name_or_one_for_each():
+    frame = pd.DataFrame(RNG.standard_normal((300, 3)).cumsum(0), columns=["ecg", "resp", "temp"])
+    retriever = SubsequenceRetriever(n_neighbors=1).fit(frame)
+    query = frame.iloc[100:160].reset_index(drop=True)
+    for channels in (["resp", "ecg"], ["ecg"], "temp", ["temp", "resp", "ecg"]):
+        found = retriever.locate(query, channels=channels)
+        assert found.start[0] == 100
+        assert found.distance[0] == pytest.approx(0, abs=1e-5)
+    others = query[["resp", "temp"]].set_axis(["a", "b"], axis=1)
+    assert retriever.locate(others, channels=["resp", "temp"]).start[0] == 100
+    assert retriever.locate(others, channels=["temp", "resp"]).distance[0] > 1
+    with pytest.raises(ValueError, match=r"its channels are \['a', 'b'\].*with a name for each column"):
+        retriever.locate(others, channels=["temp"])
+
+
+def test_what_no_series_has_and_times_in_reverse_are_refused():
+    index = pd.date_range("2026-01-01", periods=200, freq="h")
+    panel = pd.concat({(2, "a"): pd.Series(RNG.standard_normal(200), index)}, names=["subject", "trial"])
+    retriever = SubsequenceRetriever().fit(panel)
+    for where in ({"subject": 9}, {"subject": "2"}, {"subject": 2, "trial": ["b"]}):
+        with pytest.raises(ValueError, match=r"where: no series has .*Give values that are there, such as"):
+            retriever.locate(panel.iloc[:20].droplevel([0, 1]), where=where)
+    with pytest.raises(ValueError, match=r"time_range: found .* ends before it starts"):
+        retriever.locate(panel.iloc[:20].droplevel([0, 1]), time_range=("2026-01-05", "2026-01-02"))

@@ -414,6 +414,11 @@ def test_what_cannot_be_used_is_refused(retriever, locator):
         EventLocator(retriever).fit(EVENTS[:0])
     with pytest.raises(ValueError, match="series 'three', which is not among"):
         EventLocator(retriever).fit(EVENTS.assign(series="three"))
+    for column in ("start", "end", "label"):
+        with pytest.raises(ValueError, match="row 1 lacks a start, an end or a label"):
+            EventLocator(retriever).fit(
+                EVENTS.assign(**{column: EVENTS[column].where(EVENTS.index != EVENTS.index[1])})
+            )
     with pytest.raises(ValueError, match="covers no row"):
         EventLocator(retriever).fit(EVENTS.assign(end=EVENTS.start))
     with pytest.raises(ValueError, match="nothing can be told apart"):

@@ -207,6 +207,12 @@ def test_raft_is_the_ridge_map_of_the_window_and_of_what_followed_in_each_view()
     assert np.abs(moments.solved(10.0)).sum() < np.abs(wanted).sum()
 
 
+def test_more_analogues_than_there_are_windows_are_all_of_them():
+    y = motifs(12)
+    few, many = (clone(PLAIN).set_params(k=k).fit(y) for k in (len(y), 10**9))
+    pd.testing.assert_series_equal(few.predict(), many.predict())
+
+
 def test_quantiles_are_in_order_and_hold_about_their_share():
     y = motifs(150, noise=0.5)
     model = RetrievalForecaster(horizon=6, context=12, season=1, k=20, align="last").fit(y.iloc[:1800])

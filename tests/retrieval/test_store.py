@@ -328,7 +328,7 @@ def test_folders_of_others_are_refused_and_stores_replaced_at_once(tmp_path):
     with pytest.raises(FileExistsError, match=r"holds 'notes\.txt' already\. Take another folder"):
         Directory.make(tmp_path, overwrite=True)
     path = committed(tmp_path / "store")
-    with pytest.raises(FileExistsError, match=r"say overwrite=True"):
+    with pytest.raises(FileExistsError, match=r"or save with overwrite=True"):
         Directory.make(path)
     for finish in (False, True):
         with Directory.make(path, overwrite=True) as store:

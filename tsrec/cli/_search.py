@@ -76,7 +76,7 @@ def query(arguments: argparse.Namespace) -> None:
     note(f"looked for {len(pattern)} rows of {listing(map(str, pattern.columns))} in {arguments.folder}")
     found = found.drop(columns=["query", "verified"])
     if not len(found):
-        note("note: nothing was found; the pattern may be longer than every series within these times")
+        note("note: nothing was found: nothing is near enough, or the pattern is longer than what is searched")
     _search_show.write(found, arguments.out)
     if arguments.plot is not None:
         _search_show.draw(found, retriever, pattern, arguments.plot)

@@ -114,7 +114,7 @@ class Library:
         cutoffs : int array of shape (n, 2)
             Series and step of the first row to forecast.
         k : int
-            Analogues.
+            Analogues; no more than there are windows.
         temperature : float
             Weights are the softmax of the similarity over it.
         both_sides : bool
@@ -124,7 +124,7 @@ class Library:
         -------
         Located
         """
-        known = self.panel.labels.get_indexer(panel.labels)
+        known, k = self.panel.labels.get_indexer(panel.labels), min(k, len(self.series))
         found = [
             self._nearest(panel, cutoffs[at : at + _QUERIES], known, k, both_sides)
             for at in range(0, len(cutoffs), _QUERIES)

@@ -1,6 +1,7 @@
 """What a question restricts: series by name or metadata, times, and channels."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -71,6 +72,9 @@ def _described(wanted: Mapping | Callable, labels: pd.Index, metadata: pd.DataFr
     for column, value in wanted.items():
         several = np.iterable(value) and not isinstance(value, str | bytes)
         kept &= np.asarray(known[column].isin(list(value) if several else [value]))
+    if not kept.any():
+        there = {column: list(pd.unique(known[column])[:3]) for column in wanted}
+        raise ValueError(f"{where}: no series has {dict(wanted)}. Give values that are there, such as of {there}.")
     return kept
 
 
@@ -101,9 +105,34 @@ def open_rows(
         start, end = time_range
         low = low if start is None else times.rows_from(start, lengths)
         high = high if end is None else times.rows_from(end, lengths)
+        if (low > high).any():
+            raise ValueError(f"time_range: found {time_range!r}, which ends before it starts. Give (start, end).")
     if kept is not None:
         high = np.where(kept, high, low)
     return low, np.maximum(high, low)
+
+
+def asked_channels(queries: Panel, channels: Any) -> tuple[Panel, Any]:
+    """Queries with the channels that are asked for by name, and the names; else those of each column, in their order.
+
+    Parameters
+    ----------
+    queries : Panel
+        The queries.
+    channels : list, or one name, optional
+        As `locate` takes them.
+
+    Returns
+    -------
+    tuple of Panel and list or None
+    """
+    if channels is None:
+        return queries, None
+    names = [channels] if isinstance(channels, str) else list(channels)
+    places = queries.columns.get_indexer(pd.Index(names))
+    if (places < 0).any():
+        return queries, names
+    return replace(queries, values=queries.values[:, places], columns=queries.columns[places]), names
 
 
 def picked_channels(queries: Panel, own: pd.Index, channels: Sequence[Any] | None, *, where: str = "Q") -> list[int]:
@@ -141,8 +170,8 @@ def picked_channels(queries: Panel, own: pd.Index, channels: Sequence[Any] | Non
         return list(range(len(own)))
     if (places < 0).any() or len(names) != queries.n_channels:
         raise ValueError(
-            f"{where}: its channels are {list(names)}, those of the series {list(own)}. Give columns of these names, "
-            "or channels= with a name for each column."
+            f"{where}: its channels are {list(queries.columns)}, those of the series {list(own)}. Give columns of "
+            "these names, or channels= with some of them, or with a name for each column."
         )
     return [int(place) for place in places]
 

@@ -72,7 +72,7 @@ class Directory(Store):
         made.path.mkdir(parents=True, exist_ok=True)
         found = {file.name for file in made.path.iterdir()} - {_LOCK, _MANIFEST + _files.PART}
         if found and (not overwrite or _MANIFEST not in found):
-            mend = "Take another folder." if _MANIFEST not in found else "Open it, or say overwrite=True."
+            mend = "Take another folder." if _MANIFEST not in found else "Load it, or save with overwrite=True."
             raise FileExistsError(f"path: {os.fspath(path)!r} holds {min(found)!r} already. {mend}")
         made._acquire()
         if found:

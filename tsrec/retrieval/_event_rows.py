@@ -94,7 +94,7 @@ def event_rows(events: Any, names: pd.Index, times: Times, lengths: np.ndarray) 
     Raises
     ------
     ValueError
-        If a column is missing, a series unknown, or an event without rows.
+        If a column or a value is missing, a series unknown, or an event without rows.
     """
     if not isinstance(events, pd.DataFrame):
         raise TypeError(f"events: found {type(events).__name__}. Give a frame with series, start, end and label.")
@@ -107,6 +107,11 @@ def event_rows(events: Any, names: pd.Index, times: Times, lengths: np.ndarray) 
     if (series < 0).any():
         unknown = events["series"].iloc[int(np.flatnonzero(series < 0)[0])]
         raise ValueError(f"events: found series {unknown!r}, which is not among {list(names[:3])}.")
+    unknown = events[["start", "end", "label"]].isna().to_numpy().any(1)
+    if unknown.any():
+        raise ValueError(
+            f"events: row {int(unknown.argmax())} lacks a start, an end or a label. Give it, or leave the row out."
+        )
     first = times.rows_of(series, events["start"], lengths)
     last = times.rows_of(series, events["end"], lengths)
     if (last <= first).any():

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from tsrec.estimators._parameters import check_choice, check_whole
 from tsrec.frames import label_at
 from tsrec.retrieval._asked import (
+    asked_channels,
     distance_limit,
     named_series,
     open_rows,
@@ -78,9 +79,9 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         else flat. Without an encoder, comparing all windows was ten times as fast at a million
         samples, and found more.
     verify : {"auto", "mass", "dtw"} or None
-        Whether candidates are compared sample by sample, row by row around them ("mass"), and are then measured by
-        dynamic time warping ("dtw"), or the indexed windows are the answer, by the distances of their vectors (None).
-        "auto" is None with an encoder, else "mass".
+        Whether candidates are compared sample by sample, row by row around them ("mass"), and the best of them then
+        measured by dynamic time warping ("dtw"), or the indexed windows are the answer, by the distances of their
+        vectors (None). "auto" is None with an encoder, else "mass".
     n_candidates : int
         How many candidates are looked up, and measured by warping.
     band : float
@@ -180,8 +181,8 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         ----------
         X : Series, frame, panel, dict, list, array or iterator
             One series with an index of times (or none), a panel with the index (series, time), a dict or list of
-            series, or an array (n_series, n_times) or (n_series, n_channels, n_times); an iterator gives one after
-            another.
+            series, or an array (n_series, n_times) or (n_series, n_channels, n_times); an iterator gives such parts,
+            each taken in as by `partial_fit`.
         y : None
             Not used.
         metadata : DataFrame or dict, optional
@@ -274,8 +275,8 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         time_range : (start, end), optional
             Only intervals within these times, the end excluded; either may be None.
         channels : list, optional
-            Names of the channels to compare; those of the query when it names them, else all. Fewer than all are
-            always searched exactly.
+            Names of the channels to compare: of columns of the query, or else one for each of its columns. All of the
+            query when omitted. Fewer than all of the series are always searched exactly.
         scales : list of int, optional
             Lengths of the indexed windows to look in, some of ``scales_``; all when omitted. Where windows are the
             answer, those of the length nearest to the query's are; where they give candidates, those of the two longest
@@ -306,7 +307,8 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         self._check_parameters()
         contents = self._contents
         given = self._read_queries(Q)
-        queries, own = given.panel, own_rows(given, contents) if exclude_self else None
+        own = own_rows(given, contents) if exclude_self else None
+        queries, channels = asked_channels(given.panel, channels)
         check_queries(given, contents.times)
         kept = None if where is None else named_series(where, contents.labels, contents.metadata)
         asked = Asked(
