@@ -4,6 +4,7 @@
     python benchmarks/retrieval.py windows --windows 100000 1000000 10000000
     python benchmarks/retrieval.py append
     python benchmarks/retrieval.py store
+    python benchmarks/retrieval.py encoders
     python benchmarks/retrieval.py --table
 
 exact: a query of m = 256 samples, the series a random walk, in float64; ten answers. Ours is the whole of `locate`, its
@@ -11,6 +12,8 @@ answer a frame, once spectra are kept (a repeated query); `stumpy.match` is give
 windows, `stumpy.mass` everything that it can be given. Answers are compared too. windows: ten neighbours of windows,
 each with noise of a tenth of its deviation, among those of the scales 64, 256 and 1024. append: the hundredth of a
 series behind it, against taking in the whole. store: what a folder costs, and whether what is loaded is equal.
+encoders: how often the window that a query was cut from is the answer, or among five, at 8,192 rows of two series; the
+encoder has learned on the first half, and reads windows by themselves or hands its state on.
 """
 
 import argparse
@@ -30,6 +33,8 @@ import pandas as pd
 from _records import Record, append, grouped, markdown, read, surroundings
 from _timing import Candidate, medians
 
+from tsrec import LSSLEncoder, MambaEncoder, TCNCAEncoder
+from tsrec.datasets import load_nyc_taxi
 from tsrec.retrieval import SubsequenceRetriever
 
 RECORDS = Path(__file__).parent / "results" / "retrieval.json"
@@ -195,6 +200,39 @@ def stored(n: int) -> Record:
     return {"test": "store", "n": n, **found}
 
 
+def pulses(n: int, seed: int = 0) -> pd.Series:
+    """A beat of uneven pace, with noise, on a level that wanders."""
+    rng = np.random.default_rng(seed)
+    beat = np.sin(np.cumsum(0.12 + 0.02 * rng.standard_normal(n))) ** 9
+    return pd.Series(beat + 0.1 * rng.standard_normal(n) + 0.5 * np.sin(np.arange(n) / 700))
+
+
+def encoders(name: str, family: type | None, carry_state: bool, n: int = 8192, n_queries: int = 60) -> Record:
+    """Queries as they are, cut where a window begins, and anywhere with noise of a tenth of the deviation."""
+    x = (load_nyc_taxi() if name == "taxi" else pulses(n)).to_numpy(np.float64)[:n]
+    settings = {"encoder": "auto", "index": "flat", "verify": None}  # Fourier coefficients, without training
+    if family is not None:
+        parts = [x[at : at + 512] for at in range(0, n // 2, 256)]
+        settings = {"encoder": family(random_state=0, crop=256, max_epochs=10).fit(parts), "carry_state": carry_state}
+    start = time.perf_counter()
+    ours = SubsequenceRetriever(scales=(64, 256), n_neighbors=5, **settings).fit(x[None])
+    encoder = "Fourier" if family is None else family.__name__
+    record = {"test": "encoders", "series": name, "encoder": encoder, "carry_state": carry_state}
+    record |= {"windows": len(ours.windows_), "build s": time.perf_counter() - start}
+    for share in (0.0, 0.1):
+        for scale in (64, 256):
+            rng, places = np.random.default_rng(1), []
+            for turn in range(n_queries):
+                at = int(rng.integers(300, n - scale))
+                at -= 0 if share else at % (scale // 4)
+                found = ours.locate(noisy(x[at : at + scale], share, turn))["start"].to_numpy()
+                places.append(np.abs(found - at) <= (scale / 3 if share else 0))
+            hits = np.array(places)
+            what = f"{scale} rows, noise {share:g}"
+            record |= {f"{what}, first": float(hits[:, 0].mean()), f"{what}, in 5": float(hits.any(1).mean())}
+    return record
+
+
 def table(records: list[Record]) -> str:
     parts = []
     for (test,), runs in grouped(records, ("test",)).items():
@@ -220,7 +258,7 @@ def shown(value: Any) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("test", nargs="?", choices=["exact", "windows", "candidates", "append", "store"])
+    parser.add_argument("test", nargs="?", choices=["exact", "windows", "candidates", "append", "store", "encoders"])
     parser.add_argument("--n", type=int, nargs="+", default=[1_000_000])
     parser.add_argument("--windows", type=int, nargs="+", default=[100_000])
     parser.add_argument("--index", nargs="+", default=["flat", "faiss"])
@@ -233,6 +271,12 @@ def main() -> None:
         "candidates": lambda: (candidates(n, index) for n in asked.n for index in asked.index),
         "append": lambda: (appended(n, asked.repeats) for n in asked.n),
         "store": lambda: (stored(n) for n in asked.n),
+        "encoders": lambda: (
+            encoders(name, family, carry)
+            for name in ("taxi", "pulses")
+            for family in (None, LSSLEncoder, TCNCAEncoder, MambaEncoder)
+            for carry in ((False,) if family is None else (True, False))
+        ),
     }
     for record in runs[asked.test]() if asked.test else ():
         print(dict(record.items()), flush=True)
