@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
+import tsrec
 from tsrec import LSSLEncoder
 from tsrec.retrieval import EventLocator, SubsequenceRetriever
 from tsrec.retrieval._event_rows import event_rows
@@ -171,6 +172,18 @@ def test_few_examples_stand_out_from_a_background(retriever):
     np.testing.assert_allclose(found.start, [550, 670], atol=1.5)
     np.testing.assert_allclose(found.end, [558, 675], atol=1.5)
     assert locator.label_at(520, where="asked") is None
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_files_hold_all_that_was_learned(retriever, background, tmp_path):
+    locator = EventLocator(retriever, background=background, random_state=0).fit(EVENTS)
+    tsrec.save(locator, tmp_path / "events.tsrec")
+    loaded = tsrec.load(tmp_path / "events.tsrec")
+    pd.testing.assert_frame_equal(loaded.table(), locator.table())
+    pd.testing.assert_frame_equal(loaded.locate("slow", k=3), locator.locate("slow", k=3))
+    loaded.retriever.reindex()
+    tsrec.save(EventLocator(retriever), tmp_path / "empty.tsrec")
+    assert not tsrec.load(tmp_path / "empty.tsrec").__sklearn_is_fitted__()
 
 
 def test_times_are_those_of_the_index():

@@ -1,7 +1,7 @@
 """What the windows around short steps of time say of labels: one discriminant on all scales at once."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -13,6 +13,8 @@ from tsrec.retrieval._windows import Windows
 _AT_A_TIME = 1 << 15
 # However sure a discriminant is, a step says no more than this: what it has never seen must not decide alone.
 _LEAST_LOG = -14.0
+# What a discriminant says is said by these.
+_LEARNED = ("classes_", "coef_", "intercept_", "n_features_in_")
 
 
 class SeriesSteps(NamedTuple):
@@ -145,6 +147,20 @@ class StepJudge:
                     solver="lsqr", shrinkage="auto", priors=np.full(len(known), 1 / len(known))
                 )
                 self.judges[count] = judge.fit(_features(data, [one[chosen] for one in numbers]), label[chosen])
+
+    def learned(self) -> dict[str, Any]:
+        """What was learned, as plain values."""
+        judges = {str(count): {name: getattr(one, name) for name in _LEARNED} for count, one in self.judges.items()}
+        return {"n_labels": self.n_labels, "judges": judges}
+
+    @classmethod
+    def of(cls, learned: dict[str, Any]) -> "StepJudge":
+        """One that has learned that."""
+        made = cls(learned["n_labels"])
+        for count, values in learned["judges"].items():
+            made.judges[int(count)] = LinearDiscriminantAnalysis(solver="lsqr")
+            vars(made.judges[int(count)]).update(values)
+        return made
 
     def said(self, data: tuple[Windows, Corpus], steps: SeriesSteps) -> np.ndarray | None:
         """Log probabilities of labels in each step by itself.

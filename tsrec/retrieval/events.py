@@ -124,6 +124,16 @@ class EventLocator(EventQuestions):
         """Whether labels are known."""
         return hasattr(self, "_judge")
 
+    def _held(self) -> dict[str, Any] | None:
+        """What is learned and no attribute of its own, for ``tsrec.save``."""
+        if not self.__sklearn_is_fitted__():
+            return None
+        return {**self._judge.learned(), "usual": self._usual, "encoder": self._encoder_mark}
+
+    def _hold(self, held: dict[str, Any]) -> None:
+        """Take up what `_held` gave."""
+        self._judge, self._usual, self._encoder_mark = StepJudge.of(held), held["usual"], held["encoder"]
+
     def table(self, *, where: Any = None, time_range: tuple[Any, Any] | None = None) -> pd.DataFrame:
         """Tell all events.
 
