@@ -225,3 +225,16 @@ def test_times_of_any_library_are_brought_to_steps(dtype, panel):
     np.testing.assert_array_equal(rows[0], rows[1])
     assert (rows[0].index == rows[1].index).all()
     assert retriever.locate(other.iloc[100:200], k=1).start[0] == expected.locate(frame.iloc[100:200], k=1).start[0]
+
+
+@pytest.mark.parametrize("panel", [True, False])
+def test_a_wrong_stamp_is_named_before_it_fills_the_memory(panel):
+    times = pd.date_range("2026-01-01", periods=300, freq="s").insert(300, pd.Timestamp("1970-01-01 00:00:07"))
+    series = pd.Series(np.arange(301.0), times)
+    given = pd.concat({"a": series[:300], "b": series}, names=["series"]) if panel else series
+    name = r"X\['b'\]" if panel else "X"
+    with pytest.raises(
+        ValueError, match=name + r" goes from 1970-01-01 00:00:07 to 2026.* for 301 rows\. Mend the time"
+    ):
+        SubsequenceRetriever(resample="1s").fit(given)
+    assert SubsequenceRetriever(resample="1D").fit(series).lengths_[0] == 20455

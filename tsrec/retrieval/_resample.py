@@ -11,6 +11,8 @@ from tsrec.frames.frequency import Kind
 
 # Steps in a row without samples, up to which they are filled in by straight lines.
 _BRIDGED = 3
+# More steps than these, and than these for each row, are taken for a mistake.
+_MOST_STEPS, _EMPTY = 10_000_000, 100
 _DAY = 86_400 * 10**9
 _UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
@@ -77,6 +79,7 @@ def resampled(X: pd.Series | pd.DataFrame, step: str, *, where: str, sparse: boo
     ticks = _ticks(rows.stamps(), length)
     if not sparse:
         _check_dense(ticks, series, rows.ids, step, where)
+    _check_span(ticks // length, rows, step, where)
     values, owner, number = _means(to_numbers(X, where=where)[order], series, ticks // length)
     for column in values.T:
         _bridge(column, owner)
@@ -138,6 +141,20 @@ def _check_dense(ticks: np.ndarray, series: np.ndarray, ids: pd.Index | None, st
         raise ValueError(
             f"resample: the rows of {where}{name} are {apart:g} seconds apart (their median), too far for steps of "
             f"{step!r}, most of which would be missing. Give longer steps, such as '{apart:.3g}s'."
+        )
+
+
+def _check_span(number: np.ndarray, rows: Any, step: str, where: str) -> None:
+    """One wrong stamp, in 1970 for example, would ask for billions of rows without a sample."""
+    low, high = (np.array([fold(part) for part in np.split(number, rows.offsets[1:-1])]) for fold in (np.min, np.max))
+    counts = high - low + 1
+    one = int(counts.argmax())
+    if counts[one] > _MOST_STEPS and counts[one] > _EMPTY * (rows.offsets[one + 1] - rows.offsets[one]):
+        name = "" if rows.ids is None else f"[{rows.ids.tolist()[one]!r}]"
+        times = rows.stamps()[rows.offsets[one] : rows.offsets[one + 1]]
+        raise ValueError(
+            f"resample: {where}{name} goes from {times.min()} to {times.max()}, {counts[one]:,} steps of {step!r} for "
+            f"{len(times):,} rows. Mend the time stamps, cut it into several series, or give longer steps."
         )
 
 
