@@ -205,6 +205,7 @@ def test_nothing_found_is_said(folder, files, tsrec_):
     answer = tsrec_("search", "query", folder, files / "pattern.csv", "--to", "2026-01-02", "--plot", files / "p.png")
     assert answer.status == 0
     assert "note: nothing was found" in answer.err
+    assert answer.out.splitlines()[0].split() == ["rank", "series", "start", "end", "score", "distance"]
     assert (files / "p.png").exists()
 
 

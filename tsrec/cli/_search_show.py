@@ -18,7 +18,8 @@ def write(found: pd.DataFrame, path: Path | None) -> None:
     """Write matches to a file, JSON if it is called so, else CSV; a table to standard output if there is none."""
     found = found.assign(score=found["score"].round(6), distance=found["distance"].round(6))
     if path is None:
-        print(found.to_string(index=False, float_format="%.4g"))
+        # Pandas would call a table without rows an empty frame, which no shell knows.
+        print(found.to_string(index=False, float_format="%.4g") if len(found) else "  ".join(found.columns))
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     for column in ("start", "end"):
