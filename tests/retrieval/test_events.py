@@ -97,6 +97,7 @@ def test_questions_are_answered_from_the_table(locator):
     assert locator.count("fast") == 6
     assert locator.label_at(554, **asked) == "fast"
     assert locator.label_at(100, **asked) is None
+    assert locator.label_at(554) == "fast"
     assert locator.longest("slow", **asked).start[0] == pytest.approx(614, abs=1)
     assert locator.shortest("slow", **asked).start[0] == pytest.approx(588, abs=1)
     assert locator.longest("fast", **asked).start[0] == pytest.approx(550, abs=1)
@@ -172,6 +173,15 @@ def test_few_examples_stand_out_from_a_background(retriever):
     np.testing.assert_allclose(found.start, [550, 670], atol=1.5)
     np.testing.assert_allclose(found.end, [558, 675], atol=1.5)
     assert locator.label_at(520, where="asked") is None
+
+
+def test_a_time_in_several_series_needs_a_name():
+    frames = {"a": SERIES["one"], "b": series(LEARNED, 4)}
+    locator = EventLocator(SubsequenceRetriever(scales=(16, 32)).fit(frames), background=False, random_state=0)
+    locator.fit(truth(LEARNED, "a"))
+    assert locator.label_at(20, where="b") == "calm"
+    with pytest.raises(ValueError, match=r"time: events of several series, such as \['a', 'b'\], cover 20"):
+        locator.label_at(20)
 
 
 @pytest.mark.parametrize("background", [True, False])

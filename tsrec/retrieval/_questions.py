@@ -81,9 +81,18 @@ class EventQuestions(BaseEstimator):
         -------
         str or other
             None where there is none.
+
+        Raises
+        ------
+        ValueError
+            If events of several series cover it.
         """
-        found = self.table(**asked)
-        inside = found[(found["start"] <= time) & (found["end"] > time)]
+        events = self.table(**asked)
+        inside = events[(events["start"] <= time) & (events["end"] > time)]
+        names = list(inside["series"].unique())
+        if len(names) > 1:
+            found = f"events of several series, such as {names[:3]}, cover {time!r}"
+            raise ValueError(f"time: {found}. Name one with where=.")
         return inside["label"].iloc[0] if len(inside) else None
 
     def before(self, label: Any, **asked: Any) -> Any:
