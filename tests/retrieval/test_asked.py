@@ -139,6 +139,17 @@ def test_channels_are_columns_of_the_query_by_name_or_one_for_each():
     others = query[["resp", "temp"]].set_axis(["a", "b"], axis=1)
     assert retriever.locate(others, channels=["resp", "temp"]).start[0] == 100
     assert retriever.locate(others, channels=["temp", "resp"]).distance[0] > 1
+    unnamed, array = SubsequenceRetriever(n_neighbors=1).fit(frame.to_numpy().T[None]), query.to_numpy().T[None]
+    for channels in ([1, 0], [2, 0], [0, 2, 1], [2]):
+        found = unnamed.locate(array[:, channels], channels=channels)
+        assert found.start[0] == 100
+        assert found.distance[0] == pytest.approx(0, abs=1e-5)
+    with pytest.raises(ValueError, match=r"and channels= \['z'\]\. Give columns"):
+        retriever.locate(query, channels=["z"])
+    with pytest.raises(ValueError, match="channels: found none"):
+        retriever.locate(query, channels=[])
+    with pytest.raises(ValueError, match="carry_state"):
+        SubsequenceRetriever(carry_state="no").fit(frame)
     with pytest.raises(ValueError, match=r"its channels are \['a', 'b'\].*with a name for each column"):
         retriever.locate(others, channels=["temp"])
 

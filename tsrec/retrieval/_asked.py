@@ -73,7 +73,7 @@ def _described(wanted: Mapping | Callable, labels: pd.Index, metadata: pd.DataFr
         several = np.iterable(value) and not isinstance(value, str | bytes)
         kept &= np.asarray(known[column].isin(list(value) if several else [value]))
     if not kept.any():
-        there = {column: list(pd.unique(known[column])[:3]) for column in wanted}
+        there = {column: pd.Index(known[column]).unique()[:3].tolist() for column in wanted}
         raise ValueError(f"{where}: no series has {dict(wanted)}. Give values that are there, such as of {there}.")
     return kept
 
@@ -129,8 +129,11 @@ def asked_channels(queries: Panel, channels: Any) -> tuple[Panel, Any]:
     if channels is None:
         return queries, None
     names = [channels] if isinstance(channels, str) else list(channels)
+    if not names:
+        raise ValueError("channels: found none. Give names of some, or leave it out for all of the query.")
+    unnamed = queries.columns.equals(pd.RangeIndex(queries.n_channels)) and len(names) == queries.n_channels
     places = queries.columns.get_indexer(pd.Index(names))
-    if (places < 0).any():
+    if unnamed or (places < 0).any():
         return queries, names
     return replace(queries, values=queries.values[:, places], columns=queries.columns[places]), names
 
@@ -169,9 +172,10 @@ def picked_channels(queries: Panel, own: pd.Index, channels: Sequence[Any] | Non
     if nameless and channels is None and len(names) == len(own):
         return list(range(len(own)))
     if (places < 0).any() or len(names) != queries.n_channels:
+        asked = "" if channels is None else f", and channels= {list(names)}"
         raise ValueError(
-            f"{where}: its channels are {list(queries.columns)}, those of the series {list(own)}. Give columns of "
-            "these names, or channels= with some of them, or with a name for each column."
+            f"{where}: its channels are {list(queries.columns)}, those of the series {list(own)}{asked}. Give columns "
+            "of these names, or channels= with some of them, or with a name for each column."
         )
     return [int(place) for place in places]
 

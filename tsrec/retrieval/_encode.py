@@ -1,4 +1,4 @@
-"""Vectors of windows by fitted encoders: their states after one pass over each series, pooled into windows."""
+"""Vectors of windows by fitted encoders: outputs pooled over windows, after one pass over a series or over each."""
 
 from collections.abc import Callable, Iterator, Sequence
 from math import gcd
@@ -219,7 +219,7 @@ class Apart(_Pooled):
 
     def _read(self, window: Callable[[int], np.ndarray], count: int, length: int) -> np.ndarray:
         found = np.empty((count, self.n_features), np.float32)
-        size = max(_AT_A_TIME // (length * self.n_features), 1)
+        size = max(_AT_A_TIME // (length * max(self.n_features, self.encoder.n_channels_)), 1)
         for first in range(0, count, size):
             rows = np.stack([window(i) for i in range(first, min(first + size, count))])
             state = self.encoder.module_.init_state(len(rows))

@@ -167,7 +167,7 @@ def stretched(search: Search, query: np.ndarray, asked: Asked, factors: tuple[fl
     m, parts = len(query), []
     for one in warped(query, factors):
         by = np.sqrt(len(one) / m)
-        found = search(one, asked._replace(limit=np.inf))
+        found = search(one, asked._replace(limit=asked.limit * max(by, 1.0)))
         # Those of vectors are the same at any length.
         parts.append(found._replace(distance=found.distance / by) if found.verified else found)
     series, rows, distance, length = (

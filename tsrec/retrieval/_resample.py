@@ -146,7 +146,7 @@ def _check_dense(ticks: np.ndarray, series: np.ndarray, ids: pd.Index | None, st
 
 def _check_span(number: np.ndarray, rows: Any, step: str, where: str) -> None:
     """One wrong stamp, in 1970 for example, would ask for billions of rows without a sample."""
-    low, high = (np.array([fold(part) for part in np.split(number, rows.offsets[1:-1])]) for fold in (np.min, np.max))
+    low, high = (fold.reduceat(number, rows.offsets[:-1]) for fold in (np.minimum, np.maximum))
     counts = high - low + 1
     one = int(counts.argmax())
     if counts[one] > _MOST_STEPS and counts[one] > _EMPTY * (rows.offsets[one + 1] - rows.offsets[one]):

@@ -11,7 +11,7 @@ from joblib import effective_n_jobs
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from tsrec.estimators._parameters import check_choice, check_whole
+from tsrec.estimators._parameters import check_choice, check_flag, check_whole
 from tsrec.frames import label_at
 from tsrec.retrieval._asked import (
     asked_channels,
@@ -275,8 +275,8 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         time_range : (start, end), optional
             Only intervals within these times, the end excluded; either may be None.
         channels : list, optional
-            Names of the channels to compare: of columns of the query, or else one for each of its columns. All of the
-            query when omitted. Fewer than all of the series are always searched exactly.
+            Names of the channels to compare: of columns of the query, or one for each of its columns, if these have no
+            such names. All of the query when omitted. Fewer than all of the series are always searched exactly.
         scales : list of int, optional
             Lengths of the indexed windows to look in, some of ``scales_``; all when omitted. Where windows are the
             answer, those of the length nearest to the query's are; where they give candidates, those of the two longest
@@ -378,6 +378,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
 
     def _check_parameters(self) -> None:
         check_whole(self, "n_neighbors", "n_candidates")
+        check_flag(self, "carry_state")
         check_choice(self, "metric", ("znorm", "euclidean"))
         check_choice(self, "index", _INDEXES)
         check_choice(self, "verify", _VERIFIED)
