@@ -14,7 +14,7 @@ from tsrec.retrieval._products import TILE
 # Samples of the longest query of a kind at least; a block has so many times as many.
 _LONGEST, _TIMES = 512, 16
 # Samples transformed at a time, so that they stay in the cache.
-_AT_A_TIME = 1 << 16
+_AT_A_TIME = 1 << 17
 # A product of a transform has an error of some 1e-16 times the norm of its block. Windows of a smaller share of it than
 # this are multiplied one by one.
 _LEAST_SHARE = 1e-5
