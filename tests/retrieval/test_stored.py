@@ -10,7 +10,7 @@ import tsrec
 from tsrec import LSSLEncoder
 from tsrec.retrieval import SubsequenceRetriever
 from tsrec.retrieval._corpus import Corpus
-from tsrec.retrieval._encode import Steps
+from tsrec.retrieval._encode import Apart
 from tsrec.retrieval._faiss import FaissIndex
 from tsrec.retrieval._windows import Fourier
 
@@ -212,7 +212,7 @@ def test_folders_keep_the_windows_of_encoders(tmp_path, monkeypatch):
     encoder = LSSLEncoder(d_model=8, n_layers=1, max_epochs=0, random_state=0).fit({"x": frame})
     kept = SubsequenceRetriever(encoder=encoder, scales=(64,), store=tmp_path / "index").fit(frame)
     vectors = np.array(kept._contents.windows.vectors(64))
-    monkeypatch.setattr(Steps, "embed", None)
+    monkeypatch.setattr(Apart, "embed", None)
     loaded = SubsequenceRetriever.load(tmp_path / "index", encoder=encoder)
     assert len(loaded.windows_) == len(vectors)
     np.testing.assert_array_equal(loaded._contents.windows.vectors(64), vectors)
@@ -235,20 +235,24 @@ def test_names_and_metadata_that_a_folder_would_change_are_refused(tmp_path):
     assert kept.metadata_["place"].tolist() == ["here", "", "there", "far"]
 
 
+def break_off(monkeypatch, kind, name, act, given):
+    """Do what comes as far as a method, and is interrupted there."""
+
+    def broken(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kind, name, broken)
+        with pytest.raises(KeyboardInterrupt):
+            act(given)
+
+
 def test_a_broken_turn_is_made_good(monkeypatch):
     frame = frame_of()
     retriever = SubsequenceRetriever(scales=(64,)).fit(frame.iloc[:600])
     whole = SubsequenceRetriever(scales=(64,)).fit(frame).windows_
     retriever.windows_  # noqa: B018
-    embed = Fourier.embed
-
-    def broken(*arguments):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Fourier, "embed", broken)
-    with pytest.raises(KeyboardInterrupt):
-        retriever.partial_fit(frame.iloc[600:])
-    monkeypatch.setattr(Fourier, "embed", embed)
+    break_off(monkeypatch, Fourier, "embed", retriever.partial_fit, frame.iloc[600:])
     pd.testing.assert_frame_equal(retriever.windows_, whole)
 
 
@@ -261,15 +265,7 @@ def test_a_break_while_a_scale_wakes_loses_nothing(tmp_path, monkeypatch):
     kept = SubsequenceRetriever(scales=(64, 256), store=tmp_path / "index").fit(rows(0, 150))
     kept.partial_fit(rows(150, 200))
     kept.windows_  # noqa: B018
-    extend = Corpus.extend
-
-    def broken(*arguments):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Corpus, "extend", broken)
-    with pytest.raises(KeyboardInterrupt):
-        kept.partial_fit(rows(200, 600))
-    monkeypatch.setattr(Corpus, "extend", extend)
+    break_off(monkeypatch, Corpus, "extend", kept.partial_fit, rows(200, 600))
     del kept
     loaded = SubsequenceRetriever.load(tmp_path / "index", mode="a")
     order = ["scale", "series", "start"]

@@ -121,18 +121,17 @@ class Contents:
         self.labels = self.labels[stays] if self.named else pd.RangeIndex(int(stays.sum()))
         self.metadata = None if self.metadata is None else self.metadata[stays]
         replaced: dict[str, Any] = {"stretches": stretches}
-        state = None
         if self.record is not None:
-            replaced[SERIES], state = rows_of(self, 0), {**described(self), **self.record}
+            replaced[SERIES] = rows_of(self, 0)
         kept_of = {f"values/{number}": kept for number in range(len(self.channels))}
-        self.arrays.rewrite(kept_of, replace=replaced, state=state)
+        self.arrays.rewrite(kept_of, replace=replaced, state=self._state())
         self.corpus = Corpus(self.arrays, len(self.channels), overlap=self.corpus.overlap)
 
     def drop_windows(self) -> None:
         """Have no windows, for good: others are to be made of the series."""
         self._drop_windows(len(self.labels))
-        if self.record is not None:
-            self.arrays.commit({**described(self), **self.record})
+        if (state := self._state()) is not None:
+            self.arrays.commit(state)
 
     def __getstate__(self) -> dict[str, Any]:
         """What is copied or pickled: a copy of what lies in a folder may read it only."""
@@ -163,11 +162,11 @@ class Contents:
 
     def commit(self) -> None:
         """Keep what was put in, if it is to outlive the process."""
-        if self.record is not None:
+        if (state := self._state()) is not None:
             known = len(self.arrays.table(SERIES)["start"]) if SERIES in self.arrays.tables() else 0
             if known < len(self.labels):
                 self.arrays.append_table(SERIES, rows_of(self, known))
-            self.arrays.commit({**described(self), **self.record})
+            self.arrays.commit(state)
         # Appends repeat rows: what that comes to is kept below what is held anyway.
         if self.corpus.repeated > self.corpus.lengths.sum():
             self._join(self.corpus.overlap)
@@ -179,6 +178,10 @@ class Contents:
         if SERIES not in known:
             target.append_table(SERIES, rows_of(self, 0))
         target.commit({**described(self), **record})
+
+    def _state(self) -> dict[str, Any] | None:
+        """All that a store is to say of its retriever; None where nothing outlives the process."""
+        return None if self.record is None else {**described(self), **self.record}
 
     def _drop_windows(self, n_series: int) -> None:
         for name in [name for name in self.arrays.names() if name.startswith("windows/")]:
@@ -230,8 +233,7 @@ class Contents:
 
     def _join(self, overlap: int) -> None:
         """Bring the pieces of each series together, and commit."""
-        state = None if self.record is None else {**described(self), **self.record}
-        self.arrays.rewrite({}, replace=self.corpus.joined(), state=state)
+        self.arrays.rewrite({}, replace=self.corpus.joined(), state=self._state())
         self.corpus = Corpus(self.arrays, len(self.channels), overlap=overlap)
 
     def _places(self, more: Series) -> np.ndarray:

@@ -115,8 +115,8 @@ class _Pooled:
         """See `Embedding.kinds`: logarithms of the spreads, and the spectra of the windows themselves.
 
         Where a state is carried, outputs hold what came long before a window, too: their means are left out, and
-        spectra, which know of nothing else, stand beside their spreads. Other encoders, and tokens, which know little
-        of what came before, say both: whether spectra would tell more there has not been measured.
+        spectra, which know of nothing else, stand beside their spreads. It is the same for windows read by themselves.
+        Other encoders, and tokens, say means and spreads: whether spectra would tell more has not been measured there.
         """
         spreads = np.log(np.maximum(vectors[:, self.n_features // 2 :], 0.0) + _FAINT)
         own = Fourier(len(corpus.channels))
