@@ -14,7 +14,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from tsrec.estimators._collection import refusing
-from tsrec.estimators._supervised import SupervisedEstimator, checked_weight, in_order
+from tsrec.estimators._series_rows import checked_weight
+from tsrec.estimators._supervised import SupervisedEstimator, in_order
 from tsrec.frames import Collection, Recordings, align_target
 from tsrec.layers.sequence_tasks import SequenceClassifier
 

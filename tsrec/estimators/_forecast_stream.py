@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsrec.estimators._read import like_fitted
+from tsrec.estimators._read import HISTORY, like_fitted
 from tsrec.estimators._request import read_request
 
 
@@ -58,7 +58,7 @@ class ForecastStream:
     def _forecast(self, history: Any) -> Any:
         """As predict does; but rows of a long outage are forecast from, since values may have come before them."""
         own = self._forecaster
-        panel = own._read_rows(history, None, "rows")
+        panel = own._read_rows(history, names=HISTORY._replace(y="rows"))
         request = read_request(None, None, panel, own.horizon_)
         return own.form_.wrap(own._rows(panel, request)[..., 0], request.index)
 

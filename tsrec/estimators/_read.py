@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from tsrec.estimators._request import check_level_names, has_time
+from tsrec.estimators._series_rows import row_weights, static_rows
 from tsrec.frames import (
     Form,
     Panel,
@@ -26,7 +27,21 @@ from tsrec.frames import (
 )
 
 
-def read_fit(estimator: BaseEstimator, X: Any, y: Any, past: Any = None, static: Any = None) -> tuple[Panel, Form]:
+class Names(NamedTuple):
+    """How errors call the rows of a history, its covariates, and those known up to its end."""
+
+    y: str
+    X: str
+    past: str
+
+
+GIVEN = Names("y", "X", "past")
+HISTORY = Names("history", "history_X", "history_past")
+
+
+def read_fit(
+    estimator: BaseEstimator, X: Any, y: Any, past: Any = None, static: Any = None, sample_weight: Any = None
+) -> tuple[Panel, Form]:
     """Check the arguments of fit and put them into a panel; sets ``n_features_in_`` and ``feature_names_in_``.
 
     Parameters
@@ -39,6 +54,8 @@ def read_fit(estimator: BaseEstimator, X: Any, y: Any, past: Any = None, static:
         What is forecast.
     past, static : DataFrame, Series, array or None
         Covariates known up to the cut-off, and per series.
+    sample_weight : Series, array or None
+        How much each row, or each series, counts.
 
     Returns
     -------
@@ -51,11 +68,12 @@ def read_fit(estimator: BaseEstimator, X: Any, y: Any, past: Any = None, static:
         target, covariates = checked_target(estimator, X), None
     else:
         target, covariates = checked_y(y), checked_covariates(estimator, X, reset=True)
-    panel = assemble(target, covariates, past, freq=freq)
+    weight = None if sample_weight is None else row_weights(sample_weight, target, common_index(target, covariates))
+    panel = assemble(target, covariates, past, weight, freq=freq)
     if np.isnan(panel.values).all():
         raise ValueError("y: it holds no observed value (all are NaN). Give at least one number.")
     if static is not None:
-        panel = replace(panel, static=_static_rows(static, panel))
+        panel = replace(panel, static=static_rows(static, panel))
     return panel, form_of(target)
 
 
@@ -147,33 +165,31 @@ def assemble(
     target: Any,
     covariates: Any,
     past: Any = None,
+    weight: np.ndarray | None = None,
     *,
     freq: Any = None,
-    where: str = "y",
-    where_X: str = "X",
+    names: Names = GIVEN,
     like: TimeGrid | None = None,
 ) -> Panel:
     """One panel of a target, its covariates and its past covariates, whose indexes must agree."""
-    index = common_index(target, covariates, past, where=where, where_X=where_X)
-    blocks = [to_numbers(target, where=where)]
-    blocks += [
-        to_numbers(part, where=name) for part, name in ((covariates, where_X), (past, "past")) if part is not None
-    ]
-    panel = read_panel(np.hstack(blocks), freq=freq, where=where, index=index, like=like)
+    index = common_index(target, covariates, past, names=names)
+    given = zip((target, covariates, past), names, strict=True)
+    blocks = [to_numbers(part, where=name) for part, name in given if part is not None]
+    blocks += [] if weight is None else [weight[:, None]]
+    panel = read_panel(np.hstack(blocks), freq=freq, where=names.y, index=index, like=like)
     edges = np.cumsum([block.shape[1] for block in blocks])
-    pieces = np.split(panel.values, edges[:-1], axis=1)
+    pieces = iter(np.split(panel.values, edges[:-1], axis=1))
     return replace(
         panel,
-        values=np.ascontiguousarray(pieces[0]),
+        values=np.ascontiguousarray(next(pieces)),
         columns=form_of(target).columns,
-        covariates=pieces[1] if covariates is not None else panel.covariates,
-        past=pieces[-1] if past is not None else panel.past,
+        covariates=next(pieces) if covariates is not None else panel.covariates,
+        past=next(pieces) if past is not None else panel.past,
+        weight=next(pieces)[:, 0] if weight is not None else None,
     )
 
 
-def common_index(
-    target: Any, covariates: Any, past: Any = None, *, where: str = "y", where_X: str = "X"
-) -> pd.Index | None:
+def common_index(target: Any, covariates: Any, past: Any = None, *, names: Names = GIVEN) -> pd.Index | None:
     """The index that says when each row is: y's own, or that of X where y has none.
 
     Raises
@@ -181,18 +197,18 @@ def common_index(
     ValueError
         If y has a time index and X has none or another one.
     """
-    given = ((target, where), (covariates, where_X), (past, "past"))
+    given = zip((target, covariates, past), names, strict=True)
     found = [(part, name) for part, name in given if part is not None]
     for part, name in found[1:]:
-        check_rows(target, part, name, where)
+        check_rows(target, part, name, names.y)
     timed = [(part.index, name) for part, name in found if has_time(part)]
     for part, name in found[1:]:
         if has_time(target) and not has_time(part):
             what = "a frame with a default index" if hasattr(part, "index") and hasattr(part, "iloc") else "an array"
             scaler = " A scaler drops the index unless told otherwise: use scaler.set_output(transform='pandas')."
             raise ValueError(
-                f"{name}: it is {what}, but {where} has a time index. Give a frame with the index of {where}."
-                f"{'' if name == 'past' else scaler}"
+                f"{name}: it is {what}, but {names.y} has a time index. Give a frame with the index of {names.y}."
+                f"{'' if name == names.past else scaler}"
             )
     for index, name in timed[1:]:
         if not index.equals(timed[0][0]):
@@ -212,41 +228,49 @@ def _refuse_other_index(index: pd.Index, expected: pd.Index, name: str, other: s
     )
 
 
-def _static_rows(static: Any, panel: Panel) -> np.ndarray:
-    if isinstance(static, pd.Series):
-        static = static.to_frame()
-    if isinstance(static, pd.DataFrame) and panel.ids is not None:
-        missing = panel.ids.difference(static.index)
-        if len(missing):
-            raise ValueError(
-                f"static: {len(missing)} series have no row, the first is {missing[0]!r}. Give one row per series."
-            )
-        static = static.loc[panel.ids]
-    rows = to_numbers(static, where="static")
-    if len(rows) != panel.n_series:
-        raise ValueError(f"static: it has {len(rows)} rows for {panel.n_series} series. Give one row per series.")
-    return rows
-
-
-def read_history(estimator: Any, history: Any, history_X: Any, where: str, where_X: str) -> Panel:
+def read_history(estimator: Any, history: Any, history_X: Any, history_past: Any, names: Names) -> Panel:
     """Another history for fitted weights: the same columns, the same frequency, any series and any length."""
     fitted: Panel = estimator.panel_
     times = time_column(history)
-    history = like_fitted(estimator, history, where=where)
+    history = like_fitted(estimator, history, where=names.y)
     if fitted.n_covariates and history_X is None:
         raise ValueError(
-            f"{where_X}: missing. The forecaster was fitted with covariates; give those of the rows of {where} too."
+            f"{names.X}: missing. The forecaster was fitted with covariates; give those of the rows of {names.y} too."
         )
     covariates = None
     if history_X is not None and not estimator.targets_itself_:
-        covariates = checked_covariates(estimator, history_X, reset=False, where=where_X)
+        covariates = checked_covariates(estimator, history_X, reset=False, where=names.X)
     elif history_X is not None:
-        raise ValueError(f"{where_X}: the forecaster was fitted without covariates. Leave it out, or fit with X.")
-    panel = assemble(history, covariates, where=where, where_X=where_X, like=fitted.grid)
-    _check_alike(panel, fitted, where, times)
-    if not fitted.past.shape[1]:
+        raise ValueError(f"{names.X}: the forecaster was fitted without covariates. Leave it out, or fit with X.")
+    known = fitted.past.shape[1]
+    if history_past is not None:
+        history_past = like_past(estimator, history_past, names.past)
+    panel = assemble(history, covariates, history_past, names=names, like=fitted.grid)
+    _check_alike(panel, fitted, names.y, times)
+    if history_past is not None or not known:
         return panel
-    return replace(panel, past=np.full((len(panel.values), fitted.past.shape[1]), np.nan))
+    return replace(panel, past=np.full((len(panel.values), known), np.nan))
+
+
+def like_past(estimator: Any, past: Any, where: str) -> Any:
+    """More rows of past covariates: the columns of fit, in its order.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or there are more or fewer than fit was given.
+    """
+    known, columns = estimator.panel_.past.shape[1], getattr(estimator, "past_columns_", None)
+    if isinstance(past, pd.DataFrame) and columns is not None:
+        absent = [column for column in columns if column not in past.columns]
+        if absent:
+            raise ValueError(f"{where}: it has no column {absent[0]!r}. Give the columns of fit: {list(columns)}.")
+        past = past[list(columns)]
+    found = past.shape[1] if np.ndim(past) == 2 else 1
+    if found != known:
+        mend = "Give the same columns" if known else "Leave it out, or fit with past="
+        raise ValueError(f"{where}: found {found} columns, fit was given {known or 'none'}. {mend}.")
+    return past
 
 
 def _as_index(where: str, times: Any) -> str:

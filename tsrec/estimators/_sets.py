@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tsrec.estimators._read import assemble, checked_y, unobserved
+from tsrec.estimators._read import GIVEN, assemble, checked_y, unobserved
 from tsrec.frames import Panel, label_at, offsets_of, read_panel, variable_names
 from tsrec.frames.clock import to_season_steps
 from tsrec.frames.warn import warn_user
@@ -64,7 +64,8 @@ def read_sets(sets: Mapping[Any, Any], season: int | str, freq: Any, steps: int 
         raise ValueError("X: no sets. Give at least one, {'name': frame}.")
     panels = []
     for name, rows in sets.items():
-        panels.append(assemble(checked_history(rows, f"X[{name!r}]"), None, freq=freq, where=f"X[{name!r}]"))
+        where = f"X[{name!r}]"
+        panels.append(assemble(checked_history(rows, where), None, freq=freq, names=GIVEN._replace(y=where)))
     seasons = [_season(panel) for panel in panels]
     distinct = {one for one in seasons if one > 1}
     usual = distinct.pop() if len(distinct) == 1 else _USUAL
@@ -93,7 +94,7 @@ def checked_history(rows: Any, where: str = "history") -> Any:
 
 def read_unseen(rows: Any, freq: Any, paces: tuple[str, ...], steps: int, where: str) -> Panel:
     """Rows of series that were not learned from; those without dates count as steps of the module, with a warning."""
-    panel = assemble(checked_history(rows, where), None, freq=freq, where=where)
+    panel = assemble(checked_history(rows, where), None, freq=freq, names=GIVEN._replace(y=where))
     warn_of_steps(panel, paces, steps, where)
     return panel
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_array
 from torch import Tensor
 
 from tsrec.estimators._collection import CollectionEstimator
 from tsrec.estimators._parameters import check_choice
+from tsrec.estimators._series_rows import checked_weight
 from tsrec.frames import Collection, Recordings, align_target
 from tsrec.layers.pooling import FilterPooling, Pooling
 from tsrec.layers.random import Linear
@@ -159,18 +159,6 @@ def in_order(weight: Any, collection: Collection | Recordings) -> Any:
     """Weights in the order of the series; a single number and None are left as they are."""
     is_one = weight is None or isinstance(weight, Real)
     return weight if is_one else align_target(weight, collection, where="sample_weight")
-
-
-def checked_weight(weight: Any, n_series: int, *, where: str = "sample_weight") -> np.ndarray:
-    """One finite weight from 0 on per series, float64 (n_series,), some of them positive; a number stands for all."""
-    weight = np.full(n_series, weight) if isinstance(weight, Real) else weight
-    weight = check_array(weight, ensure_2d=False, dtype=np.float64, input_name=where)
-    if weight.shape != (n_series,):
-        raise ValueError(f"{where}: found shape {weight.shape}. Give one weight per series, ({n_series},).")
-    if (weight < 0).any() or not weight.any():
-        found = "a negative weight" if weight.any() else "zeros only"
-        raise ValueError(f"{where}: found {found}. Give weights from 0 on, some of them positive.")
-    return weight
 
 
 def _outputs_at(model: SequenceModel, x: Tensor, at: Tensor) -> Tensor:

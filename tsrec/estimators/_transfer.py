@@ -21,6 +21,7 @@ from tsrec.estimators import _quantiles
 from tsrec.estimators._before import DAYS, Before
 from tsrec.estimators._blocks import widened
 from tsrec.estimators._direct import SOLVED, DirectFamily
+from tsrec.estimators._read import HISTORY, Names
 from tsrec.estimators._sets import (
     Sets,
     check_variables,
@@ -212,23 +213,24 @@ class TransferMixin(DirectFamily):
         pace = pace_of(panel)
         return self.paces_.index(pace) if pace in self.paces_ else len(self.paces_)
 
-    def _known(self, history: Any, history_X: Any) -> Panel:
+    def _known(self, history: Any, history_X: Any = None, history_past: Any = None) -> Panel:
         if not hasattr(self, "set_seasons_"):
-            return super()._known(history, history_X)
+            return super()._known(history, history_X, history_past)
         check_is_fitted(self)
         if history is None:
             raise ValueError(
                 "history: missing. This forecaster learned from several sets and has no history of its own: give the "
                 "rows to go on from, predict(history=rows)."
             )
-        return check_variables(self._read_rows(history, history_X))
+        return check_variables(self._read_rows(history, history_X, history_past))
 
-    def _read_rows(self, y: Any, X: Any, where: str = "history", where_X: str = "history_X") -> Panel:
+    def _read_rows(self, y: Any, X: Any = None, past: Any = None, names: Names = HISTORY) -> Panel:
         if not hasattr(self, "set_seasons_"):
-            return super()._read_rows(y, X, where, where_X)
-        if X is not None:
-            raise ValueError(f"{where_X}: not expected, the sets had no covariates. Leave it out.")
-        return read_unseen(y, self.freq, self.paces_, self.season_steps_ or 1, where)
+            return super()._read_rows(y, X, past, names)
+        for given, name in ((X, names.X), (past, names.past)):
+            if given is not None:
+                raise ValueError(f"{name}: not expected, the sets had no covariates. Leave it out.")
+        return read_unseen(y, self.freq, self.paces_, self.season_steps_ or 1, names.y)
 
     def update(self, X: Any, y: Any = None, *, past: Any = None) -> Self:
         """Append observed rows to the history; see `BaseForecaster.update`."""

@@ -5,33 +5,7 @@ from typing import Any
 import numpy as np
 
 from tsrec.estimators._request import Request
-from tsrec.frames import Panel, to_numbers
-
-
-def past_block(panel: Panel, past: Any) -> dict[str, np.ndarray]:
-    """New rows of past covariates as a block, none where they are not given.
-
-    Parameters
-    ----------
-    panel : Panel
-        The history.
-    past : DataFrame, Series, array or None
-        As the user gave them.
-
-    Raises
-    ------
-    ValueError
-        If there are more or fewer columns than fit was given.
-    """
-    if past is None:
-        return {}
-    rows, known = to_numbers(past, where="past"), panel.past.shape[1]
-    if rows.shape[1] != known:
-        raise ValueError(
-            f"past: found {rows.shape[1]} columns, fit was given {known or 'none'}. "
-            f"{'Give the same columns' if known else 'Leave it out, or fit with past='}."
-        )
-    return {"past": rows}
+from tsrec.frames import Panel
 
 
 def appended(panel: Panel, request: Request, blocks: dict[str, np.ndarray], *, where: str) -> Panel:

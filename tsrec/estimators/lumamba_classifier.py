@@ -27,7 +27,8 @@ from tsrec.estimators._parameters import (
     check_whole,
 )
 from tsrec.estimators._recording_batches import Prepared, RecordingBatches, is_small
-from tsrec.estimators._supervised import checked_weight, in_order
+from tsrec.estimators._series_rows import checked_weight
+from tsrec.estimators._supervised import in_order
 from tsrec.estimators.lumamba import LuMambaEncoder
 from tsrec.frames import Recordings, align_target
 from tsrec.frames.warn import warn_user

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from tsrec.estimators._parameters import check_choice, check_flag, check_not_negative, check_whole
+from tsrec.estimators._read import GIVEN
 from tsrec.estimators._tempo_parts import BACKBONES, DECOMPOSITIONS, PROMPTS, Plan, make_branch, read_plan
 from tsrec.estimators._tempo_report import component_values, prompt_report
 from tsrec.estimators._text import described, told_of, vectors_of
@@ -261,7 +262,7 @@ class TEMPOForecaster(TransferMixin):
         ValueError
             If there is no pool.
         """
-        return prompt_report(self, self._known(history, None))
+        return prompt_report(self, self._known(history))
 
     def explain(self, y: Any = None) -> pd.DataFrame:
         """What each component is worth: its exact Shapley value in the error of forecasts all over the rows given.
@@ -283,7 +284,7 @@ class TEMPOForecaster(TransferMixin):
         check_is_fitted(self)
         if y is None and hasattr(self, "set_seasons_"):
             raise ValueError("y: missing. This forecaster learned from several sets and has no history of its own.")
-        return component_values(self, self.panel_ if y is None else self._read_rows(y, None, "y"))
+        return component_values(self, self.panel_ if y is None else self._read_rows(y, names=GIVEN))
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

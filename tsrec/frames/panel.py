@@ -38,6 +38,8 @@ class Panel:
         Known up to the cut-off only.
     static : float array of shape (n_series, n_static)
         Known per series.
+    weight : float array of shape (n_rows,), or None
+        How much each row counts in what is learned; all the same when None.
     """
 
     values: np.ndarray
@@ -49,6 +51,7 @@ class Panel:
     covariates: np.ndarray = field(default_factory=lambda: _NO_COLUMNS)
     past: np.ndarray = field(default_factory=lambda: _NO_COLUMNS)
     static: np.ndarray = field(default_factory=lambda: _NO_COLUMNS)
+    weight: np.ndarray | None = None
 
     @property
     def n_series(self) -> int:
@@ -99,6 +102,7 @@ class Panel:
             covariates=self.covariates[rows] if self.n_covariates else self.covariates,
             past=self.past[rows] if self.past.shape[1] else self.past,
             static=self.static[series] if self.static.shape[1] else self.static,
+            weight=None if self.weight is None else self.weight[rows],
         )
 
     def resized(self, before: np.ndarray, after: np.ndarray) -> "Panel":
@@ -129,6 +133,7 @@ class Panel:
             starts=self.starts - before * self.grid.step,
             covariates=spread(self.covariates),
             past=spread(self.past),
+            weight=None if self.weight is None else np.nan_to_num(spread(self.weight[:, None])[:, 0], nan=1.0),
         )
 
 
