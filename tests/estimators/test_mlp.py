@@ -7,7 +7,7 @@ import torch
 from sklearn.base import clone
 
 import tsrec
-from tsrec import MLPForecaster
+from tsrec import MLPForecaster, SeasonalNaiveForecaster
 from tsrec.estimators import _epochs, _torch_forecaster
 from tsrec.estimators._recipe import kind_of, recipe_for
 from tsrec.layers.ensemble import MeanForecaster
@@ -358,7 +358,8 @@ def test_rows_of_past_covariates_are_counted():
     y = pd.Series(np.sin(np.arange(80.0)), pd.date_range("2024-01-01", periods=80, freq="h"))
     past = pd.DataFrame({"a": y})
     with pytest.warns(UserWarning, match=r"past: .*Columns whose future is known belong in X"):
-        model = MLPForecaster(horizon=3, context=12, season=12, max_epochs=0).fit(y.iloc[:60], past=past.iloc[:60])
+        SeasonalNaiveForecaster(horizon=3).fit(y.iloc[:60], past=past.iloc[:60])
+    model = MLPForecaster(horizon=3, context=12, season=12, max_epochs=0).fit(y.iloc[:60], past=past.iloc[:60])
     with pytest.raises(ValueError, match="past: found 2 columns, fit was given 1"):
         model.update(y.iloc[60:62], past=past.assign(b=1.0).iloc[60:62])
     model = MLPForecaster(horizon=3, context=12, season=12, max_epochs=0).fit(y.iloc[:60])

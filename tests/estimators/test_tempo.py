@@ -213,7 +213,7 @@ def test_what_is_said_of_later_series(tmp_path):
     known = model.describe(pd.Series({"west": "wet, very wet, and far away"})).predict(history=new)
     assert not np.allclose(known.loc["west"], unknown.loc["west"])
     np.testing.assert_allclose(known.loc["north"], unknown.loc["north"])
-    with pytest.raises(ValueError, match="found 1 numbers for each series"):
+    with pytest.raises(ValueError, match="its columns differ from those of fit"):
         model.set_params(text_encoder=None).describe(pd.DataFrame({"a": [1.0]}, index=["west"]))
 
 

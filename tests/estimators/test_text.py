@@ -39,7 +39,7 @@ def made(**options):
         (NUMBERS.set_axis(["a", "b", "a"]), ValueError, "static: the series 'a' is there twice"),
         (NUMBERS[["rain", "wind"]], ValueError, "static: its columns differ from those of fit"),
         (NUMBERS.rename(columns={"wind": "sun"}), ValueError, r"lacks \['wind'\] and has also \['sun'\]"),
-        (NUMBERS[["wind"]], ValueError, "static: found 1 numbers for each series"),
+        (NUMBERS[["wind"]], ValueError, "static: its columns differ from those of fit"),
         (NUMBERS.to_numpy(), TypeError, "static: found a ndarray"),
     ],
 )

@@ -25,7 +25,7 @@ def member(seed, *, wild=0.3):
     mixer = PointwiseMLP(D, generator=generator)
     branch = PatchBranch(mixer, context=L, d_model=D, patch=6, generator=generator)
     module = DirectForecaster(branch, context=L, horizon=H, covariates=2, generator=generator)
-    for tensor in (module.linear, module.head.weight, module.spread.weight, module.covariate_net[2].weight):
+    for tensor in (module.linear, module.head.weight, module.spread.weight, module.covariate_net.out.weight):
         tensor += wild * torch.randn(tensor.shape, generator=generator)
     module.shrink.fill_(0.5)
     return module.eval()

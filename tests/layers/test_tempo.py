@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from tsrec import STL
+from tsrec.layers.beside import Told
 from tsrec.layers.decomposition import FixedDecomposition, LearnedDecomposition
 from tsrec.layers.lssl import LSSLStack
 from tsrec.layers.prompt_pool import FixedPrompt, PromptPool, SoftPrompt
@@ -188,9 +189,9 @@ def test_a_text_stands_before_everything():
     plain = branch()
     assert made.n_tokens == plain.n_tokens + 1
     x, text = windows(), torch.randn(5, 3, generator=seeded(4))
-    assert made(x, None, text)[0].shape == made(x)[0].shape
-    assert not torch.allclose(made(x, None, text)[0], made(x, None, 2 * text)[0])
-    torch.testing.assert_close(made(x, None, torch.zeros(5, 3))[0], made(x)[0])
+    assert made(x, None, Told(text))[0].shape == made(x)[0].shape
+    assert not torch.allclose(made(x, None, Told(text))[0], made(x, None, Told(2 * text))[0])
+    torch.testing.assert_close(made(x, None, Told(torch.zeros(5, 3)))[0], made(x)[0])
 
 
 def test_tokens_may_be_brought_down():

@@ -18,8 +18,8 @@ _TESTS = ((0.5, 0.75), (0.75, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
-class CovariateEffect:
-    """Linear effect of standardised covariates.
+class CovariateScale:
+    """Units of covariates, and what stands for missing ones.
 
     A missing covariate keeps the last value that was seen, as far as this one is known to persist: its deviation from
     the mean fades by ``persistence`` per step. Where none was seen it counts as its mean and has no effect.
@@ -31,14 +31,11 @@ class CovariateEffect:
         without any effect.
     persistence : float array of shape (n_covariates,)
         Autocorrelation from one step to the next, in [0, 1].
-    weight : float array of shape (n_covariates, n_channels)
-        Effect of one spread of each covariate, in the unit of the values it was fitted to; zero where it did not help.
     """
 
     mean: np.ndarray
     spread: np.ndarray
     persistence: np.ndarray
-    weight: np.ndarray
 
     def standardised(self, covariates: np.ndarray, begin: np.ndarray | int = 0) -> np.ndarray:
         """Covariates in training spreads from the training mean, missing ones filled.
@@ -61,6 +58,27 @@ class CovariateEffect:
         return np.where(known, value * self.persistence ** (steps - np.maximum(last, 0)), 0.0)
 
 
+@dataclass(frozen=True, eq=False)
+class CovariateEffect(CovariateScale):
+    """Linear effect of standardised covariates.
+
+    Attributes
+    ----------
+    mean, spread, persistence
+        As of `CovariateScale`.
+    weight : float array of shape (n_covariates, n_channels)
+        Effect of one spread of each covariate, in the unit of the values it was fitted to; zero where it did not help.
+    """
+
+    weight: np.ndarray
+
+
+def fit_scale(covariates: np.ndarray, panel: Panel) -> CovariateScale:
+    """Measure covariates (n_rows, n_covariates) beside the rows of a panel."""
+    mean, spread = _measured(covariates)
+    return CovariateScale(mean, spread, _persistence((covariates - mean) / spread, _positions(panel)))
+
+
 def fit_effect(values: np.ndarray, panel: Panel, season: int) -> CovariateEffect:
     """Regress seasonal differences of the values on those of the covariates.
 
@@ -73,12 +91,12 @@ def fit_effect(values: np.ndarray, panel: Panel, season: int) -> CovariateEffect
     values : float array of shape (n_rows, n_channels)
         The target, in comparable units for all series.
     panel : Panel
-        Gives the covariates and where the series begin.
+        Gives the covariates, where the series begin and how much rows count.
     season : int
         Steps between the rows that are subtracted.
     """
     mean, spread = _measured(panel.covariates)
-    position = np.arange(len(values)) - np.repeat(panel.offsets[:-1], panel.lengths)
+    position = _positions(panel)
     scaled = (panel.covariates - mean) / spread
     lag = season if 3 * season <= panel.lengths.max() else 1
     rows = np.flatnonzero(position >= lag)
@@ -88,9 +106,16 @@ def fit_effect(values: np.ndarray, panel: Panel, season: int) -> CovariateEffect
     share = position[rows] / np.repeat(panel.lengths, panel.lengths)[rows]
     weight = np.zeros((len(mean), values.shape[1]))
     if used.any() and seen.any():
+        counted = np.ones(len(rows)) if panel.weight is None else np.sqrt(panel.weight[rows])
+        inputs, outputs = inputs * counted[:, None], outputs * counted[:, None]
         found = [_channel_effect(inputs[seen][:, used], output[seen], share[seen]) for output in outputs.T]
         weight[used] = np.stack(found, axis=1)
     return CovariateEffect(mean, spread, _persistence(scaled, position), weight)
+
+
+def _positions(panel: Panel) -> np.ndarray:
+    """Step of each row inside its series."""
+    return np.arange(panel.offsets[-1]) - np.repeat(panel.offsets[:-1], panel.lengths)
 
 
 def _measured(covariates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -76,7 +76,7 @@ class DirectFamily(TorchForecaster):
     def _branch(self, generator: torch.Generator) -> nn.Module:
         """What learns beside the linear map; see `tsrec.layers.patch`."""
         mixer, size = self._mixer(generator), {"context": self.context_, "d_model": self.d_model}
-        return PatchBranch(mixer, **size, patch=self.patch_, generator=generator)
+        return PatchBranch(mixer, **size, patch=self.patch_, beside=self._sizes(), generator=generator)
 
     def _patch(self) -> int:
         """Steps per token: as asked for, or some tokens of whole seasons."""
@@ -132,6 +132,7 @@ class DirectFamily(TorchForecaster):
             context=self.context_,
             horizon=self.horizon_,
             covariates=n_features,
+            beside=self._sizes(),
             levels=self.levels_.tolist(),
             normalisation=self.normalisation_,
             linear="ridge" if self.linear_ == "structural" else self.linear_,

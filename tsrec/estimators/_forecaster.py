@@ -86,7 +86,7 @@ class BaseForecaster(Answers, RegressorMixin, BaseEstimator):
     def _fit_rows(self, X: Any, y: Any, past: Any, static: Any, sample_weight: Any = None) -> Self:
         self._check_parameters()
         levels = self._levels()
-        panel, form = read_fit(self, X, y, past, static, sample_weight)
+        panel, form, coding = read_fit(self, X, y, past, static, sample_weight)
         hints = {"past": "Columns whose future is known belong in X.", "static": "LSSLForecaster uses it."}
         for name, given in (("past", past), ("static", static)):
             if given is not None and not self._uses(name):
@@ -94,6 +94,8 @@ class BaseForecaster(Answers, RegressorMixin, BaseEstimator):
         self._learn(panel, form, levels, targets_itself=y is None)
         if isinstance(past, pd.DataFrame):
             self.past_columns_ = past.columns
+        if coding is not None:
+            self.static_coding_ = coding
         return self
 
     def _uses(self, name: str) -> bool:

@@ -13,6 +13,7 @@ from tsrec.estimators._training_windows import WindowTable
 from tsrec.layers.closed_form import fit_closed_form, fit_shrink, thinned_chunks
 from tsrec.layers.ensemble import mean_of
 from tsrec.layers.forecast import DirectForecaster
+from tsrec.layers.past_map import fit_past_map
 from tsrec.layers.ridge import RidgeMap
 from tsrec.layers.seasonal import SeasonalRoot, seasonal_map, seasonal_mean_map
 from tsrec.layers.spread import fit_spread
@@ -29,7 +30,7 @@ _LEAST_BATCHES = 8
 # How much lower the error of a map alone must be on folds, which are few: trends are what it sees and days do not.
 _CLEARLY = 0.9
 # What the closed form gives a module, and further members take over from the first.
-_SOLVED = ("linear", "offsets")
+_SOLVED = ("linear", "past_map", "offsets")
 
 
 class Learner:
@@ -65,6 +66,7 @@ class Learner:
         self.phases: dict[str, TrainingState] = {}
         self.table = table
         self.segments, self.apart = table.segments(), table.groups is not None
+        self.past_folds: list[Tensor] = []
 
     def run(self) -> None:
         """Learn; the forecaster has a usable module at every moment from the first closed form on."""
@@ -133,6 +135,7 @@ class Learner:
         module.cpu()
         chunks = thinned_chunks(self.windows, self.segments)
         solution = fit_closed_form(module, chunks, prior=priors, root=root, apart=self.apart)
+        self.past_folds = [] if module.past_map is None else fit_past_map(module, chunks, solution)
         module.to(self.device)
         self.forecaster.penalty_, self.forecaster.maps_ = solution.penalty, module.maps
         return solution
@@ -195,9 +198,11 @@ class Learner:
         """Train one branch; give it its share also when training is interrupted."""
         assert isinstance(module, DirectForecaster)
         assert module.linear is not None
-        final = module.linear.clone()
+        final, final_past = module.linear.clone(), module.past_map
         if solution.fold_weights:
             module.linear.copy_(solution.fold_weights[-1])
+        if final_past is not None and self.past_folds:
+            module.past_map = self.past_folds[-1].to(final_past)
         try:
             try:
                 self._train(
@@ -208,6 +213,7 @@ class Learner:
                 share = fit_shrink(module.eval(), (batch.to(self.device) for batch in batches))
         finally:
             module.linear.copy_(final)
+            module.past_map = final_past
         return share
 
     def _select_and_refit(self, module: nn.Module, front: Tensor, tail: Tensor) -> None:

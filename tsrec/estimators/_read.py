@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from tsrec.estimators._request import check_level_names, has_time
-from tsrec.estimators._series_rows import row_weights, static_rows
+from tsrec.estimators._series_rows import StaticCoding, row_weights, static_rows
 from tsrec.frames import (
     Form,
     Panel,
@@ -41,7 +41,7 @@ HISTORY = Names("history", "history_X", "history_past")
 
 def read_fit(
     estimator: BaseEstimator, X: Any, y: Any, past: Any = None, static: Any = None, sample_weight: Any = None
-) -> tuple[Panel, Form]:
+) -> tuple[Panel, Form, StaticCoding | None]:
     """Check the arguments of fit and put them into a panel; sets ``n_features_in_`` and ``feature_names_in_``.
 
     Parameters
@@ -62,6 +62,8 @@ def read_fit(
     panel : Panel
     form : Form
         The container of what is forecast.
+    coding : StaticCoding or None
+        How a frame of static covariates was read.
     """
     freq = getattr(estimator, "freq", None)
     if y is None:
@@ -72,9 +74,11 @@ def read_fit(
     panel = assemble(target, covariates, past, weight, freq=freq)
     if np.isnan(panel.values).all():
         raise ValueError("y: it holds no observed value (all are NaN). Give at least one number.")
+    coding = None
     if static is not None:
-        panel = replace(panel, static=static_rows(static, panel))
-    return panel, form_of(target)
+        numbers, coding = static_rows(static, panel)
+        panel = replace(panel, static=numbers)
+    return panel, form_of(target), coding
 
 
 def checked_target(estimator: BaseEstimator, X: Any) -> Any:

@@ -1,5 +1,6 @@
 """What fit is told beside the rows: numbers of whole series, and how much rows or series count."""
 
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -7,24 +8,82 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
 
-from tsrec.frames import Panel, label_at, to_numbers
+from tsrec.frames import Panel, check_names, columns_message, label_at, to_numbers
 
 
-def static_rows(static: Any, panel: Panel) -> np.ndarray:
-    """Numbers of whole series, in the order of the panel, (n_series, n_static)."""
+@dataclass(frozen=True, eq=False)
+class StaticCoding:
+    """How columns of a frame of static covariates become numbers: categories are a number each, 0 or 1.
+
+    Attributes
+    ----------
+    columns : Index
+        Of the frame.
+    categories : dict of str to Index
+        Those of each column that holds no numbers, by its position as text.
+    """
+
+    columns: pd.Index
+    categories: dict[str, pd.Index]
+
+    @classmethod
+    def of(cls, static: pd.DataFrame) -> "StaticCoding":
+        """Learn the categories of a frame."""
+        check_names(static, "static")
+        found = {}
+        for k, name in enumerate(static.columns):
+            column = static[name]
+            if not pd.api.types.is_numeric_dtype(column.dtype):
+                found[str(k)] = pd.Index(sorted({str(one) for one in column.dropna()}), dtype="object")
+        return cls(static.columns, found)
+
+    def encode(self, static: pd.DataFrame) -> np.ndarray:
+        """Numbers (n_series, n_numbers); of a category that was not learned from, and of none, all are 0.
+
+        Raises
+        ------
+        ValueError
+            If the columns are not those of fit.
+        """
+        check_names(static, "static")
+        if not static.columns.equals(self.columns):
+            raise ValueError(columns_message(static.columns, self.columns, "static", "fit"))
+        blocks = []
+        for k, name in enumerate(self.columns):
+            known = self.categories.get(str(k))
+            if known is None:
+                blocks.append(to_numbers(static[name], where="static"))
+                continue
+            column = static[name]
+            codes = known.get_indexer(column.astype(object).where(column.notna(), None).map(_as_text))
+            blocks.append((codes[:, None] == np.arange(len(known))).astype(np.float64))
+        return np.hstack(blocks) if blocks else np.empty((len(static), 0))
+
+
+def _as_text(category: Any) -> str | None:
+    return None if category is None else str(category)
+
+
+def static_rows(static: Any, panel: Panel) -> tuple[np.ndarray, StaticCoding | None]:
+    """Numbers of whole series in the order of the panel, (n_series, n_static), and how a frame was read."""
     if isinstance(static, pd.Series):
-        static = static.to_frame()
+        static = static.to_frame("static" if static.name is None else static.name)
     if isinstance(static, pd.DataFrame) and panel.ids is not None:
+        if not static.index.is_unique:
+            twice = label_at(static.index[static.index.duplicated()], 0)
+            raise ValueError(f"static: the series {twice!r} is there twice. Give one row per series.")
         missing = panel.ids.difference(static.index)
         if len(missing):
             raise ValueError(
-                f"static: {len(missing)} series have no row, the first is {missing[0]!r}. Give one row per series."
+                f"static: {len(missing)} series have no row, the first is {label_at(missing, 0)!r}. Give one row per "
+                "series."
             )
         static = static.loc[panel.ids]
-    rows = to_numbers(static, where="static")
+    coding = StaticCoding.of(static) if isinstance(static, pd.DataFrame) else None
+    rows = to_numbers(static, where="static") if coding is None else coding.encode(static)
     if len(rows) != panel.n_series:
         raise ValueError(f"static: it has {len(rows)} rows for {panel.n_series} series. Give one row per series.")
-    return rows
+    return rows, coding
 
 
 def row_weights(weight: Any, target: Any, index: pd.Index | None) -> np.ndarray:

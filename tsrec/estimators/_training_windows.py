@@ -99,6 +99,8 @@ def window_table(
     recent: int | None = None,
     weights: Callable[[np.ndarray], np.ndarray] | None = None,
     static: np.ndarray | None = None,
+    past: np.ndarray | None = None,
+    names: bool = False,
     groups: np.ndarray | None = None,
     most: int | None = None,
 ) -> WindowTable:
@@ -121,6 +123,10 @@ def window_table(
         From the rows where contexts end, an int array of shape (n,), to weights of shape (n, n_channels).
     static : float array of shape (n_series, n_static), optional
         What is known of whole series.
+    past : float array of shape (n_rows, n_past), optional
+        What is known of every row of a context.
+    names : bool
+        Whether windows tell of which series and channel they are.
     groups : int array of shape (n_series,), optional
         Sets, of which each is thinned by itself; all series are one when omitted.
     most : int, optional
@@ -132,7 +138,7 @@ def window_table(
     series, position = _positions(
         panel, first, horizon, recent, groups, max((most or MAX_WINDOWS) // values.shape[1], 1)
     )
-    values, features, offsets = _lengthened(panel, values, features, missing)
+    values, features, past, offsets = _lengthened(panel, values, features, past, missing)
     rows = offsets[series] + position
     observed = _has_target(values, rows, horizon)
     channel, which = np.nonzero(observed.T)
@@ -150,10 +156,11 @@ def window_table(
         context=context,
         horizon=horizon,
         starts=None if whole else torch.from_numpy(starts),
-        series=None if static is None else torch.from_numpy(series[which]),
-        static=None if static is None else torch.from_numpy(static.astype(np.float32)),
+        series=torch.from_numpy(series[which] * values.shape[1] + channel) if names or static is not None else None,
+        static=_tensor(None if static is None else static.repeat(values.shape[1], axis=0)),
         variable=torch.from_numpy(channel),
-        future=None if features is None else torch.from_numpy(features.astype(np.float32)),
+        future=_tensor(features),
+        past=_tensor(past),
         weight=weight,
         masked=not whole,
     )
@@ -184,15 +191,24 @@ def _positions(
 
 
 def _lengthened(
-    panel: Panel, values: np.ndarray, features: np.ndarray | None, missing: np.ndarray
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    panel: Panel,
+    values: np.ndarray,
+    features: np.ndarray | None,
+    past: np.ndarray | None,
+    missing: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray]:
     """Rows of NaN after the short series, so that their targets do not run into the next series."""
     if not missing.any():
-        return values, features, panel.offsets
-    beside = np.empty((len(values), 0)) if features is None else features
-    longer = replace(panel, values=values, covariates=beside).resized(np.zeros_like(missing), missing)
-    known = None if features is None else np.nan_to_num(longer.covariates)
-    return longer.values, known, longer.offsets
+        return values, features, past, panel.offsets
+    nothing = np.empty((len(values), 0))
+    covariates, before = nothing if features is None else features, nothing if past is None else past
+    longer = replace(panel, values=values, covariates=covariates, past=before).resized(np.zeros_like(missing), missing)
+    known, seen = np.nan_to_num(longer.covariates), np.nan_to_num(longer.past)
+    return longer.values, None if features is None else known, None if past is None else seen, longer.offsets
+
+
+def _tensor(block: np.ndarray | None) -> Tensor | None:
+    return None if block is None else torch.from_numpy(block.astype(np.float32))
 
 
 def _has_target(values: np.ndarray, rows: np.ndarray, horizon: int) -> np.ndarray:

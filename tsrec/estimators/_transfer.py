@@ -58,7 +58,16 @@ class TransferMixin(DirectFamily):
     _sets: "Sets | None" = None
     _own_pace: str = "none"
 
-    def fit(self, X: Any, y: Any = None, *, past: Any = None, static: Any = None, warm_start: bool = False) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        past: Any = None,
+        static: Any = None,
+        sample_weight: Any = None,
+        warm_start: bool = False,
+    ) -> Self:
         """Learn from a history, or from several sets at once.
 
         Parameters
@@ -68,8 +77,8 @@ class TransferMixin(DirectFamily):
             forecaster that learned from sets forecasts any history: ``predict(history=...)``.
         y : Series, DataFrame or array, optional
             As every forecaster takes it.
-        past, static : DataFrame, optional
-            As every forecaster takes them.
+        past, static, sample_weight
+            As every network takes them; not beside several sets.
         warm_start : bool, default False
             Go on from the weights of the last fit: fine-tuning. The linear map is shrunk to the one before.
 
@@ -86,8 +95,8 @@ class TransferMixin(DirectFamily):
                 self._before.check(self._shape())
             # Some sparse arrays are dicts.
             if isinstance(X, Mapping) and not issparse(X):
-                return self._fit_sets(X, y=y, past=past, static=static)
-            return super().fit(X, y, past=past, static=static)
+                return self._fit_sets(X, y=y, past=past, static=static, sample_weight=sample_weight)
+            return super().fit(X, y, past=past, static=static, sample_weight=sample_weight)
         except Exception:
             if self._before is not None:
                 # What was learned before is not lost.
@@ -136,11 +145,13 @@ class TransferMixin(DirectFamily):
         if self._before is not None:
             warn_of_steps(panel, self._before.paces, self.season_steps_ or 1, "X")
         factor = self._factor(panel)
-        if factor != 1 and panel.n_covariates:
-            raise ValueError(
-                f"X: found {panel.n_covariates} covariate columns. What was learned from sets counts time in seasons, "
-                f"{factor:g} steps of y for one of its own, and cannot use them. Leave them out, or fit anew."
-            )
+        for name, block in (("X", panel.covariates), ("past", panel.past)):
+            if factor != 1 and block.shape[1]:
+                raise ValueError(
+                    f"{name}: found {block.shape[1]} covariate columns. What was learned from sets counts time in "
+                    f"seasons, {factor:g} steps of y for one of its own, and cannot use them. Leave them out, or fit "
+                    "anew."
+                )
         return in_seasons(panel, factor)
 
     def _choose(self, panel: Panel) -> None:
@@ -190,9 +201,14 @@ class TransferMixin(DirectFamily):
         found = None if self._before is None else self._before.map_of(self._own_pace, self.linear_)
         return [] if found is None else [found.double()]
 
-    def _table(self, panel: Panel, values: np.ndarray, features: Any, weights: Any, generator: Any) -> WindowTable:
+    def _n_static(self, panel: Panel) -> int:
+        return 0 if hasattr(self, "set_seasons_") else super()._n_static(panel)
+
+    def _table(
+        self, panel: Panel, values: np.ndarray, features: Any, past: Any, weights: Any, generator: Any
+    ) -> WindowTable:
         if self._sets is None:
-            return super()._table(panel, values, features, weights, generator)
+            return super()._table(panel, values, features, past, weights, generator)
         groups = self._sets.groups
         options = {"recent": self.recent_, "weights": weights, "groups": groups, "most": _WINDOWS}
         table = window_table(panel, values, features, self.context_, self.horizon_, **options)

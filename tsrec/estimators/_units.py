@@ -34,7 +34,7 @@ class SeriesUnits:
 
     def of_windows(self, panel: Panel, series: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Centre and spread for windows (n, length, n_channels) of the given series, both of shape (n, n_channels)."""
-        known = self._known(panel)[series]
+        known = self.known(panel)[series]
         # A single channel that was trained on stands for any number of new ones.
         shape = len(window), window.shape[2]
         center, spread = (np.broadcast_to(part[known], shape).copy() for part in (self.center, self.spread))
@@ -47,7 +47,7 @@ class SeriesUnits:
         latest = np.take_along_axis(window, last[:, None], axis=1)[:, 0]
         return np.where(seen.any(axis=1), latest, center), spread
 
-    def _known(self, panel: Panel) -> np.ndarray:
+    def known(self, panel: Panel) -> np.ndarray:
         """Training row of each series of a panel, -1 for new ones."""
         if self.ids is None or panel.ids is None:
             same = self.ids is None and panel.ids is None

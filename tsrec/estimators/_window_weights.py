@@ -5,6 +5,8 @@ each relative to that of the naive forecast. Both are absolute errors in a unit 
 the usual step of the series.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from tsrec.frames import Panel
@@ -45,6 +47,31 @@ def window_weights(panel: Panel, measure: str, rows: np.ndarray, *, season: int,
     per_level, per_scale = (_per_unit(unit, moves)[rows] for unit in (level, scale))
     weight = {"smape": per_level, "mase": per_scale, "owa": (per_level + per_scale) / 2}[measure]
     return with_mean_one(np.minimum(weight, _cap(weight)))
+
+
+def counted(panel: Panel) -> Panel:
+    """A panel whose rows of weight 0 are missing."""
+    if panel.weight is None or panel.weight.all():
+        return panel
+    return replace(panel, values=np.where(panel.weight[:, None] > 0, panel.values, np.nan))
+
+
+def target_weights(panel: Panel, rows: np.ndarray, horizon: int) -> np.ndarray:
+    """How much the rows count that windows are to forecast, their mean, (n,).
+
+    Parameters
+    ----------
+    panel : Panel
+        With the weight of each row.
+    rows : int array of shape (n,)
+        Row where each window's context ends; the next `horizon` rows of its series are the target.
+    horizon : int
+    """
+    assert panel.weight is not None
+    total = np.append(0.0, np.cumsum(panel.weight))
+    end = panel.offsets[np.searchsorted(panel.offsets, rows, side="right")]
+    last = np.minimum(rows + 1 + horizon, end)
+    return (total[last] - total[rows + 1]) / np.maximum(last - rows - 1, 1)
 
 
 def _latest(panel: Panel, owner: np.ndarray) -> np.ndarray:

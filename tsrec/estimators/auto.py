@@ -1,7 +1,7 @@
 """The default forecaster: the models that did best on data of this kind, averaged."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from tsrec.estimators._callbacks import CallbackSupportMixin, lent_callbacks
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._recipe import Kind, kind_of
+from tsrec.estimators._static import described
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
 from tsrec.estimators.lssl import LSSLForecaster
 from tsrec.estimators.mlp import MLPForecaster
@@ -18,7 +19,7 @@ from tsrec.estimators.theta import ThetaForecaster
 from tsrec.frames import Panel
 
 # What every member is given, if it has such a parameter.
-_SHARED = ("horizon", "season", "freq", "quantiles", "device", "random_state", "verbose")
+_SHARED = ("horizon", "season", "freq", "features", "quantiles", "device", "random_state", "verbose")
 
 
 def members_for(kind: Kind, season: int, horizon: int) -> dict[str, tuple[BaseForecaster, float]]:
@@ -68,6 +69,9 @@ class AutoForecaster(CallbackSupportMixin, BaseForecaster):
         Steps per season; from the frequency and the data when "auto".
     freq : str or offset, optional
         Frequency of the index, where it cannot be read from it.
+    features : {"calendar", "id"}, sequence of them, or None
+        What is made of the index: what dates say of themselves (hour, weekday, month, working days, ...), known ahead
+        as covariates of X are; which series it is, learned as a vector for each (zeros for series that are new).
     quantiles : sequence of float
         Levels that are trained; others are interpolated.
     device : str
@@ -123,7 +127,8 @@ class AutoForecaster(CallbackSupportMixin, BaseForecaster):
     ('monthly panel', ['MLP', 'Theta'])
     """
 
-    members_: dict[str, BaseForecaster]
+    USES = ("past", "static")
+    members_: dict[str, Any]
     weights_: dict[str, float]
 
     def __init__(
@@ -132,6 +137,7 @@ class AutoForecaster(CallbackSupportMixin, BaseForecaster):
         horizon: int = 24,
         season: int | str = "auto",
         freq: Any = None,
+        features: str | Sequence[str] | None = None,
         quantiles: Sequence[float] = DEFAULT_QUANTILES,
         device: str = "cpu",
         random_state: Any = None,
@@ -140,10 +146,42 @@ class AutoForecaster(CallbackSupportMixin, BaseForecaster):
         self.horizon = horizon
         self.season = season
         self.freq = freq
+        self.features = features
         self.quantiles = quantiles
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None, *, past: Any = None, static: Any = None, sample_weight: Any = None) -> Self:
+        """Learn from a history.
+
+        Parameters
+        ----------
+        X, y, past, static, sample_weight
+            As in `LSSLForecaster.fit`. The theta method has no use for any but y.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit_rows(X, y, past, static, sample_weight)
+
+    def describe(self, static: Any) -> Self:
+        """Tell of series that are not in the history, before they are forecast with ``predict(history=...)``.
+
+        Parameters
+        ----------
+        static : DataFrame or Series
+            As in `fit`, indexed by the names of the series.
+
+        Returns
+        -------
+        self
+        """
+        told = described(self, static)
+        for member in self.members_.values():
+            member.described_ = told
+        return self
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a member to ask."""
@@ -152,9 +190,11 @@ class AutoForecaster(CallbackSupportMixin, BaseForecaster):
     def _fit_panel(self, panel: Panel) -> None:
         kind = kind_of(panel, self.season_)
         self.recipe_, self.members_, self.weights_ = kind.name, {}, {}
+        self.n_static_ = panel.static.shape[1]
         given: dict[str, float] = {}
         for name, (member, weight) in members_for(kind, self.season_, self.horizon_).items():
-            if panel.n_covariates and isinstance(member, ThetaForecaster):
+            informed = panel.n_covariates or panel.past.shape[1] or panel.static.shape[1] or self.features is not None
+            if informed and isinstance(member, ThetaForecaster):
                 # It would be deaf to them.
                 continue
             self._lend(member, *_SHARED)
@@ -173,14 +213,16 @@ class AutoForecaster(CallbackSupportMixin, BaseForecaster):
             member._remember(panel)
 
     @available_if(_has_network)
-    def transform(self, X: Any = None, *, history: Any = None, history_X: Any = None) -> pd.DataFrame:
+    def transform(
+        self, X: Any = None, *, history: Any = None, history_X: Any = None, history_past: Any = None
+    ) -> pd.DataFrame:
         """Embed the latest context of each series with the first member that is a network: a row per series.
 
         Parameters
         ----------
         X : ignored
             As in `LSSLForecaster.transform`.
-        history, history_X
+        history, history_X, history_past
             As in `predict`.
 
         Returns
@@ -188,7 +230,7 @@ class AutoForecaster(CallbackSupportMixin, BaseForecaster):
         DataFrame of shape (n_series, n_channels * d)
             Indexed by the names of the series; columns (variable, dimension).
         """
-        return _network(self).transform(X, history=history, history_X=history_X)
+        return _network(self).transform(X, history=history, history_X=history_X, history_past=history_past)
 
     def _forecast(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
         parts = [self.weights_[name] * member._forecast(panel, cutoffs) for name, member in self.members_.items()]

@@ -32,6 +32,9 @@ class LSSLForecaster(DirectFamily):
         sub-daily data the day and the week, of which held-out rows choose).
     freq : str or offset, optional
         Frequency of the index, where it cannot be read from it.
+    features : {"calendar", "id"}, sequence of them, or None
+        What is made of the index: what dates say of themselves (hour, weekday, month, working days, ...), known ahead
+        as covariates of X are; which series it is, learned as a vector for each (zeros for series that are new).
     linear : {"auto", "ridge", "structural", "learned"} or None
         The linear map: solved in closed form; solved for what Gaussian processes of day, week, drift and noise leave
         over (:mod:`tsrec.layers.structural`), which "auto" is where a sub-daily series has less than half a year;
@@ -118,6 +121,7 @@ class LSSLForecaster(DirectFamily):
         context: int | str = "auto",
         season: int | str = "auto",
         freq: Any = None,
+        features: str | Sequence[str] | None = None,
         linear: str | None = "auto",
         normalisation: str = "auto",
         patch: int | str = "auto",
@@ -139,6 +143,7 @@ class LSSLForecaster(DirectFamily):
         self.context = context
         self.season = season
         self.freq = freq
+        self.features = features
         self.linear = linear
         self.normalisation = normalisation
         self.patch = patch

@@ -20,7 +20,7 @@ class MambaForecaster(DirectFamily):
 
     Parameters
     ----------
-    horizon, context, season, freq, linear, normalisation, patch
+    horizon, context, season, freq, features, linear, normalisation, patch
         As in `LSSLForecaster`.
     d_model : int
         Width of the branch.
@@ -65,6 +65,7 @@ class MambaForecaster(DirectFamily):
         context: int | str = "auto",
         season: int | str = "auto",
         freq: Any = None,
+        features: str | Sequence[str] | None = None,
         linear: str | None = "auto",
         normalisation: str = "auto",
         patch: int | str = "auto",
@@ -88,6 +89,7 @@ class MambaForecaster(DirectFamily):
         self.context = context
         self.season = season
         self.freq = freq
+        self.features = features
         self.linear = linear
         self.normalisation = normalisation
         self.patch = patch

@@ -20,7 +20,7 @@ class MLPForecaster(DirectFamily):
 
     Parameters
     ----------
-    horizon, context, season, freq, linear, normalisation
+    horizon, context, season, freq, features, linear, normalisation
         As in `LSSLForecaster`.
     d_model : int
         Width of the hidden layers.
@@ -67,6 +67,7 @@ class MLPForecaster(DirectFamily):
         context: int | str = "auto",
         season: int | str = "auto",
         freq: Any = None,
+        features: str | Sequence[str] | None = None,
         linear: str | None = "auto",
         normalisation: str = "auto",
         d_model: int = 256,
@@ -86,6 +87,7 @@ class MLPForecaster(DirectFamily):
         self.context = context
         self.season = season
         self.freq = freq
+        self.features = features
         self.linear = linear
         self.normalisation = normalisation
         self.d_model = d_model

@@ -28,7 +28,7 @@ class TCNCAForecaster(DirectFamily):
 
     Parameters
     ----------
-    horizon, context, season, freq, linear, normalisation, patch
+    horizon, context, season, freq, features, linear, normalisation, patch
         As in `LSSLForecaster`.
     d_model : int
         Width D of the branch, of its values and of its feed-forward net; keys have half as much.
@@ -80,6 +80,7 @@ class TCNCAForecaster(DirectFamily):
         context: int | str = "auto",
         season: int | str = "auto",
         freq: Any = None,
+        features: str | Sequence[str] | None = None,
         linear: str | None = "auto",
         normalisation: str = "auto",
         patch: int | str = "auto",
@@ -104,6 +105,7 @@ class TCNCAForecaster(DirectFamily):
         self.context = context
         self.season = season
         self.freq = freq
+        self.features = features
         self.linear = linear
         self.normalisation = normalisation
         self.patch = patch

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
-import numpy as np
 import pandas as pd
 import torch
 from sklearn.utils.validation import check_is_fitted
@@ -13,7 +12,7 @@ from tsrec.estimators._parameters import check_choice, check_flag, check_not_neg
 from tsrec.estimators._read import GIVEN
 from tsrec.estimators._tempo_parts import BACKBONES, DECOMPOSITIONS, PROMPTS, Plan, make_branch, read_plan
 from tsrec.estimators._tempo_report import component_values, prompt_report
-from tsrec.estimators._text import described, told_of, vectors_of
+from tsrec.estimators._text import vectors_of
 from tsrec.estimators._transfer import TransferMixin
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
 from tsrec.frames import Panel
@@ -122,7 +121,6 @@ class TEMPOForecaster(TransferMixin):
         "random_state",
         "verbose",
     )
-    USES = ("static",)
     _plan: Plan | None = None
     backbone_config_: dict[str, Any]
     prompt_lengths_: list[int]
@@ -198,7 +196,16 @@ class TEMPOForecaster(TransferMixin):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None, *, past: Any = None, static: Any = None, warm_start: bool = False) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        past: Any = None,
+        static: Any = None,
+        sample_weight: Any = None,
+        warm_start: bool = False,
+    ) -> Self:
         """Learn from a history, or from several sets at once.
 
         Parameters
@@ -208,7 +215,9 @@ class TEMPOForecaster(TransferMixin):
         y, past
             As every forecaster takes them.
         static : DataFrame, Series or array, optional
-            A row per series: vectors that tell of it, or, with `text_encoder`, a column of texts.
+            A row per series: numbers or categories that tell of it, or, with `text_encoder`, a column of texts.
+        sample_weight : Series or array, optional
+            As every network takes it.
         warm_start : bool, default False
             Go on from the weights of the last fit: fine-tuning. The linear map is shrunk to the one before.
 
@@ -223,25 +232,7 @@ class TEMPOForecaster(TransferMixin):
         """
         if static is not None and self.text_encoder is not None:
             static = vectors_of(static, self.text_encoder)
-        super().fit(X, y, past=past, static=static, warm_start=warm_start)
-        if isinstance(static, pd.DataFrame):
-            self.static_columns_ = static.columns
-        return self
-
-    def describe(self, static: Any) -> Self:
-        """Tell of series that are not in the history, before they are forecast with ``predict(history=...)``.
-
-        Parameters
-        ----------
-        static : DataFrame or Series
-            As in `fit`, indexed by the names of the series.
-
-        Returns
-        -------
-        self
-        """
-        self.described_ = described(self, static)
-        return self
+        return super().fit(X, y, past=past, static=static, sample_weight=sample_weight, warm_start=warm_start)
 
     def prompt_report(self, history: Any = None) -> pd.DataFrame:
         """How often each prompt of the pool was taken, by contexts all over the history.
@@ -314,7 +305,6 @@ class TEMPOForecaster(TransferMixin):
         if self._before is None or "period_" not in self._before.settled:
             self.period_ = self._period(panel)
         self._plan = read_plan(self) if self.max_epochs_ else None
-        self.n_static_ = 0 if hasattr(self, "set_seasons_") else panel.static.shape[1]
         self.prompt_ = self._plan.prompt if self._plan else None
         self.backbone_config_ = self._plan.config if self._plan else {}
         self.prompt_lengths_ = self._plan.lengths if self._plan else []
@@ -333,6 +323,3 @@ class TEMPOForecaster(TransferMixin):
         # Where a saved model is built anew there is no plan, and its weights are still to come.
         saved = Plan(self.prompt_, self.backbone_config_, self.prompt_lengths_)
         return make_branch(self, self._plan or saved, generator)
-
-    def _static(self, panel: Panel) -> np.ndarray | None:
-        return told_of(self, panel) if self.n_static_ else None

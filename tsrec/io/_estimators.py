@@ -10,13 +10,15 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 import tsrec
-from tsrec.estimators._covariates import CovariateEffect
+from tsrec.estimators._covariates import CovariateEffect, CovariateScale
+from tsrec.estimators._series_rows import StaticCoding
 from tsrec.estimators._units import SeriesUnits
 from tsrec.frames import Form, Panel, TimeGrid
 from tsrec.io._walk import Reader, Writer
 from tsrec.layers.structure import structure
 
-_RECORDS = {record.__name__: record for record in (CovariateEffect, Form, Panel, SeriesUnits, TimeGrid)}
+_KINDS = (CovariateEffect, CovariateScale, Form, Panel, SeriesUnits, StaticCoding, TimeGrid)
+_RECORDS = {record.__name__: record for record in _KINDS}
 
 _HELD = "held_"
 

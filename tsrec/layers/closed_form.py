@@ -130,7 +130,7 @@ def fit_closed_form(
         else:
             solution = solve_own(own, solution, root=root)
     module.linear = solution.weight.to(module.linear)
-    found = _unseen_residuals(module, chunks, solution)
+    found = unseen_residuals(module, chunks, solution)
     set_spread(module, found)
     return solution._replace(held_out=mean_square(found)) if solution.fold_weights else solution
 
@@ -222,11 +222,10 @@ class _Seen(NamedTuple):
 
 
 def _seen(module: DirectForecaster, batch: Batch) -> _Seen:
-    parts = module.parts(batch.context, batch.mask, batch.future, batch.variable, batch.static)
+    parts = module.parts_of(batch)
     truth = module.targets(batch, parts.window)
-    return _Seen(
-        parts.linear, parts.branch, parts.covariates, parts.log_spread, *truth, parts.window.ratio, batch.variable
-    )
+    solved, ratio = parts.linear + parts.past, parts.window.ratio
+    return _Seen(solved, parts.branch, parts.covariates, parts.log_spread, *truth, ratio, batch.variable)
 
 
 def _best_shares(module: DirectForecaster, seen: list["_Seen"]) -> tuple[float, float]:
@@ -268,13 +267,13 @@ def _statistics(
     statistics = RidgeStatistics(module.context, module.horizon)
     any_missing = False
     for segment, batch in chunks():
-        window, target = _normalised(module, batch, plain=plain)
+        window, target = normalised(module, batch, plain=plain)
         observed = ~target.isnan()
         share = observed.to(window.z.dtype).mean(1)
         missing = not bool(observed.all())
         if missing:
             target = torch.where(observed, target, window.z @ guess)
-        statistics.add(window.z, target, segment, _weight(batch, share if missing else None))
+        statistics.add(window.z, target, segment, window_weight(batch, share if missing else None))
         any_missing |= missing
     return statistics, any_missing
 
@@ -283,7 +282,7 @@ def _sums(module: DirectForecaster, chunks: Chunks, guess: Tensor) -> RidgeStati
     return _statistics(module, chunks, guess)[0]
 
 
-def _weight(batch: Batch, share: Tensor | None) -> Tensor | None:
+def window_weight(batch: Batch, share: Tensor | None) -> Tensor | None:
     """Weight of each window: its own, by the share of observed targets; none where the context is all missing."""
     weight = batch.weight
     if share is not None:
@@ -294,22 +293,30 @@ def _weight(batch: Batch, share: Tensor | None) -> Tensor | None:
     return weight
 
 
-def _normalised(module: DirectForecaster, batch: Batch, *, plain: bool = False) -> tuple[Window, Tensor]:
+def normalised(module: DirectForecaster, batch: Batch, *, plain: bool = False) -> tuple[Window, Tensor]:
+    """Windows of a batch, and their targets in units of the steps ahead, NaN where missing."""
     assert batch.target is not None
     window = module.window(batch.context, batch.mask, None if plain else batch.variable)
     return window, (batch.target - window.base) / window.unit
 
 
-def _unseen_residuals(module: DirectForecaster, chunks: Chunks, solution: RidgeMap) -> list[Residuals]:
-    """Those of each fold's map on its held-out segments; of the map itself where there is no fold."""
-    weights = {}
-    for segments, weight in zip(solution.fold_segments, solution.fold_weights, strict=True):
-        weights.update(dict.fromkeys(segments, weight))
+def unseen_residuals(
+    module: DirectForecaster, chunks: Chunks, solution: RidgeMap, past_folds: Sequence[Tensor] = ()
+) -> list[Residuals]:
+    """Those of each fold's maps on its held-out segments; of the map itself where there is no fold."""
+    weights, pasts = {}, {}
+    for number, segments in enumerate(solution.fold_segments):
+        weights.update(dict.fromkeys(segments, solution.fold_weights[number]))
+        if past_folds:
+            pasts.update(dict.fromkeys(segments, past_folds[number]))
     found = []
     for segment, batch in chunks():
         if weights and segment not in weights:
             continue
-        window, target = _normalised(module, batch)
+        window, target = normalised(module, batch)
         point = mapped(window.z, weights.get(segment, solution.weight).to(window.z), batch.variable)
+        if segment in pasts and batch.past is not None:
+            inputs = module.past_inputs(batch.past, window)
+            point = point + mapped(inputs, pasts[segment].to(inputs), batch.variable) / window.ratio
         found.append(residuals_of(module, batch, target - point, window))
     return found

@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import huber_loss
 
+from tsrec.layers.beside import NOTHING, CovariateNet, Sizes, Told, zeroed
+from tsrec.layers.forecast_losses import ENOUGH_SEEN as ENOUGH_SEEN
+from tsrec.layers.forecast_losses import ForecastLosses
 from tsrec.layers.forecast_parts import LOSSES as LOSSES
-from tsrec.layers.forecast_parts import Parts, Window, check_choices, make_covariate_net, zeroed
+from tsrec.layers.forecast_parts import Parts, Window, check_choices
 from tsrec.layers.normalise import normalise
 from tsrec.layers.parameter_groups import parameter_groups
 from tsrec.layers.random import Dropout, Linear, default_generator
@@ -22,12 +24,11 @@ from tsrec.training.batch import Batch
 
 LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
 _MAX_LOG_FACTOR = 3.0
-ENOUGH_SEEN = 0.8
-# The spread has one factor per side, which a part of the steps shows well enough.
-_PINBALL_STEPS = 12
+# Steps before the cut-off whose covariates have a closed-form effect.
+_PAST_STEPS = 24
 
 
-class DirectForecaster(nn.Module):
+class DirectForecaster(ForecastLosses):
     """Forecast H steps of one channel from L, all at once, with quantiles.
 
     With z the window in its own units and W the map of its variable,
@@ -44,6 +45,8 @@ class DirectForecaster(nn.Module):
         L and H, steps.
     covariates : int, default 0
         Number C of covariates known over the horizon.
+    beside : Sizes, optional
+        What else is known beside a window; nothing when omitted.
     levels : sequence of float
         Levels of the quantiles, increasing, in (0, 1); may be empty.
     normalisation : {"last", "mean", "level"}, default "last"
@@ -73,6 +76,8 @@ class DirectForecaster(nn.Module):
     Attributes
     ----------
     linear : Tensor of shape (L, H) or (V, L, H), or None
+    past_map : Tensor of shape (K, H) or (V, K, H), or None
+        From the covariates of the last K / P steps, in the windows' scale, with linear="ridge".
     shrink : Tensor of shape () or (V,)
         Share of the branch that is used, 1 until set; of each kind of windows, where these have nothing in common.
     covariate_share : Tensor, scalar
@@ -100,12 +105,9 @@ class DirectForecaster(nn.Module):
     """
 
     linear: Tensor | None
+    past_map: Tensor | None
     shrink: Tensor
-    covariate_share: Tensor
-    spread_share: Tensor
     unsure: Tensor
-    offsets: Tensor
-    probabilities: Tensor
     fallback_loc: Tensor
     fallback_scale: Tensor
 
@@ -116,6 +118,7 @@ class DirectForecaster(nn.Module):
         context: int,
         horizon: int,
         covariates: int = 0,
+        beside: Sizes = NOTHING,
         levels: Sequence[float] = LEVELS,
         normalisation: str = "last",
         floor: float = 0.1,
@@ -139,9 +142,16 @@ class DirectForecaster(nn.Module):
             self.dropout = Dropout(dropout)
             self.head = zeroed(Linear(features, horizon, generator=generator))
             self.spread = zeroed(Linear(features, 2, generator=generator))
-        self.covariate_net = make_covariate_net(covariates, generator) if covariates else None
+        self.covariate_net = CovariateNet(covariates, beside, generator=generator) if covariates else None
         self.structural = structural
         self._make_closed_form(linear, maps, apart)
+        self._make_past_map(beside.past if linear == "ridge" else 0, maps)
+
+    def _make_past_map(self, past: int, maps: int) -> None:
+        """Register the map of what covariates were before the cut-off."""
+        size = (min(self.context, _PAST_STEPS) * past, self.horizon)
+        zeros = torch.zeros(*([maps] if maps > 1 else []), *size)
+        self.register_buffer("past_map", zeros if past else None)
 
     def _make_closed_form(self, linear: str | None, maps: int, apart: bool) -> None:
         """Register what is solved for, not trained (but for a learned W)."""
@@ -174,6 +184,8 @@ class DirectForecaster(nn.Module):
         future: Tensor | None = None,
         variable: Tensor | None = None,
         static: Tensor | None = None,
+        past: Tensor | None = None,
+        series: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Forecast in data units.
 
@@ -188,7 +200,11 @@ class DirectForecaster(nn.Module):
         variable : Tensor of int64, shape (B,), optional
             Which variable each window is of, where these have maps of their own.
         static : Tensor of shape (B, S), optional
-            What does not change within a series, for the branch.
+            What does not change within a series.
+        past : Tensor of shape (B, L, P), optional
+            Covariates beside the window.
+        series : Tensor of int64, shape (B,), optional
+            Which series a window is of; -1 for one that is not known.
 
         Returns
         -------
@@ -196,31 +212,13 @@ class DirectForecaster(nn.Module):
         quantiles : Tensor of shape (B, H, Q)
             Increasing along the last axis.
         """
-        parts = self.parts(context, mask, future, variable, static)
+        parts = self.parts(context, mask, future, variable, static, past, series)
         base, unit = parts.window.base, parts.window.unit
         point = self.point(parts)
         log_spread = parts.log_spread * self.spread_share
         unsure = torch.where(self.sees_enough(context, mask), 0.0, self.unsure.log())
         quantiles = self.quantiles(point, log_spread + unsure[:, None], variable)
         return base + unit * point, base[..., None] + unit[..., None] * quantiles
-
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Point and pinball losses, and the branch's own; the pinball loss does not move the point forecast.
-
-        Missing target steps (NaN) do not count, windows count by ``batch.weight``.
-        """
-        parts = self.parts(batch.context, batch.mask, batch.future, batch.variable, batch.static)
-        point = self.point(parts)
-        target, counted = self.targets(batch, parts.window)
-        total = counted.sum().clamp_min(1e-12)
-        error = (point - target) * parts.window.ratio
-        losses = {"point": (self.point_loss(error) * counted).sum() / total}
-        if self.levels and self.branch is not None:
-            few = slice(None, None, -(-self.horizon // _PINBALL_STEPS))
-            spread = parts.log_spread * self.spread_share
-            pinball = self.pinball(point.detach(), spread, target, batch.variable, few)
-            losses["quantile"] = (pinball * counted[:, few]).sum() / counted[:, few].sum().clamp_min(1e-12)
-        return losses | parts.losses
 
     @torch.no_grad()
     def embed(self, context: Tensor, mask: Tensor | None = None, variable: Tensor | None = None) -> Tensor:
@@ -251,12 +249,14 @@ class DirectForecaster(nn.Module):
         future: Tensor | None = None,
         variable: Tensor | None = None,
         static: Tensor | None = None,
+        past: Tensor | None = None,
+        series: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Split the point forecast; the parts (B, H) sum to it, in data units.
 
         Parameters
         ----------
-        context, mask, future, variable, static
+        context, mask, future, variable, static, past, series
             As in :meth:`forward`.
 
         Returns
@@ -265,8 +265,10 @@ class DirectForecaster(nn.Module):
             "linear" (with the level of the window, or what is expected), and the branch and "covariates" where the
             module has them.
         """
-        parts = self.parts(context, mask, future, variable, static)
+        parts = self.parts(context, mask, future, variable, static, past, series)
         found = self.named(parts, variable)
+        if self.past_map is not None:
+            found["past covariates"] = parts.window.unit * parts.past
         if self.covariate_net is not None:
             found["covariates"] = parts.window.unit * self.covariate_share * parts.covariates
         return found
@@ -286,16 +288,19 @@ class DirectForecaster(nn.Module):
         future: Tensor | None = None,
         variable: Tensor | None = None,
         static: Tensor | None = None,
+        past: Tensor | None = None,
+        series: Tensor | None = None,
     ) -> Parts:
         """Compute what a forecast is made of; arguments as in :meth:`forward`."""
         window = self.window(context, mask, variable)
         nothing = window.z.new_zeros(len(context), self.horizon)
         linear = self._mapped(window.z, variable)
+        told = Told(static, past, series)
         branch, log_spread = nothing, nothing.new_zeros(len(context), 2)
         losses: dict[str, Tensor] = {}
         features: Tensor | None = None
         if self.branch is not None:
-            features, losses = self.branch(window.z, mask, static)
+            features, losses = self.branch(window.z, mask, told)
             features = self.dropout(features)
             branch = self.head(features)
             if self.levels:
@@ -303,12 +308,28 @@ class DirectForecaster(nn.Module):
                 log_spread = self.spread(features.detach()).clamp(-_MAX_LOG_FACTOR, _MAX_LOG_FACTOR)
         covariates = nothing
         if self.covariate_net is not None and future is not None:
-            covariates = self.covariate_net(future.nan_to_num(0.0)).squeeze(-1)
+            covariates = self.covariate_net(future, told)
         share = self.shrink
         if share.ndim:
             assert variable is not None
             share = share[variable][:, None]
-        return Parts(linear, branch, covariates, log_spread, window, losses, share, features)
+        before = nothing if past is None else self.past_effect(past, window, variable)
+        return Parts(linear, branch, covariates, log_spread, window, losses, share, features, before)
+
+    def parts_of(self, batch: Batch) -> Parts:
+        """Compute what the forecasts of a batch are made of."""
+        told = batch.static, batch.past, batch.series
+        return self.parts(batch.context, batch.mask, batch.future, batch.variable, *told)
+
+    def past_inputs(self, past: Tensor, window: Window) -> Tensor:
+        """Covariates (B, L, P) as the map takes them, (B, K): an effect is in data units, whatever the window's are."""
+        return past[:, -_PAST_STEPS:].flatten(1) / window.scale
+
+    def past_effect(self, past: Tensor, window: Window, variable: Tensor | None) -> Tensor:
+        """What covariates before the cut-off add, in units of the steps ahead, (B, H)."""
+        if self.past_map is None:
+            return window.z.new_zeros(len(window.z), self.horizon)
+        return mapped(self.past_inputs(past, window), self.past_map, variable) / window.ratio
 
     def window(self, context: Tensor, mask: Tensor | None, variable: Tensor | None) -> Window:
         """Normalise windows (B, L), and tell the units of what follows them."""
@@ -327,70 +348,3 @@ class DirectForecaster(nn.Module):
 
     def _mapped(self, z: Tensor, variable: Tensor | None) -> Tensor:
         return z.new_zeros(len(z), self.horizon) if self.linear is None else mapped(z, self.linear, variable)
-
-    def targets(self, batch: Batch, window: Window) -> tuple[Tensor, Tensor]:
-        """Targets in their units, zeros where they are missing, and how much each counts; both (B, H)."""
-        assert batch.target is not None
-        observed = ~batch.target.isnan()
-        counted = observed.to(window.z.dtype)
-        if batch.weight is not None:
-            counted = counted * batch.weight[:, None]
-        if self.loss == "absolute":
-            counted = counted * window.scale
-        return torch.where(observed, (batch.target - window.base) / window.unit, 0.0), counted
-
-    def quantiles(
-        self, point: Tensor, log_spread: Tensor, variable: Tensor | None = None, steps: slice = slice(None)
-    ) -> Tensor:
-        """Quantiles around a point forecast, in normalised units.
-
-        The offsets of each side are stretched by one factor, which keeps their order: quantiles never cross.
-
-        Parameters
-        ----------
-        point : Tensor of shape (B, H)
-        log_spread : Tensor of shape (B, 2)
-        variable : Tensor of int64, shape (B,), optional
-            Needed where kinds of windows have quantiles of their own.
-        steps : slice, optional
-            Of the horizon.
-
-        Returns
-        -------
-        Tensor of shape (B, H, Q)
-        """
-        below, above = log_spread.exp()[:, None, None].unbind(-1)
-        offsets = self.offsets if self.offsets.ndim == 2 else self.offsets[variable]
-        offsets = offsets[..., steps, :]
-        stretched = offsets.clamp_max(0) * below + offsets.clamp_min(0) * above
-        return point[:, steps, None] + stretched
-
-    def pinball(
-        self,
-        point: Tensor,
-        log_spread: Tensor,
-        target: Tensor,
-        variable: Tensor | None = None,
-        steps: slice = slice(None),
-    ) -> Tensor:
-        """Twice the pinball loss, mean over levels (level 0.5 alone is the absolute error); (B, H)."""
-        short = target[:, steps, None] - self.quantiles(point, log_spread, variable, steps)
-        slope = self.probabilities - (short.detach() < 0).to(short.dtype)
-        return 2 * (slope * short).mean(-1)
-
-    def point_loss(self, error: Tensor) -> Tensor:
-        """Loss of each error, in units of the window; shapes as given."""
-        if self.loss == "mse":
-            return error.square()
-        if self.loss in ("mae", "absolute"):
-            return error.abs()
-        return huber_loss(error, torch.zeros_like(error), reduction="none")
-
-    def sees_enough(self, context: Tensor, mask: Tensor | None) -> Tensor:
-        """Whether windows have seen four fifths of their context, bool (B,)."""
-        seen = torch.ones_like(context, dtype=torch.bool) if mask is None else mask
-        return seen.float().mean(1) >= ENOUGH_SEEN
-
-    def point(self, parts: Parts) -> Tensor:
-        """Sum the parts up to the point forecast, normalised, (B, H)."""
-        return parts.linear + parts.share * parts.branch + self.covariate_share * parts.covariates

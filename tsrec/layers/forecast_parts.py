@@ -1,16 +1,13 @@
-"""Small parts of a direct forecaster: what it is the sum of, its net on covariates, and checks of its choices."""
+"""Small parts of a direct forecaster: what it is the sum of, and checks of its choices."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tsrec.layers.normalise import MODES
-from tsrec.layers.random import Linear
 
 LOSSES = ("mse", "mae", "huber", "absolute")
-_COVARIATE_WIDTH = 16
 
 
 class Window(NamedTuple):
@@ -59,6 +56,8 @@ class Parts(NamedTuple):
         How much of the branch is used.
     features : Tensor of shape (B, F), or None
         What the branch was made from; None without one.
+    past : Tensor of shape (B, H)
+        What covariates before the cut-off add by their map.
     """
 
     linear: Tensor
@@ -69,20 +68,7 @@ class Parts(NamedTuple):
     losses: dict[str, Tensor]
     share: Tensor
     features: Tensor | None
-
-
-def make_covariate_net(covariates: int, generator: torch.Generator) -> nn.Sequential:
-    """A net on covariates (B, H, C) that gives (B, H, 1), zeros before it is trained."""
-    hidden = Linear(covariates, _COVARIATE_WIDTH, generator=generator)
-    return nn.Sequential(hidden, nn.GELU(), zeroed(Linear(_COVARIATE_WIDTH, 1, generator=generator)))
-
-
-def zeroed(layer: Linear) -> Linear:
-    """The layer with zeros for weights and bias."""
-    with torch.no_grad():
-        for parameter in layer.parameters():
-            parameter.zero_()
-    return layer
+    past: Tensor
 
 
 def check_choices(normalisation: str, linear: str | None, loss: str, levels: Sequence[float]) -> None:

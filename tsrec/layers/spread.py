@@ -62,7 +62,7 @@ def fit_spread(module: DirectForecaster, batches: Iterable[Batch]) -> None:
     found = []
     for batch in batches:
         assert batch.target is not None
-        parts = module.parts(batch.context, batch.mask, batch.future, batch.variable, batch.static)
+        parts = module.parts_of(batch)
         target = (batch.target - parts.window.base) / parts.window.unit
         found.append(residuals_of(module, batch, target - module.point(parts), parts.window))
     set_spread(module, found)

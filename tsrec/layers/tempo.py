@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tsrec.layers.beside import UNTOLD, Told
 from tsrec.layers.checks import check_counts
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.forecast_parts import Parts
@@ -117,9 +118,7 @@ class TEMPOBranch(nn.Module):
             lengths = [self._prompt(number, one)[0].shape[1] + one.shape[1] for number, one in enumerate(tokens)]
         return sum(lengths) + (self.text is not None)
 
-    def forward(
-        self, z: Tensor, mask: Tensor | None = None, static: Tensor | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, z: Tensor, mask: Tensor | None = None, told: Told = UNTOLD) -> tuple[Tensor, dict[str, Tensor]]:
         """Features of windows (B, L), and the losses that shape components and keys.
 
         Parameters
@@ -128,8 +127,8 @@ class TEMPOBranch(nn.Module):
             Windows in units of their own, finite.
         mask : Tensor of bool, shape (B, L), optional
             True where observed; patches without an observed step are not seen by the others.
-        static : Tensor of shape (B, S), optional
-            Text vectors.
+        told : Told
+            With ``static``, text vectors.
 
         Returns
         -------
@@ -138,7 +137,7 @@ class TEMPOBranch(nn.Module):
             "decomposition" and "pull", weighted, where there is something to learn from them.
         """
         parts = self.apart(z)
-        y, pull = self._mixed(parts, mask, static)
+        y, pull = self._mixed(parts, mask, told.static)
         y = y if self.reduced is None else self.reduced(y)
         if self.own_scale:
             y = y * _moments(parts)[1].movedim(0, 1)[..., None]

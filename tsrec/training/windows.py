@@ -36,6 +36,8 @@ class WindowBatches:
     future : Tensor of shape (M, C), optional
         Covariates known over the horizon, aligned with ``values``; M divides N, and they repeat every M positions, so
         that channels which lie one after the other share them.
+    past : Tensor of shape (M, P), optional
+        Covariates of the context, finite, aligned as those of the horizon; they count as 0 outside a series.
     weight : Tensor of shape (n,), optional
         Weight of each window.
     max_batches : int, optional
@@ -66,6 +68,7 @@ class WindowBatches:
         variable: Tensor | None = None,
         static: Tensor | None = None,
         future: Tensor | None = None,
+        past: Tensor | None = None,
         weight: Tensor | None = None,
         max_batches: int | None = None,
         masked: bool | None = None,
@@ -77,7 +80,7 @@ class WindowBatches:
         self._windows = padded.unfold(0, context + horizon, 1)
         self.context, self.horizon, self.batch_size, self.shuffle = context, horizon, batch_size, shuffle
         self.starts, self.series, self.variable, self.future, self.weight = starts, series, variable, future, weight
-        self.max_batches, self.static = max_batches, static
+        self.max_batches, self.static, self.past = max_batches, static, past
         if masked is None:
             masked = starts is not None or bool((origins < context).any()) or bool(values.isnan().any())
         self.masked = masked
@@ -160,6 +163,7 @@ class WindowBatches:
         return Batch(
             context=context,
             mask=mask,
+            past=self._past(chosen),
             future=self._future(origins),
             static=None if self.static is None or self.series is None else self.static[self.series[chosen]],
             series=None if self.series is None else self.series[chosen],
@@ -167,6 +171,13 @@ class WindowBatches:
             weight=None if self.weight is None else self.weight[chosen],
             target=target,
         )
+
+    def _past(self, chosen: Tensor) -> Tensor | None:
+        if self.past is None:
+            return None
+        steps = self.origins[chosen, None] + torch.arange(-self.context, 0)
+        past = self.past[steps % len(self.past)]
+        return past if self.starts is None else torch.where((steps >= self.starts[chosen, None])[..., None], past, 0.0)
 
     def _future(self, origins: Tensor) -> Tensor | None:
         if self.future is None:
