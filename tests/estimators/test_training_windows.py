@@ -28,7 +28,7 @@ def panel(lengths=(30, 4, 20), channels=2):
 
 
 def table_of(found, **options):
-    return window_table(found, found.values, None, L, H, **options)
+    return window_table(found, found.values, L, H, **options)
 
 
 def whole(table):

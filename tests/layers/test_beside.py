@@ -42,7 +42,7 @@ def test_tokens_are_the_sum_of_three_embeddings():
     for b in range(4):
         for t in range(4):
             patch = given.past[b, 6 * t : 6 * t + 6].flatten()
-            name = beside.names[given.series[b]] if given.series[b] >= 0 else 0.0
+            name = beside.of_name(beside.names[given.series[b]]) if given.series[b] >= 0 else 0.0
             expected = beside.past.weight @ patch + beside.static.weight @ given.static[b] + name
             torch.testing.assert_close(found[b, t], expected)
 

@@ -36,7 +36,16 @@ class Calendar(NamedTuple):
         found = calendar_features(panel.grid, ordinals.ravel()).to_numpy()
         return cls(first, step, phases, found.reshape(len(phases), count, -1))
 
+    @property
+    def flat(self) -> np.ndarray:
+        """Features one below the other, (n_phases * n_steps, n_features)."""
+        return self.values.reshape(-1, self.values.shape[2])
+
+    def rows(self, ordinals: np.ndarray) -> np.ndarray:
+        """Row of `flat` for instants of any shape."""
+        steps, rest = np.divmod(ordinals - self.first, self.step)
+        return np.searchsorted(self.phases, rest) * self.values.shape[1] + steps
+
     def at(self, ordinals: np.ndarray) -> np.ndarray:
         """Features of instants of any shape, which become the last axis."""
-        steps, rest = np.divmod(ordinals - self.first, self.step)
-        return self.values[np.searchsorted(self.phases, rest), steps]
+        return self.flat[self.rows(ordinals)]

@@ -13,6 +13,8 @@ from tsrec.frames import Panel
 _RIDGE = 1e-3
 _LEAST_GAIN = 0.01
 _LEAST_SEEN = 0.5
+# Rows that an effect is learned from; of more, whole series are left out.
+_ROWS = 1_000_000
 # Fit on the rows before, test on the rows up to: both tests must show a gain.
 _TESTS = ((0.5, 0.75), (0.75, 1.0))
 
@@ -79,38 +81,52 @@ def fit_scale(covariates: np.ndarray, panel: Panel) -> CovariateScale:
     return CovariateScale(mean, spread, _persistence((covariates - mean) / spread, _positions(panel)))
 
 
-def fit_effect(values: np.ndarray, panel: Panel, season: int) -> CovariateEffect:
+def fit_effect(
+    values: np.ndarray, panel: Panel, covariates: np.ndarray, clock: np.ndarray, season: int
+) -> CovariateEffect:
     """Regress seasonal differences of the values on those of the covariates.
 
     Differences leave out level and season, which covariates must not explain by accident. The effect is kept for a
     channel only if, fitted on the first half of each series, it explains some of the third quarter and, fitted on three
-    quarters, some of the last; then it is fitted on all.
+    quarters, some of the last; then it is fitted on all. Of very many series every k-th is looked at.
 
     Parameters
     ----------
     values : float array of shape (n_rows, n_channels)
         The target, in comparable units for all series.
     panel : Panel
-        Gives the covariates, where the series begin and how much rows count.
+        Gives where the series begin and how much rows count.
+    covariates : float array of shape (n_known, n_covariates)
+        What is known of rows.
+    clock : int array of shape (n_rows,)
+        Which of these each row has.
     season : int
         Steps between the rows that are subtracted.
     """
-    mean, spread = _measured(panel.covariates)
-    position = _positions(panel)
-    scaled = (panel.covariates - mean) / spread
+    some = _some_rows(panel)
+    known, position = covariates[clock[some]], _positions(panel)[some]
+    mean, spread = _measured(known)
+    scaled = (known - mean) / spread
     lag = season if 3 * season <= panel.lengths.max() else 1
     rows = np.flatnonzero(position >= lag)
-    inputs, outputs = scaled[rows] - scaled[rows - lag], values[rows] - values[rows - lag]
+    inputs, outputs = scaled[rows] - scaled[rows - lag], values[some][rows] - values[some][rows - lag]
     used = np.isfinite(spread)
     seen = ~np.isnan(inputs[:, used]).any(axis=1)
-    share = position[rows] / np.repeat(panel.lengths, panel.lengths)[rows]
+    share = (position / np.repeat(panel.lengths, panel.lengths)[some])[rows]
     weight = np.zeros((len(mean), values.shape[1]))
     if used.any() and seen.any():
-        counted = np.ones(len(rows)) if panel.weight is None else np.sqrt(panel.weight[rows])
+        counted = np.ones(len(rows)) if panel.weight is None else np.sqrt(panel.weight[some][rows])
         inputs, outputs = inputs * counted[:, None], outputs * counted[:, None]
         found = [_channel_effect(inputs[seen][:, used], output[seen], share[seen]) for output in outputs.T]
         weight[used] = np.stack(found, axis=1)
     return CovariateEffect(mean, spread, _persistence(scaled, position), weight)
+
+
+def _some_rows(panel: Panel) -> np.ndarray:
+    """Rows of all series, or of every k-th where there are very many."""
+    every = -(-len(panel.values) // _ROWS)
+    owner = np.repeat(np.arange(panel.n_series), panel.lengths)
+    return np.flatnonzero(owner % every == 0)
 
 
 def _positions(panel: Panel) -> np.ndarray:

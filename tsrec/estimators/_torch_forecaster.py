@@ -6,7 +6,6 @@ A family gives ``_build(n_features, generator)``, a module with the seam of `tsr
 - ``components`` of the same arguments ``-> {name: (B, H)}``, and ``embed(context, mask, variable) -> (B, d)``.
 """
 
-from dataclasses import replace
 from functools import partial
 from typing import Any, Self, cast
 
@@ -104,22 +103,23 @@ class TorchForecaster(TorchInference, CallbackSupportMixin, BaseForecaster):
         self.n_static_, self.n_past_ = self._n_static(panel), panel.past.shape[1]
         self.units_ = measure(panel)
         self.n_names_ = panel.n_series * panel.n_channels if "id" in self._features() else 0
-        panel = self._with_calendar(panel)
-        self.n_features_ = panel.n_covariates
+        known, clock = self._known_rows(panel)
+        self.n_features_ = known.shape[1]
         self._choose(panel)
         values = self.units_.of_rows(panel)
         features, begin = None, np.repeat(panel.offsets[:-1], panel.lengths)
         if self.n_features_:
-            self.effect_ = fit_effect(values, panel, self.season_)
-            known = self.effect_.standardised(panel.covariates, begin)
-            values = values - known @ self.effect_.weight
+            self.effect_ = fit_effect(values, panel, known, clock, self.season_)
+            known = self.effect_.standardised(known, begin)
+            values = values - (known @ self.effect_.weight)[clock]
             features = known.clip(-LARGEST_FEATURE, LARGEST_FEATURE)
         past = None
         if self.n_past_:
             self.past_scale_ = fit_scale(panel.past, panel)
             past = self.past_scale_.standardised(panel.past, begin).clip(-LARGEST_FEATURE, LARGEST_FEATURE)
         weighs = self._weighing() is not None or panel.weight is not None
-        table = self._table(panel, values, features, past, partial(self._weights, panel) if weighs else None, generator)
+        beside = {"features": features, "clock": clock, "past": past}
+        table = self._table(panel, values, beside, partial(self._weights, panel) if weighs else None, generator)
         context = self._init_callback_context(max_subtasks=None)
         if context is not None:
             context.call_on_fit_task_begin(estimator=self)
@@ -136,26 +136,28 @@ class TorchForecaster(TorchInference, CallbackSupportMixin, BaseForecaster):
         self,
         panel: Panel,
         values: np.ndarray,
-        features: np.ndarray | None,
-        past: np.ndarray | None,
+        beside: dict[str, Any],
         weights: Any,
         generator: torch.Generator,  # noqa: ARG002 - for those that draw
     ) -> WindowTable:
         """The windows to learn from; `generator` draws where some of them are chosen."""
         options: dict[str, Any] = {"recent": self.recent_, "weights": weights, "static": self._static(panel)}
-        options |= {"past": past, "names": self.n_names_ > 0}
-        return window_table(panel, values, features, self.context_, self.horizon_, **options)
+        return window_table(panel, values, self.context_, self.horizon_, **beside, **options, names=self.n_names_ > 0)
 
     def _n_static(self, panel: Panel) -> int:
         """Numbers of whole series that the module is told."""
         return panel.static.shape[1]
 
-    def _with_calendar(self, panel: Panel) -> Panel:
-        """A panel whose covariates are joined by those of the calendar, if they are asked for."""
+    def _known_rows(self, panel: Panel) -> tuple[np.ndarray, np.ndarray]:
+        """Covariates and the calendar's features (n_known, n_features), and which of these each row has."""
+        own = np.arange(len(panel.values))
         if "calendar" not in self._features():
-            return panel
-        known = Calendar.of(panel, 0, 0).at(panel.ordinals())
-        return replace(panel, covariates=np.hstack([panel.covariates, known]) if panel.n_covariates else known)
+            return panel.covariates, own
+        dates = Calendar.of(panel, 0, 0)
+        clock = dates.rows(panel.ordinals())
+        if not panel.n_covariates:
+            return dates.flat, clock
+        return np.hstack([panel.covariates, dates.flat[clock]]), own
 
     def _sizes(self) -> Sizes:
         """What the module is told beside windows."""

@@ -92,10 +92,11 @@ class WindowTable(NamedTuple):
 def window_table(
     panel: Panel,
     values: np.ndarray,
-    features: np.ndarray | None,
     context: int,
     horizon: int,
     *,
+    features: np.ndarray | None = None,
+    clock: np.ndarray | None = None,
     recent: int | None = None,
     weights: Callable[[np.ndarray], np.ndarray] | None = None,
     static: np.ndarray | None = None,
@@ -115,8 +116,10 @@ def window_table(
         Where the series begin.
     values : float array of shape (n_rows, n_channels)
         The target in comparable units.
-    features : float array of shape (n_rows, n_features) or None
-        What is known of every row, also ahead.
+    features : float array of shape (n_known, n_features) or None
+        What is known of rows, also ahead.
+    clock : int array of shape (n_rows,), optional
+        Which of them is that of each row; each its own when omitted.
     recent : int, optional
         At most so many windows of each series and channel, the latest.
     weights : callable, optional
@@ -138,7 +141,8 @@ def window_table(
     series, position = _positions(
         panel, first, horizon, recent, groups, max((most or MAX_WINDOWS) // values.shape[1], 1)
     )
-    values, features, past, offsets = _lengthened(panel, values, features, past, missing)
+    clock = np.arange(len(values)) if clock is None else clock
+    values, past, clock, offsets = _lengthened(panel, values, past, clock, missing)
     rows = offsets[series] + position
     observed = _has_target(values, rows, horizon)
     channel, which = np.nonzero(observed.T)
@@ -160,6 +164,7 @@ def window_table(
         static=_tensor(None if static is None else static.repeat(values.shape[1], axis=0)),
         variable=torch.from_numpy(channel),
         future=_tensor(features),
+        clock=None if features is None else torch.from_numpy(clock.astype(np.int32)),
         past=_tensor(past),
         weight=weight,
         masked=not whole,
@@ -191,20 +196,17 @@ def _positions(
 
 
 def _lengthened(
-    panel: Panel,
-    values: np.ndarray,
-    features: np.ndarray | None,
-    past: np.ndarray | None,
-    missing: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray]:
+    panel: Panel, values: np.ndarray, past: np.ndarray | None, clock: np.ndarray, missing: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray]:
     """Rows of NaN after the short series, so that their targets do not run into the next series."""
     if not missing.any():
-        return values, features, past, panel.offsets
-    nothing = np.empty((len(values), 0))
-    covariates, before = nothing if features is None else features, nothing if past is None else past
-    longer = replace(panel, values=values, covariates=covariates, past=before).resized(np.zeros_like(missing), missing)
-    known, seen = np.nan_to_num(longer.covariates), np.nan_to_num(longer.past)
-    return longer.values, None if features is None else known, None if past is None else seen, longer.offsets
+        return values, past, clock, panel.offsets
+    before = np.empty((len(values), 0)) if past is None else past
+    longer = replace(panel, values=values, covariates=clock[:, None].astype(np.float64), past=before)
+    longer = longer.resized(np.zeros_like(missing), missing)
+    # Nothing is to be learned beside the rows that were added: any features will do.
+    clock = np.nan_to_num(longer.covariates[:, 0]).astype(np.int64)
+    return longer.values, None if past is None else np.nan_to_num(longer.past), clock, longer.offsets
 
 
 def _tensor(block: np.ndarray | None) -> Tensor | None:

@@ -205,13 +205,13 @@ class TransferMixin(DirectFamily):
         return 0 if hasattr(self, "set_seasons_") else super()._n_static(panel)
 
     def _table(
-        self, panel: Panel, values: np.ndarray, features: Any, past: Any, weights: Any, generator: Any
+        self, panel: Panel, values: np.ndarray, beside: dict[str, Any], weights: Any, generator: Any
     ) -> WindowTable:
         if self._sets is None:
-            return super()._table(panel, values, features, past, weights, generator)
+            return super()._table(panel, values, beside, weights, generator)
         groups = self._sets.groups
         options = {"recent": self.recent_, "weights": weights, "groups": groups, "most": _WINDOWS}
-        table = window_table(panel, values, features, self.context_, self.horizon_, **options)
+        table = window_table(panel, values, self.context_, self.horizon_, **options)
         table.windows.variable = torch.from_numpy(panel.static[table.series.numpy(), 0].astype(np.int64))
         return table.seeing_enough().balanced(torch.from_numpy(groups), generator)
 

@@ -1,8 +1,8 @@
 """What is known beside a window: covariates of its past, numbers of its series, and which series it is.
 
 Each is embedded linearly and added to the tokens of the window, as positions are (Lim et al. 2021, Temporal Fusion
-Transformers, arXiv 1912.09363, section 4.2, use such static contexts). All weights are zero at first, so that nothing
-changes before something is learned.
+Transformers, arXiv 1912.09363, section 4.2, use such static contexts). Of thousands of names each has a short vector.
+Nothing is added before something is learned: weights, or vectors, are zero at first.
 """
 
 from typing import NamedTuple
@@ -68,7 +68,8 @@ class Beside(nn.Module):
         self.patch = patch
         self.static = _zeros(sizes.static, d_model)
         self.past = _zeros(sizes.past * patch, d_model)
-        self.names = nn.Parameter(torch.zeros(sizes.series, d_model)) if sizes.series else None
+        self.names = nn.Parameter(torch.zeros(sizes.series, _WIDTH)) if sizes.series else None
+        self.of_name = Linear(_WIDTH, d_model, bias=False) if sizes.series else None
 
     def forward(self, told: Told) -> Tensor | float:
         """Give (B, T, D) with covariates of T patches, (B, 1, D) without, 0 of nothing."""
@@ -78,9 +79,9 @@ class Beside(nn.Module):
             total = total + self.past(told.past[:, -used:].unflatten(1, (-1, self.patch)).flatten(2))
         if self.static is not None and told.static is not None:
             total = total + self.static(told.static)[:, None]
-        if self.names is not None and told.series is not None:
+        if self.names is not None and self.of_name is not None and told.series is not None:
             known = (told.series >= 0)[:, None]
-            total = total + torch.where(known, self.names[told.series.clamp_min(0)], 0.0)[:, None]
+            total = total + self.of_name(torch.where(known, self.names[told.series.clamp_min(0)], 0.0))[:, None]
         return total
 
 

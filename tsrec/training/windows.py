@@ -36,6 +36,9 @@ class WindowBatches:
     future : Tensor of shape (M, C), optional
         Covariates known over the horizon, aligned with ``values``; M divides N, and they repeat every M positions, so
         that channels which lie one after the other share them.
+    clock : Tensor of int64 or int32, shape (M,), optional
+        Row of ``future`` beside each position, where many positions share one, such as a date; ``future`` may then have
+        any number of rows.
     past : Tensor of shape (M, P), optional
         Covariates of the context, finite, aligned as those of the horizon; they count as 0 outside a series.
     weight : Tensor of shape (n,), optional
@@ -68,6 +71,7 @@ class WindowBatches:
         variable: Tensor | None = None,
         static: Tensor | None = None,
         future: Tensor | None = None,
+        clock: Tensor | None = None,
         past: Tensor | None = None,
         weight: Tensor | None = None,
         max_batches: int | None = None,
@@ -80,7 +84,7 @@ class WindowBatches:
         self._windows = padded.unfold(0, context + horizon, 1)
         self.context, self.horizon, self.batch_size, self.shuffle = context, horizon, batch_size, shuffle
         self.starts, self.series, self.variable, self.future, self.weight = starts, series, variable, future, weight
-        self.max_batches, self.static, self.past = max_batches, static, past
+        self.max_batches, self.static, self.past, self.clock = max_batches, static, past, clock
         if masked is None:
             masked = starts is not None or bool((origins < context).any()) or bool(values.isnan().any())
         self.masked = masked
@@ -182,4 +186,7 @@ class WindowBatches:
     def _future(self, origins: Tensor) -> Tensor | None:
         if self.future is None:
             return None
-        return self.future[(origins[:, None] + torch.arange(self.horizon)) % len(self.future)]
+        steps = origins[:, None] + torch.arange(self.horizon)
+        if self.clock is None:
+            return self.future[steps % len(self.future)]
+        return self.future[self.clock[steps % len(self.clock)]]
