@@ -7,6 +7,9 @@ from sklearn.base import clone
 
 import tsrec
 from tsrec import AutoForecaster, LSSLForecaster, MambaForecaster, MLPForecaster, TCNCAForecaster, TEMPOForecaster
+from tsrec.estimators._calendar import Calendar
+from tsrec.frames import read_panel
+from tsrec.frames.calendar import calendar_features
 from tsrec.model_selection import backtest
 
 RNG = np.random.default_rng(0)
@@ -260,3 +263,13 @@ def test_a_series_that_is_always_zero_or_sleeps_is_forecast_finitely():
         found = clone(model).fit(y).predict()
         assert np.isfinite(found).all()
         assert np.abs(found.loc["zero"]).max() < 1e-3
+
+
+def test_series_that_lie_between_the_steps_of_others_have_their_own_dates():
+    hours = [pd.date_range(f"2024-01-01 00:{minute:02d}", periods=30, freq="h") for minute in (0, 20)]
+    y = pd.concat({k: pd.Series(0.0, index) for k, index in enumerate(hours)}, names=["id", "time"])
+    panel = read_panel(y)
+    found = Calendar.of(panel, 5, 5)
+    np.testing.assert_array_equal(found.at(panel.ordinals()), calendar_features(panel.grid, panel.ordinals()))
+    before = panel.starts - 3 * panel.grid.step
+    np.testing.assert_array_equal(found.at(before), calendar_features(panel.grid, before))

@@ -77,3 +77,14 @@ def test_an_epoch_may_be_cut_short_and_draws_other_windows_then():
     assert len(windows) == 3
     assert len(first) == 30
     assert len(torch.cat([first, second]).unique()) > 35
+
+
+def test_rows_that_share_a_date_share_its_features():
+    dates = torch.tensor([[10.0], [11.0], [12.0]])
+    clock = torch.tensor([0, 1, 2, 0, 1, 2], dtype=torch.int32)
+    options = {"context": 2, "horizon": 1, "shuffle": False}
+    origins = torch.tensor([2, 5, 8, 11])
+    shared = WindowBatches(torch.arange(12.0), origins, future=dates, clock=clock, **options)
+    whole = WindowBatches(torch.arange(12.0), origins, future=dates[clock.long()], **options)
+    generator = torch.Generator()
+    assert torch.equal(next(shared.epoch(generator)).future, next(whole.epoch(generator)).future)

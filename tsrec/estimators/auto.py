@@ -193,7 +193,7 @@ class AutoForecaster(CallbackSupportMixin, BaseForecaster):
         self.n_static_ = panel.static.shape[1]
         given: dict[str, float] = {}
         for name, (member, weight) in members_for(kind, self.season_, self.horizon_).items():
-            informed = panel.n_covariates or panel.past.shape[1] or panel.static.shape[1] or self.features is not None
+            informed = panel.n_covariates or panel.past.shape[1]
             if informed and isinstance(member, ThetaForecaster):
                 # It would be deaf to them.
                 continue
