@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from tsrec import MSTL, STL
+from tsrec import MSTL, STL, DecompositionForecaster, ThetaForecaster
+from tsrec.datasets import load_co2, make_seasonal
 from tsrec.plotting import DecompositionDisplay
 
 matplotlib.use("Agg")
@@ -74,3 +75,37 @@ def test_without_matplotlib_it_is_said_how_to_install_it(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ImportError, match=r"DecompositionDisplay: matplotlib is needed.*tsrec\[plot\]"):
         DecompositionDisplay(parts).plot()
+
+
+def test_parts_of_a_forecast_stand_beside_its_history():
+    y = load_co2()[-300:]
+    fitted = DecompositionForecaster(horizon=20).fit(y)
+    display = DecompositionDisplay.from_forecaster(fitted)
+    parts = fitted.predict_components()["co2"]
+    history, _, total = display.axes_[0, 0].get_lines()
+    np.testing.assert_array_equal(history.get_ydata(), y.iloc[-20:])
+    np.testing.assert_allclose(total.get_ydata(), parts.sum(axis=1))
+    for ax, name in zip(display.axes_[1:, 0], parts.columns, strict=True):
+        assert ax.get_title(loc="left") == name
+        np.testing.assert_array_equal(ax.get_lines()[0].get_ydata(), parts[name])
+
+
+def test_another_history_is_forecast_and_shown():
+    y = load_co2()[-300:]
+    fitted = DecompositionForecaster(horizon=20).fit(y.iloc[:-30])
+    display = DecompositionDisplay.from_forecaster(fitted, 6, history=y.iloc[:-10], max_history=15)
+    np.testing.assert_array_equal(display.axes_[0, 0].get_lines()[0].get_ydata(), y.iloc[-25:-10])
+
+
+def test_parts_of_a_panel_are_those_of_the_series_asked_for():
+    panel = make_seasonal(120, n_series=2, random_state=0)
+    fitted = DecompositionForecaster(horizon=24).fit(panel.assign(z=-panel["y"]))
+    display = DecompositionDisplay.from_forecaster(fitted, series="series_1")
+    assert display.axes_[0, 0].get_title(loc="left") == "series_1: y"
+    for ax, sign in zip(display.axes_[0], (1, -1), strict=True):
+        np.testing.assert_array_equal(ax.get_lines()[0].get_ydata(), sign * panel.loc["series_1", "y"].iloc[-24:])
+
+
+def test_forecasters_without_parts_are_refused():
+    with pytest.raises(TypeError, match="forecaster: ThetaForecaster has no predict_components"):
+        DecompositionDisplay.from_forecaster(ThetaForecaster().fit(load_co2()[-60:]))

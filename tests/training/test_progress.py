@@ -36,10 +36,9 @@ def test_a_bar_is_closed_when_the_fit_fails(capsys):
 
 @pytest.mark.parametrize(("widgets", "module"), [(True, "tqdm.notebook"), (False, "tqdm.std")])
 def test_a_notebook_gets_the_widget_only_where_widgets_are_installed(monkeypatch, widgets, module):
-    from tsrec.training import progress
+    from tsrec.training import bar
 
     shell = type("ZMQInteractiveShell", (), {})()
     monkeypatch.setitem(sys.modules, "IPython", type("IPython", (), {"get_ipython": staticmethod(lambda: shell)}))
-    monkeypatch.setattr(progress, "find_spec", lambda name: object() if widgets else None)
-    bar = progress._bar_class()
-    assert bar.__module__ == module
+    monkeypatch.setattr(bar, "find_spec", lambda name: object() if widgets else None)
+    assert bar.bar_class().__module__ == module

@@ -10,7 +10,8 @@ from tsrec.cli._errors import CommandError
 from tsrec.cli._table import Table
 
 _COMMA = re.compile(r"[+-]?\d+,\d+")
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}([,.' \u00a0\u202f]\d{3})+([.,]\d+)?")
+# The spaces stand for themselves: Arrow's expressions, which columns of text are matched with, know no \\u.
+_THOUSANDS = re.compile("[+-]?\\d{1,3}([,.' \u00a0\u202f]\\d{3})+([.,]\\d+)?")
 
 
 def is_numbers(column: pd.Series, *, loose: bool = False) -> bool:

@@ -1,18 +1,18 @@
 """Backtests: forecasts from many cut-offs of a known history, laid beside what then happened."""
 
-import warnings
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
-from sklearn.utils.validation import check_is_fitted
 
-from tsrec.frames import Panel, check_rows, read_panel, stacked_index, variable_names
-
-# Grids whose steps are numbered, not placed on a calendar.
-_NUMBERED = ("position", "integer", "delta")
+from tsrec.frames import check_rows, read_panel
+from tsrec.model_selection._checks import check_whole
+from tsrec.model_selection._cutoffs import cutoffs_of, turns_of
+from tsrec.model_selection._models import check_beside, common_horizon, named_models
+from tsrec.model_selection._runs import Job, jobs_of, run_all
+from tsrec.model_selection._table import joined, table_of
+from tsrec.model_selection._training_rows import Given
 
 
 def backtest(
@@ -20,223 +20,136 @@ def backtest(
     y: Any,
     *,
     X: Any = None,
+    past: Any = None,
+    static: Any = None,
     horizon: int | None = None,
     step: int | None = None,
     n_windows: int | None = None,
-    refit: bool = False,
+    refit: bool | int | str = False,
+    window: int | None = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> pd.DataFrame:
     """Forecast from cut-offs inside a history, as if each were today.
 
     Parameters
     ----------
-    forecaster : forecaster
+    forecaster : forecaster, or dict or list of them
         Fitted or not. Without `refit`, one whose training rows end before the first cut-off is used with its weights as
         they are; any other is cloned and fitted once, on the rows before the first cut-off of all series: where time is
-        a calendar, no row of any series that is later than it. It is not changed.
+        a calendar, no row of any series that is later than it. It is not changed. Several are called by the keys of a
+        dict, or by their classes.
     y : Series, DataFrame or array
         The history, with the rows to be forecast.
     X : DataFrame, optional
         Covariates beside y.
+    past : DataFrame or Series, optional
+        Covariates beside y that are known up to a cut-off only.
+    static : DataFrame, optional
+        Covariates of whole series, a row for each.
     horizon : int, optional
-        Steps to forecast from each cut-off; the forecaster's own horizon when omitted, which is the most it can be.
+        Steps to forecast from each cut-off; the forecaster's own horizon when omitted (of several, the shortest), which
+        is the most it can be.
     step : int, optional
         Steps from one cut-off to the next; `horizon` (no step forecast twice) when omitted.
     n_windows : int, optional
         Number of cut-offs per series, counted back from the last one whose steps all lie in y. When omitted, as many as
         fit into the last fifth of the shortest series that has room for one, at least one. Series of a panel that are
         too short for it get fewer, or none, with a warning.
-    refit : bool
-        Whether to fit a clone anew on the rows before each cut-off. Without it all cut-offs are forecast in batches.
+    refit : bool, int, "never" or "always"
+        Whether to fit a clone anew on the rows before each cut-off. A number k fits at every k-th of them, and
+        forecasts from those in between with the history up to them. Without it there is one fit. All cut-offs that
+        share a fit are forecast in batches.
+    window : int, optional
+        Fit on the last so many steps before the cut-off only (a sliding window). What may be used as it was fitted is.
+    n_jobs : int, optional
+        Models and fits at a time, by joblib: 1 unless ``joblib.parallel_config`` says otherwise, which also chooses the
+        backend. Forecasts are the same for any.
+    verbose : int, default 0
+        1 shows a bar of the fits.
 
     Returns
     -------
     DataFrame
-        Index (series if y is a panel, cutoff, time), where the cut-off is the time of the last row that was known;
-        columns (variable, "y" | "forecast" | quantile level).
+        Index (model if several were given, series if y is a panel, cutoff, time), where the cut-off is the time of the
+        last row that was known; columns (variable, "y" | "forecast" | quantile level), NaN where a model has not that
+        level. ``attrs["seconds"]`` holds the seconds of each model's fits and forecasts, ``attrs["freq"]`` the
+        frequency.
 
     Raises
     ------
     TypeError
-        If the forecaster is none of tsrec's, or y or X are no rows.
+        If a forecaster is none of tsrec's, or y or X are no rows.
     ValueError
-        If a number is not whole or out of its range, `refit` is neither True nor False, no series is long enough for
-        the cut-offs and one row before them, or the covariates that the forecaster was fitted with are not given.
+        If a number is not whole or out of its range, `refit` is none of its values, no series is long enough for the
+        cut-offs and one row before them, or the covariates that the forecaster was fitted with are not given.
+
+    See Also
+    --------
+    leaderboard : Errors of each model.
+    TimeSplit : The same cut-offs for scikit-learn's searches.
 
     Examples
     --------
-    >>> from tsrec import SeasonalNaiveForecaster
+    >>> from tsrec import SeasonalNaiveForecaster, ThetaForecaster
     >>> y = pd.Series(range(30), pd.date_range("2024-01-01", periods=30, freq="D"), name="sales")
     >>> backtest(SeasonalNaiveForecaster(horizon=2), y, n_windows=3)["sales"].shape
     (6, 9)
+    >>> both = backtest([SeasonalNaiveForecaster(horizon=2), ThetaForecaster(horizon=2)], y, refit=2)
+    >>> both.index.names
+    FrozenList(['model', 'cutoff', 'time'])
     """
-    if isinstance(forecaster, type) or not hasattr(forecaster, "predict_cutoffs"):
-        raise TypeError(
-            f"forecaster: found {_named(forecaster)}. Give a forecaster of tsrec itself; of a search, its "
-            "best_estimator_; of a Pipeline, its last step with X transformed."
-        )
-    _check_whole(**{"horizon of the forecaster": forecaster.horizon})
-    horizon = forecaster.horizon if horizon is None else horizon
+    models = named_models(forecaster)
+    horizon = common_horizon(models, horizon)
     step = horizon if step is None else step
-    _check_whole(horizon=horizon, step=step, n_windows=1 if n_windows is None else n_windows)
-    if not isinstance(refit, bool | np.bool_):
-        raise ValueError(f"refit: found {refit!r}. Give True, to fit before each cut-off, or False.")
-    if horizon > forecaster.horizon:
-        raise ValueError(f"horizon: found {horizon}. Give 1 to {forecaster.horizon}, the horizon of the forecaster.")
-    panel = read_panel(y, freq=getattr(forecaster, "freq", None))
-    cutoffs = _cutoffs(panel, int(horizon), int(step), n_windows)
-    if X is not None:
-        check_rows(y, X, "X")
-    learned = getattr(forecaster, "panel_", None)
-    if learned is not None and (X is None) != (learned.n_covariates == 0):
+    check_whole(step=step, n_windows=1 if n_windows is None else n_windows, window=1 if window is None else window)
+    every = _every(refit)
+    freq = next((model.freq for model in models.values() if getattr(model, "freq", None) is not None), None)
+    panel = read_panel(y, freq=freq)
+    cutoffs = cutoffs_of(panel, horizon, int(step), n_windows)
+    for name, part in (("X", X), ("past", past)):
+        if part is not None:
+            check_rows(y, part, name)
+    given, turns = Given(y, X, past, static), turns_of(panel, cutoffs)
+    jobs: list[Job] = []
+    for name, model in models.items():
+        check_beside(model, X, past)
+        jobs += jobs_of(name, model, panel, given, cutoffs, turns, refit=every, window=window)
+    table = _gathered(jobs, cutoffs, horizon, n_jobs, verbose)
+    several = isinstance(forecaster, dict | list | tuple)
+    answer = joined(table) if several else next(iter(table.values()))
+    answer.attrs = {"seconds": {name: one.attrs for name, one in table.items()}, "freq": panel.grid.freq}
+    return answer
+
+
+def _every(refit: Any) -> int | None:
+    """At every how many turns to fit anew; None for a single fit."""
+    if isinstance(refit, bool | np.bool_):
+        return 1 if refit else None
+    if refit in ("never", "always"):
+        return None if refit == "never" else 1
+    if not isinstance(refit, Integral) or refit < 1:
         raise ValueError(
-            f"X: found {'None' if X is None else 'covariates'}, but the forecaster was fitted with "
-            f"{learned.n_covariates or 'no'} covariates. Give X=, rows of what it was fitted with, or a forecaster "
-            "that is not fitted."
+            f"refit: found {refit!r}. Give True or 'always', to fit before each cut-off, a number k, to fit before "
+            "every k-th, or False or 'never'."
         )
-    if refit:
-        answers, levels = _with_refits(forecaster, panel, y, X, cutoffs)
-        return _table(panel, cutoffs, answers[:, :horizon], levels, horizon)
-    if _trained_before(forecaster, panel, cutoffs):
-        # Its columns, in its order; where one is missing, it says so itself.
-        own = set(forecaster.form_.columns)
-        if isinstance(y, pd.DataFrame) and own <= set(y.columns) and not hasattr(forecaster, "set_seasons_"):
-            y = y[list(forecaster.form_.columns)]
-        panel = read_panel(y, freq=forecaster.freq)
-    else:
-        forecaster = _fit_before(clone(forecaster), panel, y, X, cutoffs)
-    answers, levels = forecaster.predict_cutoffs(y, cutoffs, X), forecaster.levels_
-    return _table(panel, cutoffs, answers[:, :horizon], levels, horizon)
+    return int(refit)
 
 
-def _named(found: Any) -> str:
-    return f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
-
-
-def _check_whole(**numbers: Any) -> None:
-    for name, value in numbers.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name}: found {value!r}. Give a whole number of at least 1.")
-
-
-def _cutoffs(panel: Panel, horizon: int, step: int, n_windows: int | None) -> np.ndarray:
-    """Cut-offs (series, step of the first value to forecast), ascending in each series; int array of shape (n, 2)."""
-    last = panel.lengths - horizon
-    fitting = np.maximum((last - 1) // step + 1, 0)
-    if n_windows is None:
-        shortest = panel.lengths[fitting > 0].min(initial=panel.lengths.max())
-        n_windows = max(int((shortest // 5 - horizon) // step) + 1, 1)
-    short = fitting < n_windows
-    if short.all():
-        longest = int(panel.lengths.argmax())
-        name = "y" if panel.ids is None else f"y: series {panel.ids[longest]!r}, the longest,"
-        raise ValueError(
-            f"{name} has {panel.lengths[longest]} rows, but {n_windows} cut-offs {step} steps apart with a horizon of "
-            f"{horizon} need {horizon + (n_windows - 1) * step + 1}. Lower n_windows, step or horizon."
-        )
-    if short.any():
-        _warn_of_short(panel, fitting, n_windows)
-    counts = np.minimum(fitting, n_windows)
-    series = np.repeat(np.arange(panel.n_series), counts)
-    back = np.repeat(np.cumsum(counts), counts) - np.arange(counts.sum()) - 1
-    return np.stack([series, last[series] - back * step], axis=1)
-
-
-def _warn_of_short(panel: Panel, fitting: np.ndarray, n_windows: int) -> None:
-    assert panel.ids is not None
-    fewer, none = ((fitting > 0) & (fitting < n_windows)).sum(), (fitting == 0).sum()
-    first = int(panel.lengths.argmin())
-    warnings.warn(
-        f"y: {fewer + none} of {panel.n_series} series are too short for {n_windows} cut-offs; {fewer} get fewer, "
-        f"{none} none. The shortest is {panel.ids[first]!r} with {panel.lengths[first]} rows.",
-        stacklevel=4,
-    )
-
-
-def _earliest(panel: Panel, cutoffs: np.ndarray) -> int:
-    """Step of the grid at which the first cut-off stands."""
-    return int((panel.starts[cutoffs[:, 0]] + cutoffs[:, 1] * panel.grid.step).min())
-
-
-def _trained_before(forecaster: Any, panel: Panel, cutoffs: np.ndarray) -> bool:
-    """Whether a forecaster is fitted, on rows that all lie before the first cut-off."""
-    if not hasattr(forecaster, "trained_ends_"):
-        return False
-    check_is_fitted(forecaster)
-    if hasattr(forecaster, "set_seasons_"):
-        # It learned from other sets, whose rows have no place on this calendar.
-        return True
-    fitted = forecaster.panel_.grid
-    return fitted.kind == panel.grid.kind and fitted.nanoseconds(
-        forecaster.trained_ends_.max()
-    ) <= panel.grid.nanoseconds(_earliest(panel, cutoffs))
-
-
-def _fit_before(forecaster: Any, panel: Panel, y: Any, X: Any, cutoffs: np.ndarray) -> Any:
-    """Fit on the rows before the first cut-off of each series, all rows of one without any.
-
-    On a calendar the earliest cut-off counts for all: what one series shows of later months must not reach the forecast
-    of another. Steps that are only numbered (no index, whole numbers, durations) are no common time.
-    """
-    lengths = panel.lengths.copy()
-    if panel.grid.kind in _NUMBERED:
-        np.minimum.at(lengths, cutoffs[:, 0], cutoffs[:, 1])
-    else:
-        lengths = np.clip(-((panel.starts - _earliest(panel, cutoffs)) // panel.grid.step), 0, lengths)
-    local = np.arange(panel.offsets[-1]) - np.repeat(panel.offsets[:-1], panel.lengths)
-    known = local < np.repeat(lengths, panel.lengths)
-    rows = np.flatnonzero(known if panel.ids is None else known[_row_order(y, panel)])
-    if panel.grid.kind in ("fixed", "wall", "month", "business") and forecaster.freq is None:
-        # A short run of rows may look like another frequency than the whole.
-        forecaster.set_params(freq=panel.grid.freq)
-    if X is None:
-        return forecaster.fit(_rows_of(y, rows))
-    return forecaster.fit(_rows_of(X, rows), _rows_of(y, rows))
-
-
-def _row_order(y: Any, panel: Panel) -> np.ndarray:
-    """For each row of y its row in the panel, which keeps the rows of a series together."""
-    assert panel.ids is not None
-    index = y.index
-    series = panel.ids.get_indexer(index.droplevel(-1))
-    position = (panel.grid.encode(index.get_level_values(-1), where="y") - panel.starts[series]) // panel.grid.step
-    return panel.offsets[series] + position
-
-
-def _rows_of(container: Any, rows: np.ndarray) -> Any:
-    return container.iloc[rows] if isinstance(container, pd.Series | pd.DataFrame) else np.asarray(container)[rows]
-
-
-def _with_refits(forecaster: Any, panel: Panel, y: Any, X: Any, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Answers with a fit before each cut-off; series share it where they have cut-offs at the same time.
-
-    Steps that are only numbered are no common time: there the k-th from the last of every series share one.
-    """
-    if panel.grid.kind in _NUMBERED:
-        counts = np.bincount(cutoffs[:, 0], minlength=panel.n_series)
-        turns = np.arange(len(cutoffs)) - np.repeat(np.cumsum(counts), counts)
-    else:
-        turns = panel.starts[cutoffs[:, 0]] + cutoffs[:, 1] * panel.grid.step
-    answers: dict[int, np.ndarray] = {}
-    for turn in np.unique(turns):
-        chosen = np.flatnonzero(turns == turn)
-        fitted = _fit_before(clone(forecaster), panel, y, X, cutoffs[chosen])
-        answers.update(zip(chosen.tolist(), fitted.predict_cutoffs(y, cutoffs[chosen], X), strict=True))
-    return np.stack([answers[row] for row in range(len(cutoffs))]), fitted.levels_
-
-
-def _table(panel: Panel, cutoffs: np.ndarray, answers: np.ndarray, levels: np.ndarray, horizon: int) -> pd.DataFrame:
-    series = np.repeat(cutoffs[:, 0], horizon)
-    origin = np.repeat(cutoffs[:, 1], horizon)
-    position = origin + np.tile(np.arange(horizon), len(cutoffs))
-    truth = panel.values[panel.offsets[series] + position]
-    values = np.concatenate([truth[..., None], answers.reshape(len(series), panel.n_channels, -1)], axis=-1)
-    columns = pd.MultiIndex.from_product(
-        [variable_names(panel.columns), ["y", "forecast", *levels.tolist()]], names=["variable", "value"]
-    )
-    start = panel.starts[series]
-    ordinals = {"cutoff": start + (origin - 1) * panel.grid.step, "time": start + position * panel.grid.step}
-    ids = panel.ids
-    if ids is not None and not isinstance(ids, pd.MultiIndex) and not ids.name:
-        ids = ids.rename("series")
-    index = stacked_index(ids, panel.grid, series, ordinals)
-    return pd.DataFrame(values.reshape(len(series), -1), index=index, columns=columns)
+def _gathered(
+    jobs: list[Job], cutoffs: np.ndarray, horizon: int, n_jobs: int | None, verbose: int
+) -> dict[str, pd.DataFrame]:
+    """The table of each model; its seconds are the attributes of it."""
+    done = run_all(jobs, n_jobs, verbose)
+    tables = {}
+    for name in dict.fromkeys(job.model for job in jobs):
+        mine = [(job, one) for job, one in zip(jobs, done, strict=True) if job.model == name]
+        answers = np.empty((len(cutoffs), horizon, *mine[0][1].answers.shape[2:]))
+        for job, one in mine:
+            answers[job.chosen] = one.answers[:, :horizon]
+        tables[name] = table_of(mine[0][0].panel, cutoffs, answers, mine[0][1].levels)
+        tables[name].attrs = {
+            "fit": float(sum(one.fit for _, one in mine)),
+            "predict": float(sum(one.predict for _, one in mine)),
+        }
+    return tables

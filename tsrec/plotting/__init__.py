@@ -5,32 +5,42 @@ from typing import TYPE_CHECKING, Any
 
 _HOME = {
     "AttentionDisplay": "tsrec.plotting._scalp",
+    "BacktestDisplay": "tsrec.plotting._backtest",
+    "CalibrationDisplay": "tsrec.plotting._calibration",
     "DecompositionDisplay": "tsrec.plotting._decomposition",
     "EmbeddingDisplay": "tsrec.plotting._embedding",
     "EventsDisplay": "tsrec.plotting._events",
     "ForecastDisplay": "tsrec.plotting._forecast",
-    "LossDisplay": "tsrec.plotting._embedding",
+    "LossDisplay": "tsrec.plotting._loss",
     "MOST_TRACKS": "tsrec.plotting._tracks",
     "MatchesDisplay": "tsrec.plotting._matches",
+    "ResidualsDisplay": "tsrec.plotting._residuals",
 }
 
 __all__ = [
     "MOST_TRACKS",
     "AttentionDisplay",
+    "BacktestDisplay",
+    "CalibrationDisplay",
     "DecompositionDisplay",
     "EmbeddingDisplay",
     "EventsDisplay",
     "ForecastDisplay",
     "LossDisplay",
     "MatchesDisplay",
+    "ResidualsDisplay",
 ]
 
 if TYPE_CHECKING:
+    from tsrec.plotting._backtest import BacktestDisplay
+    from tsrec.plotting._calibration import CalibrationDisplay
     from tsrec.plotting._decomposition import DecompositionDisplay
-    from tsrec.plotting._embedding import EmbeddingDisplay, LossDisplay
+    from tsrec.plotting._embedding import EmbeddingDisplay
     from tsrec.plotting._events import EventsDisplay
     from tsrec.plotting._forecast import ForecastDisplay
+    from tsrec.plotting._loss import LossDisplay
     from tsrec.plotting._matches import MatchesDisplay
+    from tsrec.plotting._residuals import ResidualsDisplay
     from tsrec.plotting._scalp import AttentionDisplay
     from tsrec.plotting._tracks import MOST_TRACKS
 

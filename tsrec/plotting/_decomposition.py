@@ -1,4 +1,4 @@
-"""A series and the components it was taken apart into, below each other."""
+"""A series, or a forecast, and the components it was taken apart into, below each other."""
 
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tsrec.plotting._forecast import fitted_history
 from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, dress, pyplot
-from tsrec.plotting._tracks import plain_times
+from tsrec.plotting._tracks import Line, plain_times, tracks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_VARIABLES = 4
+_LEAST_HISTORY = 12
 
 
 class DecompositionDisplay:
@@ -21,11 +23,16 @@ class DecompositionDisplay:
     Parameters
     ----------
     components : DataFrame
-        What a decomposer's ``transform`` gave: columns (variable, component); of a panel, the rows of one series count.
+        What a decomposer's ``transform`` gave, or ``predict_components`` of a forecaster: columns (variable,
+        component); of a panel, the rows of one series count.
     variables : sequence of labels, optional
         Which to show, at most four. All when omitted.
     series : label, optional
         Which series of a panel to show; the first when omitted.
+    history : Series, DataFrame or array, optional
+        What came before the components, if they are those of a forecast: shown beside their sum.
+    max_history : int, optional
+        How many of the last steps of the history to show; as many as the components have, at least 12, when omitted.
 
     Attributes
     ----------
@@ -37,6 +44,7 @@ class DecompositionDisplay:
     See Also
     --------
     DecompositionDisplay.from_estimator : Take apart, and plot.
+    DecompositionDisplay.from_forecaster : Forecast, and plot the parts of the forecast.
 
     Examples
     --------
@@ -57,10 +65,14 @@ class DecompositionDisplay:
         *,
         variables: Sequence[Hashable] | None = None,
         series: Hashable = None,
+        history: Any = None,
+        max_history: int | None = None,
     ) -> None:
         self.components = components
         self.variables = variables
         self.series = series
+        self.history = history
+        self.max_history = max_history
 
     @classmethod
     def from_estimator(
@@ -98,6 +110,67 @@ class DecompositionDisplay:
         components = decomposer.transform(X) if fitted else decomposer.fit_transform(X)
         return cls(components, variables=variables, series=series).plot()
 
+    @classmethod
+    def from_forecaster(
+        cls,
+        forecaster: Any,
+        X: Any = None,
+        *,
+        history: Any = None,
+        variables: Sequence[Hashable] | None = None,
+        series: Hashable = None,
+        max_history: int | None = None,
+    ) -> "DecompositionDisplay":
+        """Forecast, and plot the parts that the forecast is the sum of, beside the history.
+
+        Parameters
+        ----------
+        forecaster : fitted forecaster
+            With ``predict_components``.
+        X : int, Index, DataFrame or array, optional
+            What to forecast, as in the forecaster's ``predict``.
+        history : Series, DataFrame or array, optional
+            Forecast the continuation of this history instead of that which the forecaster was fitted on.
+        variables, series, max_history
+            As in the constructor.
+
+        Returns
+        -------
+        DecompositionDisplay
+            Plotted.
+
+        Raises
+        ------
+        TypeError
+            If the forecaster has no components.
+        ValueError
+            If there are too many variables, or there is no such series.
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from tsrec import DecompositionForecaster
+        >>> from tsrec.datasets import load_co2
+        >>> from tsrec.plotting import DecompositionDisplay
+        >>> display = DecompositionDisplay.from_forecaster(DecompositionForecaster(horizon=26).fit(load_co2()[-300:]))
+        >>> [ax.get_title(loc="left") for ax in display.axes_[:, 0]]
+        ['co2', 'seasonal', 'rest']
+        """
+        if not hasattr(forecaster, "predict_components"):
+            raise TypeError(
+                f"forecaster: {type(forecaster).__name__} has no predict_components(), so its forecasts have no parts. "
+                "Use ForecastDisplay."
+            )
+        other = {} if history is None else {"history": history}
+        return cls(
+            forecaster.predict_components(X, **other),
+            variables=variables,
+            series=series,
+            history=fitted_history(forecaster) if history is None else history,
+            max_history=max_history,
+        ).plot()
+
     def plot(self) -> "DecompositionDisplay":
         """Draw on a new figure.
 
@@ -134,10 +207,25 @@ class DecompositionDisplay:
         for column, variable in zip(self.axes_.T, variables, strict=True):
             parts = table[variable]
             title = str(variable) if name is None else f"{name}: {variable}"
-            _draw(column[0], time, parts.sum(axis=1, skipna=False), BLACK, title)
+            before = self._before(parts, variable, name)
+            total = parts.sum(axis=1, skipna=False)
+            _draw(column[0], time, total, BLACK if before is None else BLUE, title, before)
             for ax, part in zip(column[1:], names, strict=True):
                 _draw(ax, time, parts[part], GREY if part == "resid" else BLUE, str(part))
+                if before is not None:
+                    ax.axvline(before.time[-1], color=RULE, linewidth=1, zorder=0.5)
         return self
+
+    def _before(self, parts: pd.DataFrame, variable: Hashable, name: Hashable) -> Line | None:
+        """The history of a variable of the series shown."""
+        if self.history is None:
+            return None
+        total = parts.sum(axis=1).to_frame(variable)
+        if name is not None:
+            total = pd.concat({name: total})
+        steps = max(len(parts), _LEAST_HISTORY) if self.max_history is None else self.max_history
+        (track,) = tracks(total, self.history, None, None, series=None, max_history=steps)
+        return track.history if track.history is not None and len(track.history.time) else None
 
     def _rows(self) -> tuple[pd.DataFrame, Hashable]:
         """Components of one series, and its name."""
@@ -157,8 +245,11 @@ class DecompositionDisplay:
         return table[chosen].set_axis(table.index[chosen].get_level_values(-1)), name
 
 
-def _draw(ax: Any, time: np.ndarray, values: pd.Series, color: str, title: str) -> None:
+def _draw(ax: Any, time: np.ndarray, values: pd.Series, color: str, title: str, before: Line | None = None) -> None:
     if title == "resid":
         ax.axhline(0, color=RULE, linewidth=1, zorder=0.5)
-    ax.plot(time, values.to_numpy(), color=color, linewidth=1.2)
+    if before is not None:
+        ax.plot(before.time, before.values, color=GREY, linewidth=1.2)
+        ax.axvline(before.time[-1], color=RULE, linewidth=1, zorder=0.5)
+    ax.plot(time, values.to_numpy(), color=color, linewidth=1.2 if before is None else 1.8)
     dress(ax, time, title)

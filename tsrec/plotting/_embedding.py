@@ -1,4 +1,4 @@
-"""Embeddings in the plane, and how losses fell."""
+"""Embeddings in the plane."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.plotting._scalp import labels_of
-from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, encoder_of, pyplot
+from tsrec.plotting._style import BLACK, BLUE, encoder_of, plain, single_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,7 +106,7 @@ class EmbeddingDisplay:
         classes = np.array([]) if labels is None else np.unique(labels)
         if len(classes) > _MOST_CLASSES:
             raise ValueError(f"y: found {len(classes)} classes. Give at most {_MOST_CLASSES}, which colours can tell.")
-        self.figure_, self.ax_ = _axes(ax, "EmbeddingDisplay", (5.5, 4.5))
+        self.figure_, self.ax_ = single_axes(ax, "EmbeddingDisplay", (5.5, 4.5))
         places, shares = _principal(rows)
         if labels is None:
             self.ax_.scatter(places[:, 0], places[:, 1], s=14, color=BLUE, alpha=0.7)
@@ -118,105 +118,7 @@ class EmbeddingDisplay:
         names = [f"component {axis + 1} ({share:.0%} of the variance)" for axis, share in enumerate(shares)]
         self.ax_.set_xlabel(names[0], fontsize="small", color=BLACK)
         self.ax_.set_ylabel(names[1], fontsize="small", color=BLACK)
-        _plain(self.ax_)
-        return self
-
-
-class LossDisplay:
-    """Losses by epoch, a line for each term.
-
-    Parameters
-    ----------
-    history : DataFrame
-        ``history_`` of a fitted estimator.
-
-    Attributes
-    ----------
-    ax_ : Axes
-        What was drawn on. Set by `plot`.
-    figure_ : Figure
-        The figure. Set by `plot`.
-
-    See Also
-    --------
-    LossDisplay.from_estimator : Plot the history of an estimator.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tsrec.plotting import LossDisplay
-    >>> history = pd.DataFrame({"epoch": [1, 2], "loss": [3.0, 2.0], "masked_loss": [2.0, 1.5], "queries_loss": 0.5})
-    >>> [line.get_label() for line in LossDisplay(history).plot().ax_.lines]
-    ['all', 'masked', 'queries']
-    """
-
-    ax_: "Axes"
-    figure_: "Figure"
-
-    def __init__(self, history: pd.DataFrame) -> None:
-        self.history = history
-
-    @classmethod
-    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> "LossDisplay":
-        """Plot the history of an estimator.
-
-        Parameters
-        ----------
-        estimator : fitted estimator
-            With ``history_``.
-        ax : Axes, optional
-            What to draw on; a new figure when omitted.
-
-        Returns
-        -------
-        LossDisplay
-            Plotted.
-
-        Raises
-        ------
-        ValueError
-            If it was not trained by epochs.
-        ImportError
-            If matplotlib is not installed.
-        """
-        if not hasattr(estimator, "history_"):
-            raise ValueError(f"estimator: {type(estimator).__name__} has no history_. Fit one that trains by epochs.")
-        return cls(estimator.history_).plot(ax=ax)
-
-    def plot(self, *, ax: Any = None) -> "LossDisplay":
-        """Draw.
-
-        Parameters
-        ----------
-        ax : Axes, optional
-            What to draw on; a new figure when omitted.
-
-        Returns
-        -------
-        LossDisplay
-            With `ax_` and `figure_` set.
-
-        Raises
-        ------
-        ValueError
-            If there is no epoch in the history.
-        ImportError
-            If matplotlib is not installed.
-        """
-        if not len(self.history):
-            raise ValueError("history: there is no epoch in it. Fit with max_epochs of at least 1.")
-        self.figure_, self.ax_ = _axes(ax, "LossDisplay", (6.5, 4.0))
-        names = [name for name in self.history.columns if name.endswith("_loss")]
-        for number, name in enumerate(["loss", *names]):
-            label = "all" if name == "loss" else name.removesuffix("_loss").replace("_", " ")
-            color, width = (BLACK, 1.6) if name == "loss" else (f"C{number - 1}", 1.1)
-            self.ax_.plot(self.history["epoch"], self.history[name], label=label, color=color, linewidth=width)
-        if (self.history[["loss", *names]].to_numpy() > 0).all():
-            self.ax_.set_yscale("log")
-        self.ax_.set_xlabel("epoch", fontsize="small", color=BLACK)
-        self.ax_.set_ylabel("loss", fontsize="small", color=BLACK)
-        self.ax_.legend(frameon=False, fontsize="small")
-        _plain(self.ax_)
+        plain(self.ax_)
         return self
 
 
@@ -228,12 +130,6 @@ def _in_order(y: Any, embeddings: Any) -> Any:
     return y.loc[embeddings.index] if same else y
 
 
-def _axes(ax: Any, name: str, size: tuple[float, float]) -> tuple[Any, Any]:
-    if ax is not None:
-        return ax.figure, ax
-    return pyplot(name).subplots(figsize=size, layout="constrained")
-
-
 def _principal(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows along their first two principal components, and the shares of the variance."""
     centred = rows - rows.mean(0)
@@ -243,10 +139,3 @@ def _principal(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     places[:, :count] = u[:, :count] * s[:count]
     shares[:count] = s[:count] ** 2 / max((s**2).sum(), 1e-300)
     return places, shares
-
-
-def _plain(ax: Any) -> None:
-    ax.grid(color=RULE, linewidth=0.6, alpha=0.7)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(colors=GREY, labelsize="small", length=0)

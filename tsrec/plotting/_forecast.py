@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.frames import panel_index
-from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, dress, pyplot
+from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, dress, line_legend, small_axes
 from tsrec.plotting._tracks import Line, Track, tracks
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FAINT, _STRONG = 0.16, 0.34  # opacity of the widest and the narrowest band
-_ONE_COLUMN = 3  # so many pairs of axes stand below each other, more in two columns
 _FEW_STEPS = 40  # up to so many steps, points are marked
 
 
@@ -141,7 +140,7 @@ class ForecastDisplay:
             )
         other = {} if history is None else {"history": history}
         return cls(
-            _fitted_history(forecaster) if history is None else history,
+            fitted_history(forecaster) if history is None else history,
             forecaster.predict(X, **other),
             intervals=None if coverage is None else forecaster.predict_interval(X, list(coverage), **other),
             actual=actual,
@@ -172,7 +171,11 @@ class ForecastDisplay:
         shown = tracks(
             self.forecast, self.history, self.actual, self.intervals, series=self.series, max_history=self.max_history
         )
-        axes = _new_axes(len(shown)) if ax is None else np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+        axes = (
+            small_axes("ForecastDisplay", len(shown))
+            if ax is None
+            else np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+        )
         if len(axes) != len(shown):
             raise ValueError(
                 f"ax: got {len(axes)} pairs of axes for {len(shown)} series and variables. Pass as many, or none."
@@ -185,7 +188,7 @@ class ForecastDisplay:
         return self
 
 
-def _fitted_history(forecaster: Any) -> pd.DataFrame | None:
+def fitted_history(forecaster: Any) -> pd.DataFrame | None:
     """The history that a forecaster of this package was fitted on, or has been updated with; None from others."""
     panel = getattr(forecaster, "panel_", None)
     if panel is None:
@@ -193,20 +196,6 @@ def _fitted_history(forecaster: Any) -> pd.DataFrame | None:
     owners = np.repeat(np.arange(panel.n_series), panel.lengths)
     index = panel_index(panel.ids, panel.grid, owners, panel.ordinals())
     return pd.DataFrame(panel.values, index=index, columns=panel.columns)
-
-
-def _new_axes(count: int) -> np.ndarray:
-    """Axes of a new figure: a few below each other, more in two columns."""
-    columns = 1 if count <= _ONE_COLUMN else 2
-    rows = -(-count // columns)
-    height = 3.6 if rows == 1 else 2.3 * rows + 0.6
-    figure, grid = pyplot("ForecastDisplay").subplots(
-        rows, columns, figsize=(9.0, height), squeeze=False, layout="constrained"
-    )
-    axes = grid.ravel()
-    for spare in axes[count:]:
-        figure.delaxes(spare)
-    return axes[:count]
 
 
 def _draw(ax: "Axes", track: Track) -> None:
@@ -245,18 +234,6 @@ def _draw_line(ax: "Axes", line: Line, *, color: str, label: str, width: float) 
 
 
 def _legend(axes: np.ndarray, *, is_new: bool) -> None:
-    """One legend for all axes, in a line: above the first, or above all if those of a new figure stand side by side."""
     handles, labels = axes[0].get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda i: (labels[i].endswith("interval"), i))
-    chosen = [handles[i] for i in order], [labels[i] for i in order]
-    style: dict[str, Any] = {
-        "ncols": len(order),
-        "frameon": False,
-        "fontsize": "small",
-        "handlelength": 1.6,
-        "columnspacing": 1.4,
-    }
-    if is_new and len(axes) > _ONE_COLUMN:
-        axes[0].figure.legend(*chosen, loc="outside upper right", **style)
-    else:
-        axes[0].legend(*chosen, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, **style)
+    line_legend(axes, [handles[i] for i in order], [labels[i] for i in order], is_new=is_new)

@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 GREY, BLUE, BLACK, RULE = "#7b8794", "#1d5fd1", "#1f2933", "#cbd2d9"
+# One for each of several models, told apart also by those who see no red or green.
+COLORS = (BLUE, "#e8590c", "#0b8f6a", "#a23bb5", "#c79200", "#0c8599", "#c2255c", "#6741d9")
+
+_ONE_COLUMN = 3  # so many pairs of axes stand below each other, more in two columns
+LEGEND: dict[str, Any] = {"frameon": False, "fontsize": "small", "handlelength": 1.6, "columnspacing": 1.4}
 
 
 def pyplot(name: str) -> Any:
@@ -31,6 +36,42 @@ def pyplot(name: str) -> Any:
             f"{name}: matplotlib is needed to plot and is not installed. Install it with: pip install 'tsrec[plot]'"
         ) from err
     return found
+
+
+def single_axes(ax: Any, name: str, size: tuple[float, float]) -> tuple[Any, Any]:
+    """Figure and axes: those given, or new ones."""
+    if ax is not None:
+        return ax.figure, ax
+    return pyplot(name).subplots(figsize=size, layout="constrained")
+
+
+def small_axes(name: str, count: int) -> np.ndarray:
+    """Axes of a new figure: a few below each other, more in two columns."""
+    columns = 1 if count <= _ONE_COLUMN else 2
+    rows = -(-count // columns)
+    height = 3.6 if rows == 1 else 2.3 * rows + 0.6
+    figure, grid = pyplot(name).subplots(rows, columns, figsize=(9.0, height), squeeze=False, layout="constrained")
+    axes = grid.ravel()
+    for spare in axes[count:]:
+        figure.delaxes(spare)
+    return axes[:count]
+
+
+def line_legend(axes: np.ndarray, handles: list[Any], labels: list[str], *, is_new: bool) -> None:
+    """One legend for all axes, in a line: above the first, or above all if those of a new figure stand side by side."""
+    if is_new and len(axes) > _ONE_COLUMN:
+        axes[0].figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), **LEGEND)
+    else:
+        place = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
+        axes[0].legend(handles, labels, ncols=len(labels), **place, **LEGEND)
+
+
+def plain(ax: Any) -> None:
+    """Axes of numbers on both sides: a grid, and no frame."""
+    ax.grid(color=RULE, linewidth=0.6, alpha=0.7)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(which="both", colors=GREY, labelsize="small", length=0)
 
 
 def encoder_of(estimator: Any) -> Any:

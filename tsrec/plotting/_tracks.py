@@ -203,7 +203,12 @@ def plain_times(index: pd.Index) -> np.ndarray:
 
 def _title(series: Hashable, variable: Hashable, frame: pd.DataFrame) -> str:
     named = variable is not None and not isinstance(frame.columns, pd.RangeIndex)
+    return label_of(series, variable, named=named, several=frame.shape[1] > 1)
+
+
+def label_of(series: Hashable, variable: Hashable, *, named: bool, several: bool) -> str:
+    """What a pair of axes is called: its series, and its variable where there are several, or nothing else."""
     words = [] if series is None else [" ".join(map(str, series)) if isinstance(series, tuple) else str(series)]
-    if frame.shape[1] > 1 or (series is None and named):
+    if several or (series is None and named):
         words.append(str(variable))
     return ", ".join(words)

@@ -1,10 +1,9 @@
 """A progress bar for fits, in terminals and notebooks; the training loop itself shows nothing."""
 
-import sys
-from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
+from tsrec.training.bar import open_bar
 from tsrec.training.state import TrainingState
 
 
@@ -34,7 +33,7 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         if self.verbose > 0:
-            self._bar = _bar_class()(total=self.max_epochs, desc=self.label, unit="epoch", leave=True)
+            self._bar = open_bar(self.max_epochs, label=self.label, unit="epoch")
         return self
 
     def __call__(self, state: TrainingState) -> None:
@@ -54,19 +53,3 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-
-
-def _bar_class() -> Any:
-    """Return tqdm's notebook bar inside a notebook that has widgets, else its terminal bar.
-
-    tqdm.auto warns when it is experimental or when widgets are missing; asking first needs no filter on warnings.
-    """
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    if type(shell).__name__ == "ZMQInteractiveShell" and find_spec("ipywidgets") is not None:
-        from tqdm.notebook import tqdm as notebook_bar
-
-        return notebook_bar
-    from tqdm.std import tqdm as terminal_bar
-
-    return terminal_bar

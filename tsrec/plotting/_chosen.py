@@ -1,0 +1,75 @@
+"""What a picture of a backtest shows of it: some models, series and variables, checked by name."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tsrec.model_selection.tables import Forecasts
+
+
+def chosen_models(found: Forecasts, models: Sequence[str] | None, *, most: int) -> list[int]:
+    """Numbers of the models to show, all when none are named.
+
+    Raises
+    ------
+    ValueError
+        If one is not in the table, or there are too many.
+    """
+    names = found.models if models is None else [models] if isinstance(models, str) else list(models)
+    absent = [name for name in names if name not in found.models]
+    if absent:
+        raise ValueError(f"models: the table has no {absent[0]!r}. Choose among {found.models}.")
+    if not 0 < len(names) <= most:
+        raise ValueError(f"models: found {len(names)}. Name 1 to {most} of {found.models}.")
+    return [found.models.index(name) for name in names]
+
+
+def chosen_series(found: Forecasts, series: Sequence[Hashable] | None, *, most: int | None = None) -> list[int]:
+    """Numbers of the series to show; the first `most` when none are named.
+
+    Raises
+    ------
+    ValueError
+        If one is not in the table, or the table has no names of series.
+    """
+    if series is None:
+        return list(range(found.n_series if most is None else min(found.n_series, most)))
+    if found.names is None:
+        raise ValueError("series: given, but the table has no series level. Leave it out.")
+    numbers = [int(found.names.get_indexer([name])[0]) for name in series]
+    absent = [name for name, number in zip(series, numbers, strict=True) if number < 0]
+    if absent or not numbers:
+        what = f"the table has no {absent[0]!r}" if absent else "found none"
+        raise ValueError(f"series: {what}. Choose among {found.names[:5].tolist()} and so on.")
+    return numbers
+
+
+def chosen_variables(found: Forecasts, variables: Sequence[Hashable] | None) -> list[Any]:
+    """Names of the variables to show, all when none are named.
+
+    Raises
+    ------
+    ValueError
+        If one is not in the table.
+    """
+    names = found.variables if variables is None else list(variables)
+    absent = [name for name in names if name not in found.variables]
+    if absent or not names:
+        what = f"the table has no {absent[0]!r}" if absent else "found none"
+        raise ValueError(f"variables: {what}. Choose among {found.variables}.")
+    return names
+
+
+def rows_of(found: Forecasts, model: int, series: int | Sequence[int] | None = None) -> Forecasts:
+    """Rows of a model, of one or several series or of all."""
+    mine = found.model == model
+    return found.take(mine if series is None else mine & np.isin(found.series, series))
+
+
+def pair_near(levels: np.ndarray, share: float | None) -> tuple[float, float] | None:
+    """The central interval nearest to a nominal coverage, the widest when that is None; None if there is none."""
+    pairs = [(a, b) for a in levels for b in levels if a < 0.5 and np.isclose(a + b, 1)]
+    if not pairs:
+        return None
+    return max(pairs, key=lambda pair: pair[1] - pair[0] if share is None else -abs(pair[1] - pair[0] - share))
