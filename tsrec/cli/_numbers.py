@@ -10,7 +10,7 @@ from tsrec.cli._errors import CommandError
 from tsrec.cli._table import Table
 
 _COMMA = re.compile(r"[+-]?\d+,\d+")
-# The spaces stand for themselves: Arrow's expressions, which columns of text are matched with, know no \\u.
+# The spaces stand for themselves: Arrow's expressions, which columns of text are matched with, know no \u.
 _THOUSANDS = re.compile("[+-]?\\d{1,3}([,.' \u00a0\u202f]\\d{3})+([.,]\\d+)?")
 
 
