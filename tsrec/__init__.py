@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from tsrec.decomposition.smooth import Whittaker as Whittaker
     from tsrec.decomposition.stl import MSTL as MSTL
     from tsrec.decomposition.stl import STL as STL
+    from tsrec.estimators.anomaly import AnomalyDetector as AnomalyDetector
     from tsrec.estimators.auto import AutoForecaster as AutoForecaster
     from tsrec.estimators.baseline import SeasonalMeanForecaster as SeasonalMeanForecaster
     from tsrec.estimators.baseline import SeasonalNaiveForecaster as SeasonalNaiveForecaster

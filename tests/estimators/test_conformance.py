@@ -5,6 +5,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import has_fit_parameter
 
 from tsrec import (
+    AnomalyDetector,
     AutoForecaster,
     DecompositionForecaster,
     LSSLClassifier,
@@ -36,6 +37,11 @@ BASELINES = [
     SeasonalMeanForecaster(season=3, context=6),
     ThetaForecaster(horizon=5, season=3),
 ]
+# One with the threshold that moves, one with a share of anomalies; order matters to both as to forecasters.
+DETECTORS = [
+    AnomalyDetector(SeasonalNaiveForecaster(season=1)),
+    AnomalyDetector(SeasonalNaiveForecaster(season=3), horizon=4, smoothing=3, memory=None, contamination=0.05),
+]
 NETWORKS = [
     LSSLForecaster(season=3),
     LSSLForecaster(horizon=5, context=8, patch=2, d_model=4, d_state=4, random_state=0),
@@ -51,6 +57,7 @@ NETWORKS = [
     AutoForecaster(horizon=5, random_state=0),
     DecompositionForecaster(horizon=5, random_state=0),
     MLPForecaster(horizon=5, context=8, linear=None, loss="owa", n_members=2, d_model=4, random_state=0),
+    AnomalyDetector(random_state=0),
     RetrievalForecaster(horizon=5, context=6, season=3),
     RetrievalForecaster(LSSLForecaster(max_epochs=0), horizon=5, context=6, season=3, mix="gate"),
     RetrievalForecaster(horizon=5, context=6, season=3, k=5, mix="linear", views=(2, 1), joint=True),
@@ -121,6 +128,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*SCIPY_ARRAY_API.*")
 
 @parametrize_with_checks(BASELINES, expected_failed_checks=declared)
 def test_scikit_learn_checks_a_baseline(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(DETECTORS, expected_failed_checks=declared)
+def test_scikit_learn_checks_a_detector(estimator, check):
     check(estimator)
 
 

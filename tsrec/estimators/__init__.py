@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOME = {
+    "AnomalyDetector": "tsrec.estimators.anomaly",
     "AutoForecaster": "tsrec.estimators.auto",
     "DecompositionForecaster": "tsrec.estimators.combine",
     "LSSLClassifier": "tsrec.estimators.lssl_series",
@@ -28,6 +29,7 @@ _HOME = {
 }
 
 __all__ = [
+    "AnomalyDetector",
     "AutoForecaster",
     "DecompositionForecaster",
     "LSSLClassifier",
@@ -52,6 +54,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from tsrec.estimators.anomaly import AnomalyDetector
     from tsrec.estimators.auto import AutoForecaster
     from tsrec.estimators.baseline import SeasonalMeanForecaster, SeasonalNaiveForecaster
     from tsrec.estimators.combine import DecompositionForecaster

@@ -64,7 +64,7 @@ def _pieces(
     inside = np.flatnonzero(block < 0)
     if len(inside):
         origin = panel.lengths[request.series[inside]] + block[inside] * horizon
-        cutoffs, which = _distinct(request.series[inside], origin)
+        cutoffs, which = distinct_pairs(request.series[inside], origin)
         pieces.append(((inside, which), forecast(panel, cutoffs)))
     beyond = np.flatnonzero(block >= 0)
     if len(beyond):
@@ -113,7 +113,7 @@ def _put_future(longer: Panel, history: Panel, request: Request, beyond: np.ndar
     ahead = request.positions[beyond] - history.lengths[local]
     furthest = np.zeros(longer.n_series, dtype=np.int64)
     np.maximum.at(furthest, local, ahead + 1)
-    given = np.bincount(_distinct(local, ahead)[0][:, 0], minlength=longer.n_series)
+    given = np.bincount(distinct_pairs(local, ahead)[0][:, 0], minlength=longer.n_series)
     missing = int((furthest - given).sum())
     if missing:
         warn_user(
@@ -122,7 +122,7 @@ def _put_future(longer: Panel, history: Panel, request: Request, beyond: np.ndar
         )
 
 
-def _distinct(series: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def distinct_pairs(series: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The different pairs (series, step), and which of them each row is; by one whole number per pair."""
     low, high = int(steps.min()), int(steps.max())
     span = high - low + 1

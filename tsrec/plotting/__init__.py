@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOME = {
+    "AnomalyDisplay": "tsrec.plotting._anomalies",
     "AttentionDisplay": "tsrec.plotting._scalp",
     "BacktestDisplay": "tsrec.plotting._backtest",
     "CalibrationDisplay": "tsrec.plotting._calibration",
@@ -19,6 +20,7 @@ _HOME = {
 
 __all__ = [
     "MOST_TRACKS",
+    "AnomalyDisplay",
     "AttentionDisplay",
     "BacktestDisplay",
     "CalibrationDisplay",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from tsrec.plotting._anomalies import AnomalyDisplay
     from tsrec.plotting._backtest import BacktestDisplay
     from tsrec.plotting._calibration import CalibrationDisplay
     from tsrec.plotting._decomposition import DecompositionDisplay

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.frames import panel_index
-from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, dress, line_legend, small_axes
+from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, dress, small_axes
 from tsrec.plotting._tracks import Line, Track, tracks
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class ForecastDisplay:
             )
         for each, track in zip(axes, shown, strict=True):
             _draw(each, track)
-        _legend(axes, is_new=ax is None)
+        forecast_legend(axes, is_new=ax is None)
         self.ax_ = axes[0] if len(axes) == 1 else axes
         self.figure_ = axes[0].figure
         return self
@@ -233,7 +233,8 @@ def _draw_line(ax: "Axes", line: Line, *, color: str, label: str, width: float) 
     )
 
 
-def _legend(axes: np.ndarray, *, is_new: bool) -> None:
+def forecast_legend(axes: np.ndarray, *, is_new: bool) -> None:
+    """One legend for all axes, intervals last."""
     handles, labels = axes[0].get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda i: (labels[i].endswith("interval"), i))
-    line_legend(axes, [handles[i] for i in order], [labels[i] for i in order], is_new=is_new)
+    lineforecast_legend(axes, [handles[i] for i in order], [labels[i] for i in order], is_new=is_new)
