@@ -23,7 +23,13 @@ _RETRIEVERS = {
     "RetrievalForecaster": "tsrec.retrieval.forecaster",
     "SubsequenceRetriever": "tsrec.retrieval.subsequence",
 }
-_HOME = {**_ESTIMATORS, **_DECOMPOSERS, **_RETRIEVERS, "load": "tsrec.io", "save": "tsrec.io"}
+_FUNCTIONS = {
+    "export_onnx": "tsrec.interop.onnx",
+    "load": "tsrec.io",
+    "save": "tsrec.io",
+    "to_torch": "tsrec.interop.modules",
+}
+_HOME = {**_ESTIMATORS, **_DECOMPOSERS, **_RETRIEVERS, **_FUNCTIONS}
 _ROOMS = (
     "datasets",
     "decomposition",
@@ -69,6 +75,8 @@ if TYPE_CHECKING:
     from tsrec.estimators.tcnca_series import TCNCARegressor as TCNCARegressor
     from tsrec.estimators.tempo import TEMPOForecaster as TEMPOForecaster
     from tsrec.estimators.theta import ThetaForecaster as ThetaForecaster
+    from tsrec.interop.modules import to_torch as to_torch
+    from tsrec.interop.onnx import export_onnx as export_onnx
     from tsrec.io import load as load
     from tsrec.io import save as save
     from tsrec.retrieval.events import EventLocator as EventLocator

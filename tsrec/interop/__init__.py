@@ -3,10 +3,14 @@
 from importlib import import_module
 from typing import Any
 
-__all__ = ["braindecode", "mne"]
+__all__ = ["braindecode", "export_onnx", "mne", "onnx", "to_torch"]
+
+_HOME = {"export_onnx": "tsrec.interop.onnx", "to_torch": "tsrec.interop.modules"}
 
 
 def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
     if name in __all__:
         return import_module(f"tsrec.interop.{name}")
     raise AttributeError(f"module 'tsrec.interop' has no attribute {name!r}")

@@ -1,5 +1,6 @@
 """Checks that layers share: what was found and what is allowed."""
 
+import torch
 from torch import Tensor
 
 
@@ -27,3 +28,8 @@ def check_counts(**counts: int) -> None:
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}.")
+
+
+def holds(fact: Tensor, *, traced: bool) -> bool:
+    """Whether a fact is true of the data at hand; `traced` where a graph is recorded, which must hold for any data."""
+    return traced if torch.compiler.is_compiling() else bool(fact)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tsrec.layers.checks import check_counts
+from tsrec.layers.checks import check_counts, holds
 from tsrec.layers.parameter_groups import OptimizerOptions
 from tsrec.layers.random import default_generator
 
@@ -185,7 +185,7 @@ class ChunkedAttention(nn.Module):
         """
         if state is not None and not self.causal:
             raise ValueError("state: found one, but this attention reads the future. Give whole sequences.")
-        before = self._nothing(len(q)) if state is None else state
+        before = self._nothing(q.shape[0]) if state is None else state
         layout = _Layout(self._offsets(before.position, state is None, mask), q.shape[1], self.chunk)
         keys, values = layout.place(k, before.keys), layout.place(v, before.values)
         seen = self._seen(layout, before.seen, mask, q)
@@ -247,6 +247,8 @@ class ChunkedAttention(nn.Module):
             return max(self.start, 0)
         lead = 0 if mask is None else torch.where(mask.any(1), mask.int().argmax(1), 0)
         offsets = torch.where(position < 0, -lead % self.chunk, position)
+        if torch.compiler.is_compiling():
+            return offsets
         first = int(offsets[0]) if len(offsets) else 0
         return first if (offsets == first).all() else offsets
 
@@ -263,7 +265,7 @@ class ChunkedAttention(nn.Module):
             and (self.causal or layout.count * layout.size == layout.length)
         )
         # Padding on the right is out of sight of all that comes before it.
-        if full and (mask is None or (self.causal and not (mask[:, 1:] & ~mask[:, :-1]).any())):
+        if full and (mask is None or (self.causal and not holds((mask[:, 1:] & ~mask[:, :-1]).any(), traced=True))):
             return None
         return self._places(layout, before, mask, like)
 
@@ -315,7 +317,9 @@ class _Layout:
 
     def __init__(self, offsets: Tensor | int, length: int, chunk: int) -> None:
         self.offsets, self.length, self.chunk = offsets, length, chunk
-        end = length + (offsets if isinstance(offsets, int) else int(offsets.max()))
+        # A graph has to have room for any offsets.
+        latest = chunk - 1 if torch.compiler.is_compiling() and not isinstance(offsets, int) else None
+        end = length + (offsets if isinstance(offsets, int) else int(offsets.max()) if latest is None else latest)
         self.size = min(chunk, end)
         self.count = -(-end // self.size)
 
@@ -345,7 +349,7 @@ class _Layout:
         """The chunk that is not full yet: (B, n, C, W) -> (B, c, W), zeros at its end and where all are full."""
         flat = y.flatten(1, 2)
         place = torch.arange(self.chunk, device=y.device)
-        end = torch.as_tensor(self.offsets + self.length, device=y.device).expand(len(y))[:, None]
+        end = torch.as_tensor(self.offsets + self.length, device=y.device).expand(y.shape[0])[:, None]
         at = end // self.chunk * self.chunk + place
         taken = _gathered(flat, at.clamp_max(flat.shape[1] - 1))
         return taken.masked_fill((at >= end)[..., None], 0)

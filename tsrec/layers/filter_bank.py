@@ -213,7 +213,9 @@ class DilatedTaps(nn.Module):
         """Return the taps (B, L, H, K), latest last, and the state; arguments as a mixer takes them."""
         check_rate(rate)
         u = x if mask is None else x.masked_fill(~mask[..., None], 0.0)
-        before = (u.new_zeros(len(u), 1).expand(-1, sum(self.reaches)) if state is None else state).to(u.dtype)
+        if torch.compiler.is_compiling() and state is None and not return_state:
+            return self._gathered(u), None
+        before = (u.new_zeros(u.shape[0], 1).expand(-1, sum(self.reaches)) if state is None else state).to(u.dtype)
         lines = [torch.cat(parts, 1) for parts in zip(before.split(self.reaches, 1), u.unbind(2), strict=True)]
         taps = torch.stack([self._windows(line, d) for line, d in zip(lines, self.dilations, strict=True)], 2)
         if not return_state:
@@ -233,6 +235,15 @@ class DilatedTaps(nn.Module):
     def init_state(self, batch: int) -> Tensor:
         """Return zeros of shape (batch, sum of the reaches): what each input will be asked for."""
         return self._like.new_zeros(batch, sum(self.reaches))
+
+    def _gathered(self, u: Tensor) -> Tensor:
+        """All taps of whole sequences (B, L, H) at once: for graphs, which know no strides and are to be small."""
+        reach = max(self.reaches)
+        back = torch.tensor(self.dilations, device=u.device)[:, None] * torch.arange(self.kernel_size - 1, -1, -1)
+        steps = reach + torch.arange(u.shape[1], device=u.device)[:, None, None] - back.to(u.device)
+        at = steps * self.d_model + torch.arange(self.d_model, device=u.device)[:, None]
+        taps = nn.functional.pad(u, (0, 0, reach, 0)).flatten(1).index_select(1, at.flatten())
+        return taps.unflatten(1, at.shape)
 
     def _windows(self, line: Tensor, dilation: int) -> Tensor:
         """The taps of all steps of one input, (B, L, K), as a view."""

@@ -293,10 +293,10 @@ class DirectForecaster(ForecastLosses):
     ) -> Parts:
         """Compute what a forecast is made of; arguments as in :meth:`forward`."""
         window = self.window(context, mask, variable)
-        nothing = window.z.new_zeros(len(context), self.horizon)
+        nothing = window.z.new_zeros(context.shape[0], self.horizon)
         linear = self._mapped(window.z, variable)
         told = Told(static, past, series)
-        branch, log_spread = nothing, nothing.new_zeros(len(context), 2)
+        branch, log_spread = nothing, nothing.new_zeros(context.shape[0], 2)
         losses: dict[str, Tensor] = {}
         features: Tensor | None = None
         if self.branch is not None:
@@ -328,7 +328,7 @@ class DirectForecaster(ForecastLosses):
     def past_effect(self, past: Tensor, window: Window, variable: Tensor | None) -> Tensor:
         """What covariates before the cut-off add, in units of the steps ahead, (B, H)."""
         if self.past_map is None:
-            return window.z.new_zeros(len(window.z), self.horizon)
+            return window.z.new_zeros(window.z.shape[0], self.horizon)
         return mapped(self.past_inputs(past, window), self.past_map, variable) / window.ratio
 
     def window(self, context: Tensor, mask: Tensor | None, variable: Tensor | None) -> Window:
@@ -347,4 +347,4 @@ class DirectForecaster(ForecastLosses):
         return Window(z, loc, scale, loc + scale * expected.point, scale * expected.spread, expected.blend)
 
     def _mapped(self, z: Tensor, variable: Tensor | None) -> Tensor:
-        return z.new_zeros(len(z), self.horizon) if self.linear is None else mapped(z, self.linear, variable)
+        return z.new_zeros(z.shape[0], self.horizon) if self.linear is None else mapped(z, self.linear, variable)

@@ -155,7 +155,9 @@ class LSSL(StateSpaceMixer):
 
     def _dynamics(self, dtype: torch.dtype, rate: float) -> DenseDynamics:
         learned = [getattr(self, name) for name in (*Structured._fields, "log_dt")]
-        if torch.is_grad_enabled() and any(vector.requires_grad for vector in learned):
+        is_learning = torch.is_grad_enabled() and any(vector.requires_grad for vector in learned)
+        # What is made while a graph is recorded belongs to that graph.
+        if is_learning or torch.compiler.is_compiling():
             return self._discretised(dtype, rate)
         # Tables that outlive the call must not be inference tensors, which later graphs could not use.
         with torch.inference_mode(False), torch.no_grad():

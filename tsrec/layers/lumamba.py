@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tsrec.layers.attention import AttentionLayer
+from tsrec.layers.checks import holds
 from tsrec.layers.luna import ChannelUnification, ElectrodePositions, PatchEmbedding, xavier_
 from tsrec.layers.mamba import MambaStack
 from tsrec.layers.random import Linear, default_generator
@@ -186,7 +187,7 @@ class LuMamba(nn.Module):
         # In float64 where the level is: it may be far above the signal.
         x = ((x - level) / size).to(context.dtype)
         missing = x.isnan()
-        if not missing.any():
+        if not holds(missing.any(), traced=True):
             return Patches(x, None, level, size), moments
         # What was filled up to a whole patch is not missing.
         absent = missing[..., : samples.shape[2]].any(-1)
@@ -221,8 +222,9 @@ class LuMamba(nn.Module):
 
     def _unified(self, x: Tensor, positions: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
         """Tokens before the mixer, (B, S, Q E), and the attention."""
-        steps = max(_PART_SAMPLES // x[:, :, 0].numel(), 1)
-        if torch.is_grad_enabled() or self.patches.norm == "window" or x.shape[2] <= steps:
+        is_whole = torch.is_grad_enabled() or torch.compiler.is_compiling() or self.patches.norm == "window"
+        steps = x.shape[2] if is_whole else max(_PART_SAMPLES // x[:, :, 0].numel(), 1)
+        if x.shape[2] <= steps:
             return self._unified_part(x, positions, hidden)
         pieces = [None] * -(-x.shape[2] // steps) if hidden is None else hidden.split(steps, 2)
         parts = [self._unified_part(a, positions, b) for a, b in zip(x.split(steps, 2), pieces, strict=True)]

@@ -105,7 +105,13 @@ def _spectrum(x: Tensor) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         bins = torch.fft.rfft(x.to(torch.promote_types(x.dtype, torch.float32)))
         size = bins.abs()
-        return torch.cat([size, bins.angle().masked_fill(size < _SILENT, 0.0)], -1).to(x.dtype)
+        phase = bins.angle()
+        if torch.compiler.is_compiling():
+            # The first bin and, of an even number, the last are real: outside torch the sign of their zero is not sure.
+            number = torch.arange(bins.shape[-1], device=x.device)
+            is_real = (number == 0) | (2 * number == x.shape[-1])
+            phase = torch.where(is_real, torch.where(bins.real < 0, torch.pi, 0.0), phase)
+        return torch.cat([size, phase.masked_fill(size < _SILENT, 0.0)], -1).to(x.dtype)
 
 
 class ElectrodePositions(nn.Module):

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tsrec.layers.checks import holds
+
 MODES = ("last", "mean", "level")
 
 
@@ -98,7 +100,7 @@ def fill_forward(context: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """
     known = torch.where(mask, context, 0.0)
     # Padding in front alone, the usual case, has nothing to repeat; both ways pick the same values.
-    if not bool((mask[:, :-1] & ~mask[:, 1:]).any()):
+    if not holds((mask[:, :-1] & ~mask[:, 1:]).any(), traced=True):
         return known, mask
     steps = torch.arange(context.shape[1], device=context.device)
     latest = torch.where(mask, steps, -1).cummax(1).values

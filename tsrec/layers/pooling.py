@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from tsrec.layers.checks import holds
+
 KINDS = ("mean", "max", "last")
 # Shares are formed of so many elements at a time: what is formed stays in the cache.
 _CHUNK_ELEMENTS = 400_000
@@ -99,7 +101,7 @@ class Pooling(nn.Module):
             steps = mask.sum(1).to(seen.dtype)
             kept, low = (y.masked_fill(~mask[..., None], fill) for fill in (0.0, -torch.inf))
             at = (steps.long() - 1).clamp_min(0)
-            last = torch.where((steps > 0)[:, None], y[torch.arange(len(y), device=y.device), at], latest)
+            last = torch.where((steps > 0)[:, None], y[torch.arange(y.shape[0], device=y.device), at], latest)
         if "mean" in self.kinds:
             total = total + kept.sum(1, dtype=total.dtype)
         if "max" in self.kinds:
@@ -214,18 +216,20 @@ class FilterPooling(nn.Module):
             return self._step(state, y[:, 0], shift, gain)
         steps = y.shape[1] if mask is None else mask.sum(1)
         above, square, top, bottom = state.above.clone(), state.square.clone(), state.top, state.bottom
-        size = max(_CHUNK_ELEMENTS // max(y.shape[0] * y.shape[2], 1), 1)
+        size = y.shape[1]
+        if not torch.compiler.is_compiling():
+            size = max(_CHUNK_ELEMENTS // max(y.shape[0] * y.shape[2], 1), 1)
         for at in range(0, y.shape[1], size):
             part = counted = y[:, at : at + size].to(gain.dtype)
-            if mask is not None and not mask[:, at : at + size].all():
+            if mask is not None and not holds(mask[:, at : at + size].all(), traced=False):
                 outside = ~mask[:, at : at + size, None]
                 # A step outside is above no threshold, and of no size.
                 part, counted = part.masked_fill(outside, 0.0), part.masked_fill(outside, -torch.inf)
             square += part.square().sum(1)
             top, bottom = torch.maximum(top, part.amax(1)), torch.minimum(bottom, part.amin(1))
             # One threshold at a time, so that the steps stay in cache.
-            for k in range(len(gain)):
-                above[:, k] += torch.addcmul(shift[k], counted, gain[k]).clamp_(0, 1).sum(1)
+            levels = range(len(gain))
+            above += torch.stack([torch.addcmul(shift[k], counted, gain[k]).clamp_(0, 1).sum(1) for k in levels], 1)
         return FilterState(state.steps + steps, above, square, top, bottom)
 
     @staticmethod

@@ -186,4 +186,4 @@ def usage(chosen: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def _repeated(vectors: Tensor, tokens: Tensor) -> Prompt:
-    return Prompt(vectors.to(tokens.dtype).expand(len(tokens), -1, -1), tokens.new_zeros(()))
+    return Prompt(vectors.to(tokens.dtype).expand(tokens.shape[0], -1, -1), tokens.new_zeros(()))

@@ -166,7 +166,8 @@ class Stack(nn.Module):
         if mask is not None:
             x = x.masked_fill(~mask[..., None], 0.0)
         states = []
-        large = torch.is_grad_enabled() and x.requires_grad and x.numel() > CHECKPOINT_ELEMENTS
+        learns = torch.is_grad_enabled() and x.requires_grad and not torch.compiler.is_compiling()
+        large = learns and x.numel() > CHECKPOINT_ELEMENTS
         for i, block in enumerate(self.blocks):
             before = None if state is None else state[i]
             run = partial(block, mask=mask, rate=rate, return_state=return_state)

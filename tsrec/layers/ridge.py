@@ -25,8 +25,7 @@ _USUAL, _USUAL_SHAPED, _LEAST_SHAPED, _PER_DECADE, _INFINITE = 0.6, 4.0, 3.0, 0.
 # How dear it may be to depart from the map of all variables, relative to departing from the prior: 100 for variables
 # of a kind, 0.01 for those that have nothing in common.
 _DEPARTURES = (0.01, 1.0, 100.0)
-_EXACT = 1e-6
-_TINY = torch.finfo(torch.float64).tiny
+_EXACT, _TINY = 1e-6, torch.finfo(torch.float64).tiny
 
 
 class Root(Protocol):
@@ -297,9 +296,10 @@ def mapped(z: Tensor, weight: Tensor, variable: Tensor | None = None) -> Tensor:
         return z @ weight
     if variable is None:
         raise ValueError("variable: found None. Each variable has a map of its own; say which one each window is of.")
+    if torch.compiler.is_compiling():  # a graph does not know how many windows each variable has
+        return (z @ weight)[variable, torch.arange(z.shape[0], device=z.device)]
     answer = z.new_full((len(z), weight.shape[2]), math.nan)
-    for number, own in enumerate(weight):
-        rows = variable == number
+    for own, rows in zip(weight, variable == torch.arange(len(weight), device=z.device)[:, None], strict=True):
         answer[rows] = z[rows] @ own
     return answer
 

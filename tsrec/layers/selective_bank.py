@@ -68,7 +68,7 @@ class SelectiveChains(nn.Module):
         u, delta = self._lengths(x, mask, rate)
         a, share = torch.exp(-delta), -torch.expm1(-delta) / delta.clamp_min(_LEAST)
         rates, one = -delta.new_ones(self.d_model, 1), delta.new_ones(1, 1, 1).expand(*x.shape[:2], 1)
-        start = self.init_state(len(x)).to(u.dtype) if state is None else state
+        start = self.init_state(x.shape[0]).to(u.dtype) if state is None else state
         states, last = [], []
         for h0 in start.split(1, 2):
             h, end = selective_scan(u * share, delta, rates, one, one, h0=h0, softplus=False)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from tsrec.layers.checks import holds
 from tsrec.layers.parameter_groups import parameter_groups
 from tsrec.layers.random import Linear, default_generator
 from tsrec.layers.residual import promises
@@ -163,9 +164,10 @@ class SequenceModel(nn.Module):
 
     def features(self, x: Tensor, mask: Tensor | None = None, *, rate: float = 1.0) -> Tensor:
         """Return what the head is given, (B, F); arguments as in :meth:`forward`."""
-        size = self.part_length(len(x))
-        if torch.is_grad_enabled() or x.shape[1] <= size:
-            state = self.init_state(len(x))
+        is_traced = torch.compiler.is_compiling()
+        size = sys.maxsize if is_traced or torch.is_grad_enabled() else self.part_length(len(x))
+        if x.shape[1] <= size:
+            state = self.init_state(x.shape[0])
             y, _ = self.mixer(self._embedded(x, state)[0], None, mask, rate=rate, return_state=False)
             return self.pooling.read(self.pooling.update(state.pool, y, mask))  # type: ignore[operator]
         state = self.init_state(len(x))
@@ -242,7 +244,7 @@ class SequenceModel(nn.Module):
     def _embedded(self, x: Tensor, state: SequenceState) -> tuple[Tensor, SequenceState]:
         """What the embedding makes of the next steps, and the state with the values that they leave."""
         missing = x.isnan()
-        if not missing.any():
+        if not holds(missing.any(), traced=True):
             first, filled = torch.where(state.first.isnan(), x[:, 0], state.first), x
             embedded = self.embedding(x, None, first)
         else:

@@ -121,6 +121,9 @@ class StateSpaceMixer(nn.Module, ABC):
         dtype = _compute_dtype(x)
         with torch.autocast(x.device.type, enabled=False):
             u = x.to(dtype)
+            kept = self._buffers.get("kept")
+            if kept is not None and not return_state and (state, rate, kept.shape[2]) == (None, 1, x.shape[1]):
+                return fft_conv(u, kept.to(dtype), self.D.to(dtype)).to(x.dtype), None
             dynamics = self._dynamics(dtype, rate)
             C = self._output_matrix(dtype)
             y = fft_conv(u, dynamics.kernel(C, x.shape[1]), self.D.to(dtype))
@@ -164,6 +167,18 @@ class StateSpaceMixer(nn.Module, ABC):
             state = self._dynamics(dtype, rate).step(u_t, state)
             y_t = self._read(state) + self.D.to(dtype) * u_t[..., None]
         return y_t.to(x_t.dtype), state
+
+    @torch.no_grad()
+    def keep_kernel(self, length: int) -> None:
+        """Hold the kernel of whole sequences of this length, so that graphs need not make it from its parameters.
+
+        Parameters
+        ----------
+        length : int
+            Steps L; sequences of other lengths are mapped as before.
+        """
+        kernel = self._dynamics(torch.float32, 1.0).kernel(self._output_matrix(torch.float32), length)
+        self.register_buffer("kept", kernel.contiguous())
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return optimiser groups: see :func:`tsrec.layers.parameter_groups.parameter_groups`."""

@@ -75,6 +75,10 @@ class StructuralMaps(nn.Module):
     True
     """
 
+    maps: Tensor
+    variance: Tensor
+    periodogram: Tensor
+
     def __init__(self, context: int, horizon: int, season: int, kinds: tuple[bool, ...] | None = None) -> None:
         super().__init__()
         check_counts(context=context, horizon=horizon, season=season)
@@ -84,6 +88,8 @@ class StructuralMaps(nn.Module):
 
     def forward(self, z: Tensor, variable: Tensor | None = None) -> Expected:
         """Tell what is expected after windows (B, L) of the kinds it is for; ``variable`` (B,) says which they are."""
+        if self.kinds is None and torch.compiler.is_compiling():
+            return self._expected(z)
         point, spread = z.new_zeros(len(z), self.horizon), z.new_ones(len(z), self.horizon)
         blend = z.new_zeros(len(z), _COUNT)
         rows = self._rows(z, variable)
@@ -113,17 +119,31 @@ class StructuralMaps(nn.Module):
         tables = self._tables(z)
         level = z.mean(1, keepdim=True)
         blend, size = _explained(z - level, tables.periodogram)
-        point, square = z.new_zeros(len(z), self.horizon), z.new_zeros(len(z), self.horizon)
-        for k, own in enumerate(tables.maps):
-            forecast, share = (z - level) @ own, blend[:, k, None]
-            point += share * forecast
-            square += share * (forecast.square() + size[:, k, None] * tables.variance[k])
+        if torch.compiler.is_compiling():
+            # All at once, which is more memory and a much smaller graph.
+            forecasts, shares = (z - level) @ tables.maps, blend.T[..., None]
+            point = (shares * forecasts).sum(0)
+            square = (shares * (forecasts.square() + size.T[..., None] * tables.variance[:, None])).sum(0)
+        else:
+            point, square = z.new_zeros(len(z), self.horizon), z.new_zeros(len(z), self.horizon)
+            for k, own in enumerate(tables.maps):
+                forecast, share = (z - level) @ own, blend[:, k, None]
+                point += share * forecast
+                square += share * (forecast.square() + size[:, k, None] * tables.variance[k])
         spread = (square - point.square()).clamp_min(_LEAST_SPREAD**2).sqrt()
         # Where nothing moved, or nothing was seen, nothing tells how far the forecast may be off.
         still = (z == z[:, :1]).all(1, keepdim=True)
         return Expected(level + point, torch.where(still, 1.0, spread), blend)
 
+    def keep_tables(self) -> None:
+        """Hold the tables as buffers, for graphs and for who has not this module's memory of them."""
+        tables = _moved(self.context, self.horizon, self.season, torch.device("cpu"), torch.float32)
+        for name, table in tables._asdict().items():
+            self.register_buffer(name, table)
+
     def _tables(self, like: Tensor) -> _Tables:
+        if "maps" in self._buffers:
+            return _Tables(self.maps, self.variance, self.periodogram)
         return _moved(self.context, self.horizon, self.season, like.device, like.dtype)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tsrec.layers.beside import UNTOLD, Told
-from tsrec.layers.checks import check_counts
+from tsrec.layers.checks import check_counts, holds
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.forecast_parts import Parts
 from tsrec.layers.random import Linear, default_generator
@@ -172,7 +172,7 @@ class TEMPOBranch(nn.Module):
         pieces, kinds, pulls = [], [], []
         tokens = self._tokens(parts)
         if self.text is not None:
-            vector = tokens[0].new_zeros(len(tokens[0]), self.text.in_features) if static is None else static
+            vector = tokens[0].new_zeros(tokens[0].shape[0], self.text.in_features) if static is None else static
             pieces.append(self.text(vector)[:, None])
             kinds.append(0)
         for number, one in enumerate(tokens):
@@ -181,10 +181,10 @@ class TEMPOBranch(nn.Module):
             kinds += [0] * prompt.shape[1] + [1] * one.shape[1]
             pulls += [] if pull is None else [pull]
         x = torch.cat(pieces, 1)
-        is_patch = torch.tensor(kinds, dtype=torch.bool, device=x.device)
+        places = torch.tensor([place for place, kind in enumerate(kinds) if kind], device=x.device)
         if self.backbone is not None:
-            x = self.backbone(x, None, self._seen(mask, is_patch), return_state=False)[0]
-        y = x[:, is_patch].unflatten(1, (len(tokens), -1))
+            x = self.backbone(x, None, self._seen(mask, places, len(kinds)), return_state=False)[0]
+        y = x[:, places].unflatten(1, (len(tokens), -1))
         return y, torch.stack(pulls).mean() if pulls else None
 
     def _tokens(self, parts: Tensor) -> list[Tensor]:
@@ -204,13 +204,13 @@ class TEMPOBranch(nn.Module):
         prompt = self.prompts[number](tokens)
         return prompt.vectors, None if prompt.chosen is None else prompt.pull, prompt.chosen
 
-    def _seen(self, mask: Tensor | None, is_patch: Tensor) -> Tensor | None:
-        """Which tokens the others may see, (B, T); those of prompts always."""
-        if mask is None or bool(mask.all()):
+    def _seen(self, mask: Tensor | None, places: Tensor, count: int) -> Tensor | None:
+        """Which tokens the others may see, (B, T), those at `places` being patches; those of prompts always."""
+        if mask is None or holds(mask.all(), traced=False):
             return None
         seen = self._patches(mask).any(-1)
-        whole = torch.ones(len(mask), len(is_patch), dtype=torch.bool, device=mask.device)
-        whole[:, is_patch] = seen.repeat(1, len(self.names))
+        whole = torch.ones(mask.shape[0], count, dtype=torch.bool, device=mask.device)
+        whole[:, places] = seen.repeat(1, len(self.names))
         return whole
 
 

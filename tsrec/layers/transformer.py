@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tsrec.layers.checks import check_counts, check_sequences
+from tsrec.layers.checks import check_counts, check_sequences, holds
 from tsrec.layers.random import Dropout, Linear, default_generator
 
 # Initial spread of positions, as GPT-2's.
@@ -75,7 +75,7 @@ class CausalTransformer(nn.Module):
         if steps > len(self.positions):
             raise ValueError(f"x: found {steps} steps, there are positions for {len(self.positions)}.")
         visible = None
-        if mask is not None and not bool(mask.all()):
+        if mask is not None and not holds(mask.all(), traced=False):
             causal = torch.ones(steps, steps, dtype=torch.bool, device=x.device).tril()
             # Every step sees itself, so that there is something to see.
             visible = (mask[:, None] & causal | torch.eye(steps, dtype=torch.bool, device=x.device))[:, None]

@@ -237,4 +237,4 @@ def forecast_legend(axes: np.ndarray, *, is_new: bool) -> None:
     """One legend for all axes, intervals last."""
     handles, labels = axes[0].get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda i: (labels[i].endswith("interval"), i))
-    lineforecast_legend(axes, [handles[i] for i in order], [labels[i] for i in order], is_new=is_new)
+    line_legend(axes, [handles[i] for i in order], [labels[i] for i in order], is_new=is_new)
