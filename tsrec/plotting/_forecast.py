@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.frames import panel_index
-from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, dress, small_axes
+from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, dress, line_legend, small_axes
 from tsrec.plotting._tracks import Line, Track, tracks
 
 if TYPE_CHECKING:
