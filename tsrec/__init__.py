@@ -57,7 +57,10 @@ if TYPE_CHECKING:
     from tsrec.estimators.auto import AutoForecaster as AutoForecaster
     from tsrec.estimators.baseline import SeasonalMeanForecaster as SeasonalMeanForecaster
     from tsrec.estimators.baseline import SeasonalNaiveForecaster as SeasonalNaiveForecaster
+    from tsrec.estimators.cleaned import CleanedForecaster as CleanedForecaster
     from tsrec.estimators.combine import DecompositionForecaster as DecompositionForecaster
+    from tsrec.estimators.conformal import ConformalForecaster as ConformalForecaster
+    from tsrec.estimators.ensemble import EnsembleForecaster as EnsembleForecaster
     from tsrec.estimators.lssl import LSSLForecaster as LSSLForecaster
     from tsrec.estimators.lssl_series import LSSLClassifier as LSSLClassifier
     from tsrec.estimators.lssl_series import LSSLEncoder as LSSLEncoder
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
     from tsrec.estimators.mamba_series import MambaEncoder as MambaEncoder
     from tsrec.estimators.mamba_series import MambaRegressor as MambaRegressor
     from tsrec.estimators.mlp import MLPForecaster as MLPForecaster
+    from tsrec.estimators.stats import StatsForecaster as StatsForecaster
     from tsrec.estimators.tcnca import TCNCAForecaster as TCNCAForecaster
     from tsrec.estimators.tcnca_series import TCNCAClassifier as TCNCAClassifier
     from tsrec.estimators.tcnca_series import TCNCAEncoder as TCNCAEncoder

@@ -5,13 +5,17 @@ import pytest
 from tsrec import (
     STL,
     AutoForecaster,
+    CleanedForecaster,
+    ConformalForecaster,
     DecompositionForecaster,
+    EnsembleForecaster,
     LSSLForecaster,
     MambaForecaster,
     MLPForecaster,
     RetrievalForecaster,
     SeasonalMeanForecaster,
     SeasonalNaiveForecaster,
+    StatsForecaster,
     TCNCAForecaster,
     TEMPOForecaster,
     ThetaForecaster,
@@ -68,15 +72,32 @@ FORECASTERS = {
         views=(2, 1),
         joint=True,
     ),
+    "ensemble": EnsembleForecaster(
+        {
+            "last season": SeasonalNaiveForecaster(horizon=5, season=3),
+            "linear map": LSSLForecaster(horizon=5, season=3, context=12, max_epochs=0, random_state=0),
+        },
+        weights="backtest",
+        season=3,
+    ),
+    "conformal": ConformalForecaster(ThetaForecaster(horizon=5, season=3)),
+    # So high a bar that what the contract does to a history counts.
+    "cleaned": CleanedForecaster(ThetaForecaster(horizon=5, season=3), missing="seasonal", threshold=1e6),
+    "theta of statsmodels": StatsForecaster("theta", horizon=5, season=3),
     "auto": AutoForecaster(horizon=5, season=3, random_state=0),
+}
+# Searches that take seconds.
+SLOW = {
+    "ets of statsmodels": StatsForecaster("ets", horizon=5, season=3),
+    "arima of statsmodels": StatsForecaster("arima", horizon=5, season=3),
 }
 
 
-@pytest.fixture(params=list(FORECASTERS))
+@pytest.fixture(params=[*FORECASTERS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def forecaster(request):
     from sklearn.base import clone
 
-    return clone(FORECASTERS[request.param])
+    return clone({**FORECASTERS, **SLOW}[request.param])
 
 
 class EpochCounter:

@@ -390,7 +390,7 @@ def test_static_rows_are_checked(forecaster):
     y = panel()
     static = pd.DataFrame({"size": [1.0, 2.0, 3.0]}, index=["shop2", "shop0", "shop1"])
     unused = pytest.warns(UserWarning, match="static: checked and kept")
-    with nullcontext() if "static" in forecaster.USES else unused:
+    with nullcontext() if forecaster._uses("static") else unused:
         forecaster.fit(y, static=static)
     assert forecaster.panel_.static[:, 0].tolist() == [2.0, 3.0, 1.0]
     with pytest.raises(ValueError, match="static: 1 series have no row, the first is 'shop1'"):

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 _HOME = {
     "AnomalyDetector": "tsrec.estimators.anomaly",
     "AutoForecaster": "tsrec.estimators.auto",
+    "CleanedForecaster": "tsrec.estimators.cleaned",
+    "ConformalForecaster": "tsrec.estimators.conformal",
     "DecompositionForecaster": "tsrec.estimators.combine",
+    "EnsembleForecaster": "tsrec.estimators.ensemble",
     "LSSLClassifier": "tsrec.estimators.lssl_series",
     "LSSLEncoder": "tsrec.estimators.lssl_series",
     "LSSLForecaster": "tsrec.estimators.lssl",
@@ -20,6 +23,7 @@ _HOME = {
     "MambaRegressor": "tsrec.estimators.mamba_series",
     "SeasonalMeanForecaster": "tsrec.estimators.baseline",
     "SeasonalNaiveForecaster": "tsrec.estimators.baseline",
+    "StatsForecaster": "tsrec.estimators.stats",
     "TCNCAClassifier": "tsrec.estimators.tcnca_series",
     "TCNCAEncoder": "tsrec.estimators.tcnca_series",
     "TCNCAForecaster": "tsrec.estimators.tcnca",
@@ -31,7 +35,10 @@ _HOME = {
 __all__ = [
     "AnomalyDetector",
     "AutoForecaster",
+    "CleanedForecaster",
+    "ConformalForecaster",
     "DecompositionForecaster",
+    "EnsembleForecaster",
     "LSSLClassifier",
     "LSSLEncoder",
     "LSSLForecaster",
@@ -45,6 +52,7 @@ __all__ = [
     "MambaRegressor",
     "SeasonalMeanForecaster",
     "SeasonalNaiveForecaster",
+    "StatsForecaster",
     "TCNCAClassifier",
     "TCNCAEncoder",
     "TCNCAForecaster",
@@ -57,7 +65,10 @@ if TYPE_CHECKING:
     from tsrec.estimators.anomaly import AnomalyDetector
     from tsrec.estimators.auto import AutoForecaster
     from tsrec.estimators.baseline import SeasonalMeanForecaster, SeasonalNaiveForecaster
+    from tsrec.estimators.cleaned import CleanedForecaster
     from tsrec.estimators.combine import DecompositionForecaster
+    from tsrec.estimators.conformal import ConformalForecaster
+    from tsrec.estimators.ensemble import EnsembleForecaster
     from tsrec.estimators.lssl import LSSLForecaster
     from tsrec.estimators.lssl_series import LSSLClassifier, LSSLEncoder, LSSLRegressor
     from tsrec.estimators.lumamba import LuMambaEncoder
@@ -65,6 +76,7 @@ if TYPE_CHECKING:
     from tsrec.estimators.mamba import MambaForecaster
     from tsrec.estimators.mamba_series import MambaClassifier, MambaEncoder, MambaRegressor
     from tsrec.estimators.mlp import MLPForecaster
+    from tsrec.estimators.stats import StatsForecaster
     from tsrec.estimators.tcnca import TCNCAForecaster
     from tsrec.estimators.tcnca_series import TCNCAClassifier, TCNCAEncoder, TCNCARegressor
     from tsrec.estimators.tempo import TEMPOForecaster

@@ -110,6 +110,14 @@ class BaseForecaster(Answers, RegressorMixin, BaseEstimator):
         """Steps of one block of forecasts."""
         return int(self.horizon)
 
+    def _season(self, panel: Panel) -> int:
+        """Steps per season."""
+        return choose_season(panel) if self.season == "auto" else int(self.season)
+
+    def _freq(self) -> Any:
+        """Frequency of the index; None where it is to be read from it."""
+        return self.freq
+
     def _learn(self, panel: Panel, form: Form, levels: np.ndarray, *, targets_itself: bool) -> None:
         """Fit to what has been read and checked."""
         for name in [name for name in vars(self) if name.endswith("_") and name not in _KEPT]:
@@ -120,7 +128,7 @@ class BaseForecaster(Answers, RegressorMixin, BaseEstimator):
         self.horizon_ = self._horizon()
         self.freq_ = panel.grid.freq
         self.levels_ = levels
-        self.season_ = choose_season(panel) if self.season == "auto" else int(self.season)
+        self.season_ = self._season(panel)
         self.trained_ends_ = panel.ends
         self._fit_panel(panel)
 

@@ -35,9 +35,8 @@ def at_levels(quantiles: np.ndarray, known: np.ndarray, wanted: np.ndarray) -> n
     ----------
     quantiles : float array of shape (..., n_known)
         At the levels `known`, ascending, at least two.
-    known, wanted : float arrays
-        Levels between 0 and 1; `wanted` may have the shape of ``quantiles[..., :1]`` or any that broadcasts after
-        interpolation of each level for all rows, shape (n_wanted,).
+    known, wanted : float arrays of shape (n_known,) and (n_wanted,)
+        Levels between 0 and 1, ascending.
 
     Returns
     -------
@@ -46,7 +45,9 @@ def at_levels(quantiles: np.ndarray, known: np.ndarray, wanted: np.ndarray) -> n
     scores, targets = ndtri(known), ndtri(wanted)
     left = np.clip(np.searchsorted(scores, targets) - 1, 0, len(known) - 2)
     weight = (targets - scores[left]) / (scores[left + 1] - scores[left])
-    return quantiles[..., left] + weight * (quantiles[..., left + 1] - quantiles[..., left])
+    found = quantiles[..., left] + weight * (quantiles[..., left + 1] - quantiles[..., left])
+    # Of levels next to each other, on either side of a known one, rounding could turn the order.
+    return np.maximum.accumulate(found, axis=-1)
 
 
 def draws(quantiles: np.ndarray, known: np.ndarray, ranks: np.ndarray) -> np.ndarray:

@@ -65,7 +65,7 @@ def read_fit(
     coding : StaticCoding or None
         How a frame of static covariates was read.
     """
-    freq = getattr(estimator, "freq", None)
+    freq = estimator._freq() if hasattr(estimator, "_freq") else getattr(estimator, "freq", None)
     if y is None:
         target, covariates = checked_target(estimator, X), None
     else:

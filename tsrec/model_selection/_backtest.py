@@ -104,7 +104,7 @@ def backtest(
     step = horizon if step is None else step
     check_whole(step=step, n_windows=1 if n_windows is None else n_windows, window=1 if window is None else window)
     every = _every(refit)
-    freq = next((model.freq for model in models.values() if getattr(model, "freq", None) is not None), None)
+    freq = next((model._freq() for model in models.values() if model._freq() is not None), None)
     panel = read_panel(y, freq=freq)
     cutoffs = cutoffs_of(panel, horizon, int(step), n_windows)
     for name, part in (("X", X), ("past", past)):

@@ -32,7 +32,7 @@ def named_models(forecaster: Any) -> dict[str, Any]:
                 f"{where}: found {_kind(model)}. Give a forecaster of tsrec itself; of a search, its "
                 "best_estimator_; of a Pipeline, its last step with X transformed."
             )
-        check_whole(**{f"horizon of the {where}": model.horizon})
+        check_whole(**{f"horizon of the {where}": _horizon_of(model)})
     return models
 
 
@@ -47,6 +47,11 @@ def _names(forecasters: Any) -> list[str]:
     return numbered
 
 
+def _horizon_of(model: Any) -> Any:
+    """Its horizon; one that is made of others may leave it to them."""
+    return model.horizon if model.horizon is not None else model._horizon()
+
+
 def _kind(found: Any) -> str:
     return f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
 
@@ -59,7 +64,7 @@ def common_horizon(models: dict[str, Any], horizon: Any) -> int:
     ValueError
         If that is no whole number, or more than a model can.
     """
-    most = min(model.horizon for model in models.values())
+    most = min(_horizon_of(model) for model in models.values())
     if horizon is None:
         return int(most)
     check_whole(horizon=horizon)

@@ -64,7 +64,7 @@ def jobs_of(
         own, y = set(forecaster.form_.columns), given.y
         if isinstance(y, pd.DataFrame) and own <= set(y.columns) and not hasattr(forecaster, "set_seasons_"):
             y = y[list(forecaster.form_.columns)]
-        panel, given = read_panel(y, freq=forecaster.freq), Given(y, given.X, given.past)
+        panel, given = read_panel(y, freq=forecaster._freq()), Given(y, given.X, given.past)
         return [Job(name, forecaster, panel, given, np.arange(len(cutoffs)), cutoffs, False, None)]
     groups = np.zeros_like(turns) if refit is None else turns // refit
     chosen = np.split(np.argsort(groups, kind="stable"), np.flatnonzero(np.diff(np.sort(groups))) + 1)
