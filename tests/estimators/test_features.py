@@ -6,7 +6,18 @@ import pytest
 from sklearn.base import clone
 
 import tsrec
-from tsrec import AutoForecaster, LSSLForecaster, MambaForecaster, MLPForecaster, TCNCAForecaster, TEMPOForecaster
+from tsrec import (
+    AutoForecaster,
+    CleanedForecaster,
+    ConformalForecaster,
+    EnsembleForecaster,
+    LSSLForecaster,
+    MambaForecaster,
+    MLPForecaster,
+    SeasonalNaiveForecaster,
+    TCNCAForecaster,
+    TEMPOForecaster,
+)
 from tsrec.estimators._calendar import Calendar
 from tsrec.frames import read_panel
 from tsrec.frames.calendar import calendar_features
@@ -273,3 +284,32 @@ def test_series_that_lie_between_the_steps_of_others_have_their_own_dates():
     np.testing.assert_array_equal(found.at(panel.ordinals()), calendar_features(panel.grid, panel.ordinals()))
     before = panel.starts - 3 * panel.grid.step
     np.testing.assert_array_equal(found.at(before), calendar_features(panel.grid, before))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda model: EnsembleForecaster({"first": model, "second": SeasonalNaiveForecaster(season=7)}, horizon=4),
+        lambda model: ConformalForecaster(model, calibration=0.3),
+        lambda model: CleanedForecaster(model),
+    ],
+    ids=["ensemble", "conformal", "cleaned"],
+)
+def test_members_are_told_of_everything(wrap, tmp_path):
+    y = panel()
+    model = wrap(clone(NETWORKS["mlp"]).set_params(max_epochs=10))
+    by_name = pd.Series(np.arange(1.0, 7.0), [f"s{i}" for i in range(6)])
+    plain = clone(model).fit(y, static=STATIC).predict()
+    fitted = clone(model).fit(y, static=STATIC, sample_weight=by_name)
+    assert not np.allclose(fitted.predict(), plain)
+    new = pd.concat({"new": y.loc["s1"]}, names=["id"])
+    as_s1, as_s0 = (
+        clone(model).fit(y, static=STATIC).describe(STATIC.loc[[name]].set_axis(["new"])).predict(history=new)
+        for name in ("s1", "s0")
+    )
+    assert not np.allclose(as_s1, as_s0)
+
+
+def test_weights_that_nothing_learns_from_are_told():
+    with pytest.warns(UserWarning, match="sample_weight: checked and kept, but EnsembleForecaster does not use it"):
+        EnsembleForecaster(horizon=4).fit(Y, sample_weight=np.ones(N))

@@ -1,15 +1,17 @@
 """What forecasters made of other forecasters share: parameters that are the members' own, and how they are fitted."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from sklearn.base import clone
 
 from tsrec.estimators import _quantiles
 from tsrec.estimators._callbacks import CallbackSupportMixin, lent_callbacks
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._parameters import check_whole
+from tsrec.estimators._static import described
 from tsrec.frames import Panel
 from tsrec.frames.season import choose_season
 
@@ -28,6 +30,41 @@ class ComposedForecaster(CallbackSupportMixin, BaseForecaster):
     season: Any
     quantiles: Any
     members_: dict[str, BaseForecaster]
+
+    def fit(self, X: Any, y: Any = None, *, past: Any = None, static: Any = None, sample_weight: Any = None) -> Self:
+        """Learn from a history.
+
+        Parameters
+        ----------
+        X, y, past, static
+            As every forecaster takes them; members that have no use for the last two leave them aside.
+        sample_weight : Series or array, optional
+            As networks take it, for members that do.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit_rows(X, y, past, static, sample_weight)
+
+    def describe(self, static: Any) -> Self:
+        """Tell members that use it of series that are not in the history, before ``predict(history=...)``.
+
+        Parameters
+        ----------
+        static : DataFrame or Series
+            As in `fit`, indexed by the names of the series.
+
+        Returns
+        -------
+        self
+        """
+        self._be_told(described(self, static))
+        return self
+
+    def _be_told(self, static: pd.DataFrame) -> None:
+        for member in self.members_.values():
+            member._be_told(static)
 
     def _given(self) -> Mapping[str, BaseForecaster]:
         raise NotImplementedError

@@ -25,6 +25,12 @@ from tsrec.frames.warn import warn_user
 
 # Fitted attributes that checking the arguments has just set; all others are of an earlier fit.
 _KEPT = ("n_features_in_", "feature_names_in_")
+# What to do where something is given that is not learned from.
+_HINTS = {
+    "past": "Columns whose future is known belong in X.",
+    "static": "LSSLForecaster uses it.",
+    "sample_weight": "LSSLForecaster uses it.",
+}
 
 
 class BaseForecaster(Answers, RegressorMixin, BaseEstimator):
@@ -41,7 +47,7 @@ class BaseForecaster(Answers, RegressorMixin, BaseEstimator):
     ``_components(panel, cutoffs)``, if there is one, gives named parts of the point forecast that sum to it.
     """
 
-    # Of "past" and "static" what it learns from.
+    # Of "past", "static" and "sample_weight" what it learns from.
     USES: tuple[str, ...] = ()
     horizon: int
     season: int | str
@@ -87,10 +93,9 @@ class BaseForecaster(Answers, RegressorMixin, BaseEstimator):
         self._check_parameters()
         levels = self._levels()
         panel, form, coding = read_fit(self, X, y, past, static, sample_weight)
-        hints = {"past": "Columns whose future is known belong in X.", "static": "LSSLForecaster uses it."}
-        for name, given in (("past", past), ("static", static)):
+        for name, given in (("past", past), ("static", static), ("sample_weight", sample_weight)):
             if given is not None and not self._uses(name):
-                warn_user(f"{name}: checked and kept, but {type(self).__name__} does not use it. {hints[name]}")
+                warn_user(f"{name}: checked and kept, but {type(self).__name__} does not use it. {_HINTS[name]}")
         self._learn(panel, form, levels, targets_itself=y is None)
         if isinstance(past, pd.DataFrame):
             self.past_columns_ = past.columns
@@ -99,8 +104,15 @@ class BaseForecaster(Answers, RegressorMixin, BaseEstimator):
         return self
 
     def _uses(self, name: str) -> bool:
-        """Whether "past" or "static" is learned from."""
+        """Whether "past", "static" or "sample_weight" is learned from."""
         return name in self.USES
+
+    def _n_static(self, panel: Panel) -> int:
+        """Numbers of whole series that fit was given."""
+        return panel.static.shape[1]
+
+    def _be_told(self, static: pd.DataFrame) -> None:
+        """Hear numbers of further series, by their names."""
 
     def _levels(self) -> np.ndarray:
         """Levels of the quantiles, ascending."""

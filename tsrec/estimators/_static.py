@@ -32,10 +32,11 @@ def described(forecaster: Any, static: Any) -> pd.DataFrame:
     if coding is not None and isinstance(static, pd.DataFrame):
         return pd.DataFrame(coding.encode(static), index=static.index)
     values = to_numbers(static, where="static")
-    if values.shape[1] != forecaster.n_static_:
+    known = forecaster._n_static(forecaster.panel_)
+    if values.shape[1] != known:
         raise ValueError(
             f"static: found {values.shape[1]} numbers for each series; the forecaster learned from "
-            f"{forecaster.n_static_}. Give as many, or fit with static=."
+            f"{known}. Give as many, or fit with static=."
         )
     return pd.DataFrame(values, index=static.index)
 

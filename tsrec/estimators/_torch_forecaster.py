@@ -49,7 +49,7 @@ def _is_told(forecaster: "TorchForecaster") -> bool:
 class TorchForecaster(TorchInference, CallbackSupportMixin, BaseForecaster):
     """Base of the forecasters that are torch modules; see the module's docstring for what a family adds."""
 
-    USES = ("past", "static")
+    USES = ("past", "static", "sample_weight")
     context: int | str
     max_epochs: int | str
     n_members: int | str
@@ -143,10 +143,6 @@ class TorchForecaster(TorchInference, CallbackSupportMixin, BaseForecaster):
         """The windows to learn from; `generator` draws where some of them are chosen."""
         options: dict[str, Any] = {"recent": self.recent_, "weights": weights, "static": self._static(panel)}
         return window_table(panel, values, self.context_, self.horizon_, **beside, **options, names=self.n_names_ > 0)
-
-    def _n_static(self, panel: Panel) -> int:
-        """Numbers of whole series that the module is told."""
-        return panel.static.shape[1]
 
     def _known_rows(self, panel: Panel) -> tuple[np.ndarray, np.ndarray]:
         """Covariates and the calendar's features (n_known, n_features), and which of these each row has."""
@@ -282,8 +278,11 @@ class TorchForecaster(TorchInference, CallbackSupportMixin, BaseForecaster):
         -------
         self
         """
-        self.described_ = described(self, static)
+        self._be_told(described(self, static))
         return self
+
+    def _be_told(self, static: pd.DataFrame) -> None:
+        self.described_ = static
 
     def stream(self, history: Any = None) -> ForecastStream:
         """Forecast while observations come in, in constant memory and time per push.

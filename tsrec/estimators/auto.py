@@ -127,7 +127,7 @@ class AutoForecaster(CallbackSupportMixin, BaseForecaster):
     ('monthly panel', ['MLP', 'Theta'])
     """
 
-    USES = ("past", "static")
+    USES = ("past", "static", "sample_weight")
     members_: dict[str, Any]
     weights_: dict[str, float]
 
@@ -178,10 +178,12 @@ class AutoForecaster(CallbackSupportMixin, BaseForecaster):
         -------
         self
         """
-        told = described(self, static)
-        for member in self.members_.values():
-            member.described_ = told
+        self._be_told(described(self, static))
         return self
+
+    def _be_told(self, static: pd.DataFrame) -> None:
+        for member in self.members_.values():
+            member._be_told(static)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a member to ask."""
@@ -190,7 +192,6 @@ class AutoForecaster(CallbackSupportMixin, BaseForecaster):
     def _fit_panel(self, panel: Panel) -> None:
         kind = kind_of(panel, self.season_)
         self.recipe_, self.members_, self.weights_ = kind.name, {}, {}
-        self.n_static_ = panel.static.shape[1]
         given: dict[str, float] = {}
         for name, (member, weight) in members_for(kind, self.season_, self.horizon_).items():
             informed = panel.n_covariates or panel.past.shape[1]

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from tsrec.estimators import _stats_models as models
 from tsrec.estimators._forecaster import BaseForecaster
-from tsrec.estimators._parameters import check_choice, check_whole
+from tsrec.estimators._parameters import check_choice, check_verbose, check_whole
 from tsrec.estimators.baseline import DEFAULT_QUANTILES, SeasonalNaiveForecaster
 from tsrec.frames import Panel
 from tsrec.frames.warn import warn_user
+from tsrec.training.jobs import run_jobs
 
 _USUAL, _SEASONS = 256, 5
 
@@ -48,6 +49,8 @@ class StatsForecaster(BaseForecaster):
         Levels at which quantiles are given.
     n_jobs : int, optional
         Series that are fitted or asked at once, in processes. Answers are the same for any number.
+    verbose : int
+        1 shows how many series are fitted.
 
     Attributes
     ----------
@@ -96,6 +99,7 @@ class StatsForecaster(BaseForecaster):
         freq: Any = None,
         quantiles: Sequence[float] = DEFAULT_QUANTILES,
         n_jobs: int | None = None,
+        verbose: int = 0,
     ) -> None:
         self.model = model
         self.horizon = horizon
@@ -104,6 +108,7 @@ class StatsForecaster(BaseForecaster):
         self.freq = freq
         self.quantiles = quantiles
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     def models(self) -> pd.DataFrame:
         """The model of each series and variable by name.
@@ -126,6 +131,7 @@ class StatsForecaster(BaseForecaster):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_choice(self, "model", ("ets", "arima", "theta"))
+        check_verbose(self)
         check_whole(self, "context", auto=True)
         if self.n_jobs is not None and (not isinstance(self.n_jobs, Integral) or self.n_jobs == 0):
             raise ValueError(f"n_jobs: found {self.n_jobs!r}. Give a number of processes, -1 for all cores, or None.")
@@ -137,12 +143,13 @@ class StatsForecaster(BaseForecaster):
         usual = max(_USUAL, _SEASONS * self.season_)
         self.context_ = usual if self.context == "auto" else int(self.context)
         self.fitted_ids_, self.fitted_start_ = panel.labels, int(panel.starts[0])
-        work = Parallel(n_jobs=self.n_jobs)
         jobs = (
             delayed(models.fit_series)(self.model, values[-self.context_ :], start, self.season_)
             for values, start in self._columns(panel)
         )
-        fits, failed = zip(*work(jobs), strict=True)
+        count = panel.n_series * panel.n_channels
+        done = run_jobs(jobs, count, n_jobs=self.n_jobs, label=self.model, unit="series", verbose=self.verbose)
+        fits, failed = zip(*done, strict=True)
         shape = (panel.n_series, panel.n_channels, -1)
         self.orders_, self.parameters_, self.patterns_ = (
             np.stack(part).reshape(shape) for part in zip(*fits, strict=True)
@@ -202,7 +209,7 @@ class StatsForecaster(BaseForecaster):
                     self.context_,
                 )
                 jobs.append(job)
-        found = Parallel(n_jobs=self.n_jobs)(jobs)
+        found = run_jobs(jobs, len(jobs), n_jobs=self.n_jobs, label=self.model, unit="series")
         failed = 0
         for number, (own, bad) in enumerate(found):
             place, channel = places[number // panel.n_channels], number % panel.n_channels

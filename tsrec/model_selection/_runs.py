@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 
 from tsrec.frames import Panel, read_panel
 from tsrec.model_selection._training_rows import Given, fit_before, trained_before
+from tsrec.training.jobs import run_jobs
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,4 @@ def jobs_of(
 def run_all(jobs: list[Job], n_jobs: int | None, verbose: int) -> list[Done]:
     """Answers of all jobs, in their order; joblib decides where they run."""
     calls = (delayed(job.run)() for job in jobs)
-    if verbose <= 0:
-        return Parallel(n_jobs=n_jobs)(calls)
-    from tsrec.training.bar import open_bar
-
-    bar, done = open_bar(len(jobs), label="backtest", unit="fit"), []
-    try:
-        for one in Parallel(n_jobs=n_jobs, return_as="generator")(calls):
-            done.append(one)
-            bar.update(1)
-    finally:
-        bar.close()
-    return done
+    return run_jobs(calls, len(jobs), n_jobs=n_jobs, label="backtest", unit="fit", verbose=verbose)

@@ -1,0 +1,47 @@
+"""Independent jobs through joblib, with a bar if they are watched."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from joblib import Parallel
+
+from tsrec.training.bar import open_bar
+
+
+def run_jobs(
+    calls: Iterable[Any], count: int, *, n_jobs: int | None, label: str, unit: str, verbose: int = 0
+) -> list[Any]:
+    """Answers of all calls, in their order; joblib decides where they run.
+
+    Parameters
+    ----------
+    calls : iterable of joblib.delayed calls
+    count : int
+        How many there are.
+    n_jobs : int or None
+        As in joblib; its ``parallel_config`` counts.
+    label, unit : str
+        Of the bar.
+    verbose : int
+        1 shows the bar.
+
+    Returns
+    -------
+    list
+
+    Examples
+    --------
+    >>> from joblib import delayed
+    >>> run_jobs((delayed(abs)(k) for k in (-1, 2)), 2, n_jobs=None, label="sizes", unit="number")
+    [1, 2]
+    """
+    if verbose <= 0:
+        return Parallel(n_jobs=n_jobs)(calls)
+    bar, done = open_bar(count, label=label, unit=unit), []
+    try:
+        for one in Parallel(n_jobs=n_jobs, return_as="generator")(calls):
+            done.append(one)
+            bar.update(1)
+    finally:
+        bar.close()
+    return done
