@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-__all__ = ["braindecode", "export_onnx", "mne", "onnx", "to_torch"]
+__all__ = ["braindecode", "export_onnx", "mne", "onnx", "sktime", "to_torch"]
 
 _HOME = {"export_onnx": "tsrec.interop.onnx", "to_torch": "tsrec.interop.modules"}
 
