@@ -5,9 +5,9 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-from joblib import Parallel, delayed
 from scipy.optimize import nnls
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.parallel import Parallel, delayed
 
 from tsrec.estimators._composed import ComposedForecaster, check_forecaster
 from tsrec.estimators._forecaster import BaseForecaster

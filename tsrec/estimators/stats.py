@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import delayed
+from sklearn.utils.parallel import delayed
 
 from tsrec.estimators import _stats_models as models
 from tsrec.estimators._forecaster import BaseForecaster
@@ -14,7 +14,7 @@ from tsrec.estimators._parameters import check_choice, check_verbose, check_whol
 from tsrec.estimators.baseline import DEFAULT_QUANTILES, SeasonalNaiveForecaster
 from tsrec.frames import Panel
 from tsrec.frames.warn import warn_user
-from tsrec.training.jobs import run_jobs
+from tsrec.model_selection.jobs import run_jobs
 
 _USUAL, _SEASONS = 256, 5
 

@@ -11,7 +11,7 @@ from sklearn.utils.parallel import delayed
 
 from tsrec.frames import Panel, read_panel
 from tsrec.model_selection._training_rows import Given, fit_before, trained_before
-from tsrec.training.jobs import run_jobs
+from tsrec.model_selection.jobs import run_jobs
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""Independent jobs through joblib, with a bar if they are watched."""
+"""Independent jobs through joblib, under the settings and warning filters of the caller, with a bar if watched."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from joblib import Parallel
+from sklearn.utils.parallel import Parallel
 
 from tsrec.training.bar import open_bar
 
@@ -15,7 +15,7 @@ def run_jobs(
 
     Parameters
     ----------
-    calls : iterable of joblib.delayed calls
+    calls : iterable of calls made by :func:`sklearn.utils.parallel.delayed`
     count : int
         How many there are.
     n_jobs : int or None
@@ -31,7 +31,7 @@ def run_jobs(
 
     Examples
     --------
-    >>> from joblib import delayed
+    >>> from sklearn.utils.parallel import delayed
     >>> run_jobs((delayed(abs)(k) for k in (-1, 2)), 2, n_jobs=None, label="sizes", unit="number")
     [1, 2]
     """
