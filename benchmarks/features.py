@@ -55,7 +55,6 @@ MODELS: dict[str, Made] = {
     "Theta (statsmodels)": lambda horizon, _: tsrec.StatsForecaster("theta", horizon=horizon, n_jobs=2),
     "ARIMA": lambda horizon, _: tsrec.StatsForecaster("arima", horizon=horizon, n_jobs=2),
     "mean of MLP, Theta, ETS": _ensemble("mean"),
-    "median of MLP, Theta, ETS": _ensemble("median"),
     "weighted MLP, Theta, ETS": _ensemble("mean", "backtest"),
 }
 VARIANTS = [
