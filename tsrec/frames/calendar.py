@@ -57,7 +57,7 @@ def calendar_features(grid: TimeGrid, ordinals: np.ndarray) -> pd.DataFrame:
     Examples
     --------
     >>> calendar_features(TimeGrid("month", 1, freq="MS"), np.array([0]))["workdays"].round(2).tolist()
-    [0.05]
+    [0.01]
     """
     if grid.pace is None or grid.kind == "delta":
         raise ValueError(
