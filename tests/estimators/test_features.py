@@ -313,3 +313,18 @@ def test_members_are_told_of_everything(wrap, tmp_path):
 def test_weights_that_nothing_learns_from_are_told():
     with pytest.warns(UserWarning, match="sample_weight: checked and kept, but EnsembleForecaster does not use it"):
         EnsembleForecaster(horizon=4).fit(Y, sample_weight=np.ones(N))
+
+
+def test_where_nothing_is_trained_a_map_forecasts():
+    index = pd.date_range("2024-01-01", periods=400, freq="D", name="day")
+    week = np.tile([0.0, 3.0, 1.0, 5.0, 2.0, 8.0, 9.0], 58)[:400]
+    y = pd.concat({k: pd.Series(week + k, index, name="y") for k in range(12)}, names=["id", "day"])
+    found = LSSLForecaster(horizon=7, max_epochs=0).fit(y)
+    assert found.linear_ == "ridge"
+    np.testing.assert_allclose(found.predict().loc[3], week[400 % 7 : 400 % 7 + 7] + 3, atol=0.1)
+
+
+def test_weights_of_other_rows_are_told():
+    y = panel()
+    with pytest.raises(ValueError, match=r"sample_weight: its 355 rows are not the 360 of y"):
+        clone(NETWORKS["mlp"]).fit(y, sample_weight=pd.Series(1.0, y.index).iloc[5:])

@@ -104,6 +104,9 @@ class DirectFamily(TorchForecaster):
         for name, value in recipe._asdict().items():
             given = getattr(self, name)
             setattr(self, f"{name}_", value if isinstance(given, str) and given == "auto" else given)
+        if self.linear == "auto" and self.max_epochs_ == 0 and self.linear_ is None:
+            # Where nothing is trained, nothing but a map is left to forecast with.
+            self.linear_ = "ridge"
         # A longer context would only be padded.
         self.context_ = min(int(self.context_), int(panel.lengths.max()))
         self.patch_ = self._patch()

@@ -76,7 +76,7 @@ def static_rows(static: Any, panel: Panel) -> tuple[np.ndarray, StaticCoding | N
         if len(missing):
             raise ValueError(
                 f"static: {len(missing)} series have no row, the first is {label_at(missing, 0)!r}. Give one row per "
-                "series."
+                "series, with their names as index (static.set_index(column) if they stand in a column)."
             )
         static = static.loc[panel.ids]
     coding = StaticCoding.of(static) if isinstance(static, pd.DataFrame) else None
@@ -104,6 +104,11 @@ def row_weights(weight: Any, target: Any, index: pd.Index | None) -> np.ndarray:
         If there are more or fewer weights than rows, or they are negative, missing, or all zero.
     """
     if isinstance(weight, pd.Series) and isinstance(index, pd.MultiIndex) and not weight.index.equals(index):
+        if weight.index.nlevels == index.nlevels:
+            raise ValueError(
+                f"sample_weight: its {len(weight)} rows are not the {len(index)} of y, or in another order. Give it "
+                "the index of y, for example with weight.reindex(y.index)."
+            )
         names = index.droplevel(-1)
         absent = names.difference(weight.index)
         if len(absent):

@@ -59,7 +59,7 @@ class AutoForecaster(CallbackSupportMixin, BaseForecaster):
     Which models, and how they look back, follows from how often the data comes (hourly to yearly), how long the series
     are and how many there are. Long hourly series get a linear map with a recurrent branch; thousands of short ones get
     networks trained on all of them together, from several seeds, beside the theta method. The benchmarks say what each
-    choice rests on. With covariates, known ahead or of the past, the theta method, which has no use for them, stays out.
+    choice rests on. With covariates, known ahead or of the past, the theta method, which is deaf to them, stays out.
 
     Parameters
     ----------

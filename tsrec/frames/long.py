@@ -55,7 +55,8 @@ def from_long(
     if pd.api.types.is_object_dtype(stamps.dtype) or pd.api.types.is_string_dtype(stamps.dtype):
         raise TypeError(
             f"frame: column {time!r} holds text or objects such as {stamps.iloc[0] if len(stamps) else ''!r}, not "
-            f"times. Convert it first: frame[{time!r}] = pd.to_datetime(frame[{time!r}])."
+            f"times. Convert it first: frame[{time!r}] = "
+            f"pd.to_datetime(frame[{time!r}]), with dayfirst=True or format='%d.%m.%Y' where the day comes first."
         )
     if not targets:
         raise ValueError("frame: no column is left to be the target. Name one with target=.")
