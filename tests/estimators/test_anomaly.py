@@ -271,3 +271,23 @@ def test_the_threshold_of_naive_forecasts_is_passed_as_rarely_as_asked():
     rows = pd.Series(np.random.default_rng(0).normal(size=40_000))
     model = AnomalyDetector(SeasonalNaiveForecaster(season=24), memory=None, risk=2e-3).fit(rows[:20_000])
     assert (model.predict(rows) == -1).mean() == pytest.approx(2e-3, rel=0.4)
+
+
+def test_alarms_stay_as_rare_where_most_values_are_missing():
+    rng = np.random.default_rng(0)
+    rows = pd.Series(rng.normal(size=30_000)).where(rng.random(30_000) < 0.2)
+    model = AnomalyDetector(SeasonalMeanForecaster(season=1, context=50), risk=2e-3).fit(rows[:10_000])
+    assert (model.predict(rows) == -1).sum() / rows.notna().sum() < 5e-3
+
+
+@pytest.mark.parametrize("lost", ["early", "missing"])
+def test_rows_that_were_not_judged_say_nothing_of_what_is_usual(lost):
+    rows = pd.Series(np.random.default_rng(0).normal(size=400))
+    forecaster = SeasonalMeanForecaster(season=1, context=30)
+    model, plain = (AnomalyDetector(forecaster, warm_up=60, memory=m).fit(rows) for m in (2000, None))
+    new = rows[:160].reset_index(drop=True)
+    if lost == "missing":
+        new[60:90] = np.nan
+    # Until a hundred rows were judged it is the training rows that say it, the same for all.
+    usual = (0.1 - plain.score_samples(new)) / -model.score_samples(new)
+    np.testing.assert_allclose(usual[90:], usual.iloc[-1])

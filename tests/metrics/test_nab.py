@@ -89,6 +89,15 @@ def test_the_threshold_is_the_best_of_all():
         assert tried[threshold] == pytest.approx(best)
 
 
+@pytest.mark.parametrize("odd", [math.inf, -math.inf])
+def test_rows_of_the_same_infinite_score_raise_their_alarms_together(odd):
+    score = np.where(alarms(8, 13, 15, 17), odd, 0.0)
+    finite = np.clip(score, -9, 9)
+    threshold, best = nab_threshold(TRUTH, score)
+    assert (float(np.clip(threshold, -9, 9)), best) == nab_threshold(TRUTH, finite)
+    assert best == pytest.approx(nab_score(TRUTH, score >= threshold))
+
+
 def test_no_alarm_is_best_where_all_alarms_are_wrong():
     truth = np.r_[np.zeros(60), TRUTH]
     assert nab_threshold(truth, -truth) == (math.inf, 0.0)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from tsrec import LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster, ThetaForecaster
+from tsrec import LSSLForecaster, MLPForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster, ThetaForecaster
 from tsrec.model_selection import backtest
 
 RNG = np.random.default_rng(0)
@@ -56,6 +56,7 @@ def test_models_of_other_columns_leave_holes():
     wide = pd.DataFrame({"a": Y, "b": -Y})
     table = backtest({"one": clone(NAIVE).fit(wide[["b"]].iloc[:60]), "both": NAIVE}, wide, n_windows=1)
     assert table.loc["one", ("a", "forecast")].isna().all()
+    np.testing.assert_array_equal(table.loc["one", ("a", "y")], table.loc["both", ("a", "y")])
     np.testing.assert_array_equal(table.loc["one", ("b", "forecast")], table.loc["both", ("b", "forecast")])
 
 
@@ -170,7 +171,11 @@ def test_past_that_was_learned_is_asked_for():
 
 @pytest.mark.parametrize(
     ("models", "message"),
-    [({}, "forecaster: found none"), ({"a": NAIVE, "b": 3}, "forecaster: 'b': found a int")],
+    [
+        ({}, "forecaster: found none"),
+        ({"a": NAIVE, "b": 3}, "forecaster: 'b': found a int"),
+        ({1: NAIVE, "1": THETA}, "read alike"),
+    ],
 )
 def test_what_is_no_model_is_refused_by_name(models, message):
     with pytest.raises((TypeError, ValueError), match=message):
@@ -181,3 +186,17 @@ def test_the_horizon_of_several_models_is_the_shortest():
     assert len(backtest([NAIVE, THETA], Y, n_windows=1)) == 8
     with pytest.raises(ValueError, match="Give 1 to 4, the shortest horizon of the forecasters"):
         backtest([NAIVE, THETA], Y, horizon=5)
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_what_is_said_of_series_that_begin_later_is_known(fitted):
+    panel = pd.concat([PANEL, pd.concat({"late": Y.iloc[82:] * 3}, names=["shop", "day"])])
+    static = pd.Series(["b", "a", "b"], ["late", "new", "old"], name="kind")
+    before = panel[panel.index.get_level_values("day") < DAYS[74]]
+    model = MLPForecaster(horizon=3, season=7, context=7, max_epochs=4, random_state=0)
+    model = model.fit(before, static=static) if fitted else model
+    table = backtest(model, panel, static=static, n_windows=2)
+    known = clone(model).fit(before, static=static).describe(static)
+    found = known.predict_cutoffs(panel, np.array([[2, 2], [2, 5]]))
+    np.testing.assert_array_equal(table.loc["late"]["sold", "forecast"], found[..., 0, 0].ravel())
+    assert not hasattr(model, "described_")

@@ -83,6 +83,19 @@ def test_a_single_forecaster_of_a_series_has_a_row_of_its_own():
     pd.testing.assert_frame_equal(leaderboard(table, y.to_numpy(), season=7).iloc[:, :6], board.iloc[:, :6])
 
 
+def test_rows_of_one_model_are_not_called_after_another():
+    board = leaderboard(TABLE.loc["theta"], PANEL, season=7)
+    assert board.index.tolist() == ["forecast"]
+    assert board["mase"].iloc[0] == leaderboard(TABLE, PANEL, season=7).loc["theta", "mase"]
+    assert np.isnan(board["fit_seconds"].iloc[0])
+
+
+def test_lists_are_measured_as_arrays():
+    y = FRAME["a"].tolist()
+    table = backtest(MODELS["naive"], y, n_windows=2)
+    pd.testing.assert_frame_equal(leaderboard(table, y), leaderboard(table, np.array(y)))
+
+
 def test_the_season_is_chosen_as_forecasters_choose_it():
     assert leaderboard(TABLE, PANEL).equals(leaderboard(TABLE, PANEL, season=7))
     numbers = FRAME["a"].reset_index(drop=True)

@@ -7,9 +7,9 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit, cross_val_score
 
-from tsrec import LSSLForecaster, SeasonalMeanForecaster, ThetaForecaster
+from tsrec import LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster, ThetaForecaster
 from tsrec.metrics import mae_scorer, mase_scorer, smape_scorer
-from tsrec.model_selection import TimeSplit
+from tsrec.model_selection import TimeSplit, backtest
 
 RNG = np.random.default_rng(0)
 DAYS = pd.date_range("2024-01-01", periods=40, freq="D")
@@ -155,3 +155,10 @@ def test_searches_with_covariates_in_threads():
     with joblib.parallel_config("threading", n_jobs=2):
         np.testing.assert_array_equal(clone(search).fit(X, y).cv_results_["mean_test_score"], alone)
     assert (cross_val_score(LSSL[0], X, y, cv=TimeSplit(2, horizon=4)) > 0.5).all()
+
+
+def test_a_panel_without_rows_is_refused():
+    empty = pd.Series(1.0, pd.MultiIndex.from_tuples([("a", 1)])).iloc[:0]
+    for read in (lambda: list(TimeSplit(2).split(empty)), lambda: backtest(SeasonalNaiveForecaster(), empty)):
+        with pytest.raises(ValueError, match="it has 0 rows"):
+            read()

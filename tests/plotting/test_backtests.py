@@ -156,6 +156,17 @@ def test_missing_truth_does_not_count_for_calibration():
     )
 
 
+def test_models_of_other_variables_stand_beside_the_truth_of_all():
+    wide = pd.DataFrame({"a": Y, "b": -Y})
+    narrow = SeasonalNaiveForecaster(horizon=4, season=7).fit(wide[["b"]].iloc[:40])
+    table = backtest({"narrow": narrow, "both": NAIVE}, wide, n_windows=2)
+    ax = BacktestDisplay(table, variables=["a"]).plot().ax_
+    np.testing.assert_array_equal(line(ax, "truth").get_ydata(), table.loc["both"]["a", "y"])
+    display = CalibrationDisplay(table, variables=["a"]).plot()
+    assert display.shares_["narrow"].isna().all()
+    assert texts(display.ax_.get_legend())[1] == "narrow"
+
+
 def test_residuals_of_one_series_are_in_its_unit():
     display = ResidualsDisplay.from_frame(DENSE)
     np.testing.assert_allclose(display.residuals_["residual"], DENSE["sold", "y"] - DENSE[KEY])

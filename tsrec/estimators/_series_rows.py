@@ -64,10 +64,15 @@ def _as_text(category: Any) -> str | None:
     return None if category is None else str(category)
 
 
+def static_frame(static: pd.Series) -> pd.DataFrame:
+    """A frame of one static covariate."""
+    return static.to_frame("static" if static.name is None else static.name)
+
+
 def static_rows(static: Any, panel: Panel) -> tuple[np.ndarray, StaticCoding | None]:
     """Numbers of whole series in the order of the panel, (n_series, n_static), and how a frame was read."""
     if isinstance(static, pd.Series):
-        static = static.to_frame("static" if static.name is None else static.name)
+        static = static_frame(static)
     if isinstance(static, pd.DataFrame) and panel.ids is not None:
         if not static.index.is_unique:
             twice = label_at(static.index[static.index.duplicated()], 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from tsrec.estimators._series_rows import StaticCoding
+from tsrec.estimators._series_rows import StaticCoding, static_frame
 from tsrec.estimators._text import vectors_of
 from tsrec.frames import Panel, to_numbers
 from tsrec.frames.seen import mean_of_seen
@@ -29,6 +29,8 @@ def described(forecaster: Any, static: Any) -> pd.DataFrame:
     if getattr(forecaster, "text_encoder", None) is not None:
         static = vectors_of(static, forecaster.text_encoder)
     coding: StaticCoding | None = getattr(forecaster, "static_coding_", None)
+    if coding is not None and isinstance(static, pd.Series):
+        static = static_frame(static)
     if coding is not None and isinstance(static, pd.DataFrame):
         return pd.DataFrame(coding.encode(static), index=static.index)
     values = to_numbers(static, where="static")

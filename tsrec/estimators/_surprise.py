@@ -57,7 +57,7 @@ def foreseen(forecaster: Any, panel: Panel, rows: np.ndarray, levels: np.ndarray
     rows : int array of shape (n,)
         Ascending rows of the panel.
     levels : float array of shape (n_levels,)
-        Levels of the wanted quantiles.
+        Levels of the wanted quantiles, ascending.
 
     Returns
     -------

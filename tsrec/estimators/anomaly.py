@@ -163,14 +163,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.spread_ = least_spread(residuals, panel.values)
         units = residuals.smoothed(self.spread_, self.smoothing)
         self.precision_ = precision(units)
-        judged = rows.step >= self.warm_up_
-        surprise = distance(units[judged], self.precision_)
-        self.usual_ = np.quantile(surprise, TAIL) if len(surprise) else np.zeros(2)
+        surprise = self._surprise(rows, units)
+        known = ~np.isnan(surprise)
+        self.usual_ = np.quantile(surprise[known], TAIL) if known.any() else np.zeros(2)
         scores = self._scores(rows, units)
         if self.contamination != "auto":
             self.offset_ = float(np.nanquantile(scores, float(self.contamination)))
         else:
-            self.offset_ = -1.0 if self.memory is not None else -rare_level(-scores[judged], self.risk)
+            self.offset_ = -1.0 if self.memory is not None else -rare_level(-scores[known], self.risk)
         return self
 
     def _check_parameters(self) -> None:
@@ -207,9 +207,16 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         residuals.error[rows.step < self.warm_up_] = np.nan
         return residuals
 
+    def _surprise(self, rows: ReadRows, units: np.ndarray) -> np.ndarray:
+        """Surprise of the needed rows, float (n,); NaN where there is no value, or too little is known to judge it."""
+        surprise = distance(units, self.precision_)
+        nothing = np.isnan(rows.panel.values[rows.needed]).all(axis=1)
+        surprise[nothing | (rows.step < self.warm_up_)] = np.nan
+        return surprise
+
     def _scores(self, rows: ReadRows, units: np.ndarray) -> np.ndarray:
         """Scores of the needed rows, from their residuals in units of what is usual, float (n,)."""
-        surprise = distance(units, self.precision_)
+        surprise = self._surprise(rows, units)
         if self.memory is not None:
             rare = rare_before(surprise, rows.series, self.memory, self.risk, self.usual_)
             surprise = (surprise + _SMALL) / (rare + _SMALL)
@@ -314,7 +321,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """
         rows = read_rows(self, X)
         low, high = bounds_of(float(check_levels([coverage], "coverage")[0]))
-        found = foreseen(self.forecaster_, rows.panel, rows.needed, np.array([0.5, low, high]))
+        found = foreseen(self.forecaster_, rows.panel, rows.needed, np.array([low, 0.5, high]))[..., [1, 0, 2]]
         found[rows.step < self.warm_up_] = np.nan
         answer = rows.answer(found.reshape(len(found), -1))
         names = columns_of(variable_names(rows.panel.columns), ("expected", "lower", "upper"))

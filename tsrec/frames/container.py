@@ -181,12 +181,14 @@ def read_index(index: pd.Index, *, where: str, seconds: bool = False) -> Rows:
     TypeError
         If the labels are neither times nor whole numbers.
     ValueError
-        If a label is missing.
+        If a label is missing, or there is no row of any series.
     """
     if isinstance(index, pd.MultiIndex) and index.nlevels == 1:
         index = index.get_level_values(0)
     if not isinstance(index, pd.MultiIndex):
         return Rows(None, np.array([0, len(index)]), None, plain_index(index, where, seconds=seconds), None)
+    if not len(index):
+        raise ValueError(f"{where}: it has 0 rows. Give at least one time step.")
     codes = _series_codes(index)
     times, time_codes = _used_level(index)
     if (time_codes < 0).any() or (codes < 0).any():

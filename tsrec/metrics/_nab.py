@@ -165,7 +165,8 @@ def nab_threshold(
         gain[part] = np.diff(best, prepend=-weights.missed)
     totals = np.cumsum(gain) - rows.n_windows * weights.missed
     # Rows of the same score raise their alarms together.
-    last = np.flatnonzero(np.diff(score[judged], append=np.inf))
+    ordered = score[judged]
+    last = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], np.full(min(len(ordered), 1), True)])
     if not len(last) or totals[last].max() <= -rows.n_windows * weights.missed:
         return float("inf"), 0.0
     chosen = last[int(totals[last].argmax())]

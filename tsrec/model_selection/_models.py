@@ -15,10 +15,14 @@ def named_models(forecaster: Any) -> dict[str, Any]:
     TypeError
         If one is no forecaster of this package.
     ValueError
-        If there are none, or a horizon is no whole number.
+        If there are none, two have the same name, or a horizon is no whole number.
     """
     if isinstance(forecaster, dict):
         models = {str(name): model for name, model in forecaster.items()}
+        if len(models) < len(forecaster):
+            raise ValueError(
+                f"forecaster: some of its keys {list(forecaster)} read alike. Give each a name of its own."
+            )
     elif isinstance(forecaster, list | tuple):
         models = dict(zip(_names(forecaster), forecaster, strict=True))
     else:

@@ -1,5 +1,6 @@
 """The work of a backtest: each fit, and the forecasts made with it, as a job of its own."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.parallel import delayed
 
 from tsrec.frames import Panel, read_panel
-from tsrec.model_selection._training_rows import Given, fit_before, trained_before
+from tsrec.model_selection._training_rows import Given, by_name, fit_before, knows_all, trained_before
 from tsrec.model_selection.jobs import run_jobs
 
 
@@ -65,6 +66,8 @@ def jobs_of(
         own, y = set(forecaster.form_.columns), given.y
         if isinstance(y, pd.DataFrame) and own <= set(y.columns) and not hasattr(forecaster, "set_seasons_"):
             y = y[list(forecaster.form_.columns)]
+        if not knows_all(forecaster, given, panel):
+            forecaster = deepcopy(forecaster).describe(by_name(given.static, panel))
         panel, given = read_panel(y, freq=forecaster._freq()), Given(y, given.X, given.past)
         return [Job(name, forecaster, panel, given, np.arange(len(cutoffs)), cutoffs, False, None)]
     groups = np.zeros_like(turns) if refit is None else turns // refit

@@ -56,7 +56,7 @@ def _rows_before(found: Forecasts, y: Any) -> pd.DataFrame:
     absent = [name for name in found.variables if name not in values.columns]
     if absent:
         raise ValueError(f"y: it has no column {absent[0]!r}, which the table has. Give the y of the backtest.")
-    index: Any = getattr(y, "index", None)
+    index: Any = y.index if isinstance(y, pd.Series | pd.DataFrame) else None
     if isinstance(index, pd.MultiIndex) != (found.names is not None):
         raise ValueError("y: one of y and the table has a series level and the other has not. Give the backtest's y.")
     series = np.zeros(len(values), dtype=np.int64)

@@ -27,10 +27,20 @@ def table_of(panel: Panel, cutoffs: np.ndarray, answers: np.ndarray, levels: np.
 
 
 def joined(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Tables below each other under the names of their models; NaN where one lacks a variable or a level."""
+    """Tables below each other under the names of their models; NaN where one lacks a variable or a level.
+
+    What happened stands beside all of them: their rows are the same, whether a model forecasts a variable or not.
+    """
     every = [table.columns for table in tables.values()]
     variables = list(dict.fromkeys(variable for columns in every for variable in columns.unique(0)))
     levels = sorted({level for columns in every for level in columns.unique(1) if level not in ("y", "forecast")})
     columns = pd.MultiIndex.from_product([variables, ["y", "forecast", *levels]], names=["variable", "value"])
-    wide = [table if table.columns.equals(columns) else table.reindex(columns=columns) for table in tables.values()]
+    truth = {variable: table[variable, "y"] for table in tables.values() for variable in table.columns.unique(0)}
+    wide = []
+    for table in tables.values():
+        lacking = [variable for variable in variables if variable not in table.columns.unique(0)]
+        whole = table if table.columns.equals(columns) else table.reindex(columns=columns)
+        for variable in lacking:
+            whole[variable, "y"] = truth[variable]
+        wide.append(whole)
     return pd.concat(wide, keys=list(tables), names=["model"])

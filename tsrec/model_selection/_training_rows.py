@@ -60,9 +60,19 @@ def fit_before(forecaster: Any, panel: Panel, given: Given, cutoffs: np.ndarray,
         forecaster.set_params(freq=panel.grid.freq)
     beside: dict[str, Any] = {} if given.past is None else {"past": _rows_of(given.past, rows)}
     if given.static is not None:
-        beside["static"] = _by_name(given.static, panel)
+        beside["static"] = by_name(given.static, panel)
     y = _rows_of(given.y, rows)
-    return forecaster.fit(y, **beside) if given.X is None else forecaster.fit(_rows_of(given.X, rows), y, **beside)
+    read = (y,) if given.X is None else (_rows_of(given.X, rows), y)
+    fitted = forecaster.fit(*read, **beside)
+    return fitted if knows_all(fitted, given, panel) else fitted.describe(by_name(given.static, panel))
+
+
+def knows_all(forecaster: Any, given: Given, panel: Panel) -> bool:
+    """Whether there is no series which a fitted forecaster could be told of, and has not learned from."""
+    learned = forecaster.panel_
+    if given.static is None or panel.ids is None or not learned.static.shape[1] or not hasattr(forecaster, "describe"):
+        return True
+    return learned.ids is not None and bool(panel.ids.isin(learned.ids).all())
 
 
 def _row_order(y: Any, panel: Panel) -> np.ndarray:
@@ -78,7 +88,7 @@ def _rows_of(container: Any, rows: np.ndarray) -> Any:
     return container.iloc[rows] if isinstance(container, pd.Series | pd.DataFrame) else np.asarray(container)[rows]
 
 
-def _by_name(static: Any, panel: Panel) -> Any:
+def by_name(static: Any, panel: Panel) -> Any:
     """Static covariates under the names of their series, so that those without rows yet can be left out."""
     if isinstance(static, pd.Series | pd.DataFrame) or panel.ids is None or len(static) != panel.n_series:
         return static

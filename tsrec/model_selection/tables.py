@@ -100,12 +100,13 @@ def read_forecasts(table: Any, where: str = "table") -> Forecasts:
         labels = _series_level(index, skip)
         series, names = pd.factorize(labels)
         names = names.set_names(labels.names)
-    known = table.attrs.get("seconds", {"forecast": None})
+    # Rows cut from the table of several models do not say which of them they are of.
+    known = list(table.attrs.get("seconds", ()))
     return Forecasts(
         table,
         model,
         series,
-        [next(iter(known))] if models is None else [str(name) for name in models],
+        [known[0] if len(known) == 1 else "forecast"] if models is None else [str(name) for name in models],
         names,
         index.get_level_values(-2),
         index.get_level_values(-1),

@@ -195,11 +195,13 @@ def _share_below(values: pd.DataFrame, variables: list[Any], level: float) -> fl
 
 
 def _label(name: str, values: pd.DataFrame, variables: list[Any], pair: tuple[float, float] | None) -> str:
-    """The name of a model, and what its widest interval holds."""
+    """The name of a model, and what its widest interval holds, if there is anything that it could hold."""
     if pair is None:
         return name
     truth, low, high = (values.xs(one, axis=1, level=1)[variables].to_numpy() for one in ("y", *pair))
     seen = ~np.isnan(truth) & ~np.isnan(low)
+    if not seen.any():
+        return name
     share = ((low <= truth) & (truth <= high))[seen].mean()
     return f"{name}: its {100 * (pair[1] - pair[0]):g} % interval holds {100 * share:.1f} %"
 

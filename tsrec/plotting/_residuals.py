@@ -256,6 +256,7 @@ def _autocorrelation(ax: "Axes", found: Forecasts, errors: np.ndarray) -> None:
     reach = 1.15 * np.nanmax(np.abs([*found_at, *bounds]), initial=0.35)
     ax.set_ylim(-reach, reach)
     plain(ax)
+    _whole_numbers(ax)
     ax.set_title("autocorrelation", loc="left", fontsize="medium", color=BLACK)
     ax.set_xlabel("steps apart", fontsize="small", color=BLACK)
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, **LEGEND)
@@ -297,9 +298,14 @@ def _by_step(ax: "Axes", steps: np.ndarray, errors: np.ndarray) -> None:
         ax.plot(ahead, line, color=color, label=label, linewidth=1.6, marker=marker, markersize=3.5)
     ax.axhline(0, color=GREY, linewidth=1, zorder=0.5)
     plain(ax)
-    from matplotlib import ticker
-
-    ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    _whole_numbers(ax)
     ax.set_title("by step ahead", loc="left", fontsize="medium", color=BLACK)
     ax.set_xlabel("steps ahead", fontsize="small", color=BLACK)
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, ncols=3, **LEGEND)
+
+
+def _whole_numbers(ax: "Axes") -> None:
+    """Steps are counted."""
+    from matplotlib import ticker
+
+    ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
