@@ -200,3 +200,35 @@ def test_what_is_said_of_series_that_begin_later_is_known(fitted):
     found = known.predict_cutoffs(panel, np.array([[2, 2], [2, 5]]))
     np.testing.assert_array_equal(table.loc["late"]["sold", "forecast"], found[..., 0, 0].ravel())
     assert not hasattr(model, "described_")
+
+
+def test_a_series_that_ended_long_ago_is_told_where_it_stops_the_fit():
+    days = pd.date_range("2024-01-01", periods=300, freq="D", name="day")
+    noise = np.random.default_rng(0).normal(size=300)
+    panel = pd.concat({name: pd.Series(noise, days, name="y") for name in "abc"}, names=["id"])
+    ended = pd.concat([panel, pd.concat({"old": pd.Series(noise[:60], days[:60], name="y")}, names=["id"])])
+    naive = SeasonalNaiveForecaster(horizon=7, season=7)
+    with pytest.warns(UserWarning, match="the fit ends before 2024-02-23 .* of series 'old', which ends long before"):
+        backtest(naive, ended, n_windows=1)
+    backtest(naive, ended, n_windows=1, refit=True)
+    backtest(naive, panel, n_windows=1)
+
+
+@pytest.mark.parametrize("by", ["row", "series"])
+def test_weights_of_rows_reach_the_fits(by):
+    days = pd.date_range("2024-01-01", periods=120, freq="D", name="day")
+    noise = np.random.default_rng(0).normal(size=(3, 120))
+    panel = pd.concat({k: pd.Series(noise[int(k)].cumsum(), days, name="y") for k in (1.0, 2.0)}, names=["id"])
+    weight = pd.Series([1.0, 0.0], pd.Index([1.0, 2.0], name="id"))
+    if by == "row":
+        weight = panel.index.get_level_values("id").map(weight).to_numpy()
+    model = LSSLForecaster(horizon=4, context=8, season=4, max_epochs=0)
+    table = backtest(
+        {"map": model, "naive": SeasonalNaiveForecaster(horizon=4)}, panel, n_windows=2, sample_weight=weight
+    )
+    fitted = clone(model).fit(panel.groupby(level="id").head(112), sample_weight=np.repeat([1.0, 0.0], 112))
+    then = fitted.predict(history=panel.groupby(level="id").head(116))
+    last = table.loc["map"].groupby(level="id").tail(4)["y", "forecast"]
+    np.testing.assert_allclose(last, then, rtol=1e-6, atol=1e-8)
+    plain = backtest(model, panel, n_windows=2)["y", "forecast"]
+    assert not np.allclose(plain, table.loc["map"]["y", "forecast"])

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tsrec.frames import check_rows, read_panel
 from tsrec.model_selection._checks import check_whole
-from tsrec.model_selection._cutoffs import cutoffs_of, turns_of
+from tsrec.model_selection._cutoffs import cutoffs_of, turns_of, warn_of_early
 from tsrec.model_selection._models import check_beside, common_horizon, named_models
 from tsrec.model_selection._runs import Job, jobs_of, run_all
 from tsrec.model_selection._table import joined, table_of
@@ -22,6 +22,7 @@ def backtest(
     X: Any = None,
     past: Any = None,
     static: Any = None,
+    sample_weight: Any = None,
     horizon: int | None = None,
     step: int | None = None,
     n_windows: int | None = None,
@@ -47,6 +48,9 @@ def backtest(
         Covariates beside y that are known up to a cut-off only.
     static : DataFrame, optional
         Covariates of whole series, a row for each.
+    sample_weight : Series or array, optional
+        How much each row of y counts where a forecaster learns from it, or a Series with a number per series; for those
+        that take weights.
     horizon : int, optional
         Steps to forecast from each cut-off; the forecaster's own horizon when omitted (of several, the shortest), which
         is the most it can be.
@@ -110,11 +114,13 @@ def backtest(
     for name, part in (("X", X), ("past", past)):
         if part is not None:
             check_rows(y, part, name)
-    given, turns = Given(y, X, past, static), turns_of(panel, cutoffs)
+    given, turns = Given(y, X, past, static, sample_weight), turns_of(panel, cutoffs)
     jobs: list[Job] = []
     for name, model in models.items():
         check_beside(model, X, past)
         jobs += jobs_of(name, model, panel, given, cutoffs, turns, refit=every, window=window)
+    if every is None and any(job.fits for job in jobs):
+        warn_of_early(panel, cutoffs)
     table = _gathered(jobs, cutoffs, horizon, n_jobs, verbose)
     several = isinstance(forecaster, dict | list | tuple)
     answer = joined(table) if several else next(iter(table.values()))

@@ -7,6 +7,8 @@ from tsrec.frames.warn import warn_user
 
 # Grids whose steps are numbered, not placed on a calendar.
 _NUMBERED = ("position", "integer", "delta")
+# Of the rows before the usual first cut-off, a fit should have so many.
+_MOST_LOST = 0.5
 
 
 def is_numbered(panel: Panel) -> bool:
@@ -62,6 +64,26 @@ def turns_of(panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
 def earliest(panel: Panel, cutoffs: np.ndarray) -> int:
     """Ordinal of the grid at which the first cut-off stands."""
     return int(_ordinals(panel, cutoffs).min())
+
+
+def warn_of_early(panel: Panel, cutoffs: np.ndarray) -> None:
+    """Tell where the first cut-off of a few series that end early keeps the rows of most others from being learned."""
+    if is_numbered(panel) or panel.n_series == 1:
+        return
+    times = _ordinals(panel, cutoffs)
+    firsts = np.full(panel.n_series, np.iinfo(np.int64).max)
+    np.minimum.at(firsts, cutoffs[:, 0], times)
+    early, usual = int(firsts.argmin()), int(np.median(firsts[firsts < np.iinfo(np.int64).max]))
+    before = np.clip((usual - panel.starts) // panel.grid.step, 0, panel.lengths)
+    kept = np.clip((firsts[early] - panel.starts) // panel.grid.step, 0, panel.lengths)
+    if kept.sum() >= _MOST_LOST * before.sum():
+        return
+    stamp = panel.grid.decode(np.array([firsts[early]]))[0]
+    warn_user(
+        f"y: the fit ends before {stamp}, the first cut-off of series {label_at(panel.labels, early)!r}, which "
+        f"ends long before others: it learns from {int(kept.sum())} rows instead of {int(before.sum())}. Leave out "
+        "series that ended, or use refit."
+    )
 
 
 def _ordinals(panel: Panel, cutoffs: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from tsrec.frames import Panel
 from tsrec.model_selection._cutoffs import earliest, is_numbered
@@ -21,6 +21,7 @@ class Given:
     X: Any = None
     past: Any = None
     static: Any = None
+    weight: Any = None
 
 
 def trained_before(forecaster: Any, panel: Panel, cutoffs: np.ndarray) -> bool:
@@ -59,6 +60,10 @@ def fit_before(forecaster: Any, panel: Panel, given: Given, cutoffs: np.ndarray,
         # A short run of rows may look like another frequency than the whole.
         forecaster.set_params(freq=panel.grid.freq)
     beside: dict[str, Any] = {} if given.past is None else {"past": _rows_of(given.past, rows)}
+    if given.weight is not None and has_fit_parameter(forecaster, "sample_weight"):
+        # A number per series goes by name; those per row are cut as the rows are.
+        by_row = len(given.weight) == len(given.y)
+        beside["sample_weight"] = _rows_of(given.weight, rows) if by_row else given.weight
     if given.static is not None:
         beside["static"] = by_name(given.static, panel)
     y = _rows_of(given.y, rows)
