@@ -1,5 +1,6 @@
 """Cleaned histories: what counts as an outlier, what is filled, and that only earlier rows say so."""
 
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -70,6 +71,16 @@ def test_what_is_missing_is_the_last_value_of_its_phase(lag):
             gap = np.isnan(expected[row])
             expected[row, gap] = expected[row - lag, gap]
     np.testing.assert_array_equal(filled(values, offsets, lag), expected)
+
+
+def test_a_long_gap_is_filled_in_few_turns():
+    values = np.full((200_000, 1), np.nan)
+    values[[2, 100_000]] = [[1.0], [2.0]]
+    begun = time.perf_counter()
+    found = filled(values, np.array([0, 150_000, 200_000]), 1)[:, 0]
+    assert time.perf_counter() - begun < 5
+    assert np.isnan(found[[0, 1, 150_000, 199_999]]).all()
+    assert found[[2, 99_999, 100_000, 149_999]].tolist() == [1.0, 1.0, 2.0, 2.0]
 
 
 def test_outliers_are_found_and_told_of():

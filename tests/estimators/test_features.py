@@ -18,9 +18,6 @@ from tsrec import (
     TCNCAForecaster,
     TEMPOForecaster,
 )
-from tsrec.estimators._calendar import Calendar
-from tsrec.frames import read_panel
-from tsrec.frames.calendar import calendar_features
 from tsrec.model_selection import backtest
 
 RNG = np.random.default_rng(0)
@@ -150,6 +147,14 @@ def test_new_series_are_described_or_count_as_usual():
         model.describe(STATIC[["size"]])
 
 
+def test_a_gap_in_static_is_told_of_in_fit_and_not_again_after_a_file(tmp_path):
+    y, gap = panel(), STATIC.assign(size=[np.nan, *range(5)])
+    with pytest.warns(UserWarning, match="static: not everything of 1 series"):
+        fitted = EnsembleForecaster({"mlp": clone(NETWORKS["mlp"])}, horizon=4).fit(y, static=gap)
+    tsrec.save(fitted, tmp_path / "model.tsrec")
+    pd.testing.assert_series_equal(tsrec.load(tmp_path / "model.tsrec").predict(), fitted.predict())
+
+
 def test_names_of_new_series_say_nothing():
     y = panel()
     model = clone(NETWORKS["mlp"]).set_params(features="id", max_epochs=10).fit(y)
@@ -237,6 +242,78 @@ def test_weights_that_do_not_fit_are_refused(weight, message):
         clone(NETWORKS["mlp"]).fit(panel(), sample_weight=weight)
 
 
+def test_weights_under_another_index_are_refused():
+    weight = pd.Series(np.arange(1.0, N + 1), INDEX)
+    clone(RIDGE).fit(Y, sample_weight=weight.reset_index(drop=True))
+    with pytest.raises(ValueError, match="sample_weight: its index differs from that of y"):
+        clone(RIDGE).fit(Y, sample_weight=weight.iloc[::-1])
+    y = panel()
+    with pytest.raises(ValueError, match="sample_weight: its index differs from that of y"):
+        clone(NETWORKS["mlp"]).fit(y, sample_weight=pd.Series(1.0, y.index[::-1]))
+
+
+def test_weights_that_leave_nothing_to_learn_from_are_refused():
+    y, weight = Y.copy(), np.r_[np.zeros(300), np.ones(N - 300)]
+    y.iloc[300:] = np.nan
+    with pytest.raises(ValueError, match="sample_weight: every row with a value has the weight 0"):
+        clone(RIDGE).fit(y, sample_weight=weight)
+
+
+def test_a_series_of_weight_nothing_is_forecast_in_its_own_units():
+    index = pd.date_range("2024-01-01", periods=300, freq="D", name="day")
+    x = RNG.normal(size=(3, 300))
+    rows = {f"s{k}": pd.DataFrame({"x": x[k], "y": 100 * k + 5 * x[k]}, index) for k in range(3)}
+    both = pd.concat(rows, names=["id", "day"])
+    known = both.index.get_level_values("day") < index[280]
+    model = LSSLForecaster(horizon=20, context=14, season=7, max_epochs=0, random_state=0)
+    weight = pd.Series([1.0, 1.0, 0.0], rows)
+    found = model.fit(both.loc[known, ["x"]], both.loc[known, "y"], sample_weight=weight).predict(
+        both.loc[~known, ["x"]]
+    )
+    gap = (found - both.loc[~known, "y"]).abs().groupby("id").mean()
+    assert gap["s2"] < 0.5
+
+
+def test_numbers_in_a_column_of_objects_are_numbers():
+    y = panel()
+    loose = STATIC.astype(object)
+    fitted = clone(NETWORKS["mlp"]).fit(y, static=loose)
+    assert list(fitted.static_coding_.categories) == ["0"]
+    pd.testing.assert_series_equal(fitted.predict(), clone(NETWORKS["mlp"]).fit(y, static=STATIC).predict())
+
+
+def test_dates_and_names_of_series_are_no_categories():
+    y = panel()
+    with pytest.raises(TypeError, match="static: column 'opened' holds dates"):
+        clone(NETWORKS["mlp"]).fit(y, static=STATIC.assign(opened=pd.date_range("2024", periods=6)))
+    index = pd.MultiIndex.from_product([range(1200), pd.date_range("2024", periods=3)], names=["id", "day"])
+    many = pd.Series(1.0, index)
+    names = pd.DataFrame({"item": [f"i{k}" for k in range(1200)]}, range(1200))
+    with pytest.raises(ValueError, match="static: column 'item' has 1200 categories"):
+        clone(NETWORKS["mlp"]).fit(many, static=names)
+
+
+def test_the_calendar_of_yearly_rows_says_nothing():
+    y = pd.Series(RNG.normal(size=40), pd.date_range("1980", periods=40, freq="YS"))
+    dated = LSSLForecaster(horizon=2, context=4, season=1, max_epochs=0, features="calendar").fit(y)
+    plain = clone(dated).set_params(features=None).fit(y)
+    pd.testing.assert_series_equal(dated.predict(), plain.predict())
+
+
+def test_parameters_that_are_changed_after_fit_do_not_change_the_forecast():
+    model = clone(RIDGE).set_params(features="calendar").fit(Y)
+    before = model.predict()
+    pd.testing.assert_series_equal(model.set_params(features=None).predict(), before)
+
+
+def test_many_past_covariates_are_looked_at_over_fewer_steps():
+    many = pd.DataFrame(RNG.normal(size=(N, 200)), INDEX)
+    many[0] = X
+    fitted = clone(RIDGE).fit(Y, past=many)
+    assert fitted.module_.past_map.shape[-2] == 6 * 200
+    assert np.isfinite(fitted.predict()).all()
+
+
 @pytest.mark.parametrize(
     "model", [AutoForecaster(horizon=4, random_state=0), TEMPOForecaster(**{**SMALL, "d_model": 4})]
 )
@@ -274,16 +351,6 @@ def test_a_series_that_is_always_zero_or_sleeps_is_forecast_finitely():
         found = clone(model).fit(y).predict()
         assert np.isfinite(found).all()
         assert np.abs(found.loc["zero"]).max() < 1e-3
-
-
-def test_series_that_lie_between_the_steps_of_others_have_their_own_dates():
-    hours = [pd.date_range(f"2024-01-01 00:{minute:02d}", periods=30, freq="h") for minute in (0, 20)]
-    y = pd.concat({k: pd.Series(0.0, index) for k, index in enumerate(hours)}, names=["id", "time"])
-    panel = read_panel(y)
-    found = Calendar.of(panel, 5, 5)
-    np.testing.assert_array_equal(found.at(panel.ordinals()), calendar_features(panel.grid, panel.ordinals()))
-    before = panel.starts - 3 * panel.grid.step
-    np.testing.assert_array_equal(found.at(before), calendar_features(panel.grid, before))
 
 
 @pytest.mark.parametrize(
@@ -326,5 +393,5 @@ def test_where_nothing_is_trained_a_map_forecasts():
 
 def test_weights_of_other_rows_are_told():
     y = panel()
-    with pytest.raises(ValueError, match=r"sample_weight: its 355 rows are not the 360 of y"):
+    with pytest.raises(ValueError, match=r"sample_weight: its index, of 355 rows, differs from that of y, of 360"):
         clone(NETWORKS["mlp"]).fit(y, sample_weight=pd.Series(1.0, y.index).iloc[5:])

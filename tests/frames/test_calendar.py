@@ -55,3 +55,7 @@ def test_each_pace_has_its_own(freq, names):
 def test_an_index_without_dates_is_refused(index):
     with pytest.raises(ValueError, match="features: 'calendar' needs an index of dates"):
         of(index)
+
+
+def test_years_have_a_row_each_but_nothing_to_tell():
+    assert of(pd.date_range("1990", periods=5, freq="YS")).shape == (5, 0)

@@ -6,45 +6,50 @@ import numpy as np
 
 from tsrec.frames import Panel
 from tsrec.frames.calendar import calendar_features
+from tsrec.frames.panel import offsets_of
 
 
 class Calendar(NamedTuple):
-    """Features of a run of steps, for each way in which series may lie between the steps of others.
+    """Features of instants, each of them once.
 
     Attributes
     ----------
-    first, step : int
-        Ordinal of the first step, and from one to the next.
-    phases : int64 array
-        How far series lie after a step.
-    values : float array of shape (n_phases, n_steps, n_features)
+    ordinals : int64 array of shape (n_instants,)
+        Ascending.
+    step : int or None
+        From one to the next; None where series lie far apart, or between the steps of others.
+    flat : float array of shape (n_instants, n_features)
     """
 
-    first: int
-    step: int
-    phases: np.ndarray
-    values: np.ndarray
+    ordinals: np.ndarray
+    step: int | None
+    flat: np.ndarray
 
     @classmethod
     def of(cls, panel: Panel, before: int, after: int) -> "Calendar":
         """Features of the rows of a panel and of so many steps before and after them."""
         step = panel.grid.step
-        first = int(panel.starts.min()) - before * step
-        phases = np.unique((panel.starts - first) % step)
-        count = (int(panel.ends.max()) - first) // step + after + 1
-        ordinals = first + phases[:, None] + np.arange(count) * step
-        found = calendar_features(panel.grid, ordinals.ravel()).to_numpy()
-        return cls(first, step, phases, found.reshape(len(phases), count, -1))
-
-    @property
-    def flat(self) -> np.ndarray:
-        """Features one below the other, (n_phases * n_steps, n_features)."""
-        return self.values.reshape(-1, self.values.shape[2])
+        runs, lengths = np.unique(np.stack([panel.starts, panel.lengths]), axis=1)
+        runs, lengths = runs - before * step, lengths + before + after + 1
+        first = int(runs.min())
+        count = (int((runs + (lengths - 1) * step).max()) - first) // step + 1
+        even = not ((runs - first) % step).any() and count <= lengths.sum()
+        if even:
+            ordinals = first + np.arange(count) * step
+        else:
+            turn = np.arange(lengths.sum()) - np.repeat(offsets_of(lengths)[:-1], lengths)
+            ordinals = np.unique(np.repeat(runs, lengths) + turn * step)
+        found = calendar_features(panel.grid, ordinals).to_numpy()
+        return cls(ordinals, step if even else None, found)
 
     def rows(self, ordinals: np.ndarray) -> np.ndarray:
         """Row of `flat` for instants of any shape."""
-        steps, rest = np.divmod(ordinals - self.first, self.step)
-        return np.searchsorted(self.phases, rest) * self.values.shape[1] + steps
+        if self.step is None:
+            found = np.searchsorted(self.ordinals, ordinals)
+        else:
+            found = (ordinals - self.ordinals[0]) // self.step
+        # A block may begin before its series does: nobody asks for what is forecast there.
+        return np.clip(found, 0, len(self.ordinals) - 1)
 
     def at(self, ordinals: np.ndarray) -> np.ndarray:
         """Features of instants of any shape, which become the last axis."""

@@ -19,7 +19,36 @@ from tsrec.frames.season import choose_season
 _SHARED = ("horizon", "season", "freq", "quantiles")
 
 
-class ComposedForecaster(CallbackSupportMixin, BaseForecaster):
+class TellsMembers:
+    """A forecaster that passes on what it hears of new series: to ``members_``, unless it says otherwise."""
+
+    members_: dict[str, Any]
+
+    def describe(self, static: Any) -> Self:
+        """Tell members that use it of series that are not in the history, before ``predict(history=...)``.
+
+        Parameters
+        ----------
+        static : DataFrame or Series
+            As in `fit`, indexed by the names of the series.
+
+        Returns
+        -------
+        self
+        """
+        self._be_told(described(self, static))
+        return self
+
+    def _be_told(self, static: pd.DataFrame) -> None:
+        for member in self._asked_members():
+            member._be_told(static)
+
+    def _asked_members(self) -> list[BaseForecaster]:
+        """The fitted forecasters that it is made of."""
+        return list(self.members_.values())
+
+
+class ComposedForecaster(TellsMembers, CallbackSupportMixin, BaseForecaster):
     """Base of forecasters made of others: ``horizon``, ``season``, ``freq`` and ``quantiles`` are theirs where None.
 
     Subclasses give ``_given()``, the forecasters as they were handed over, by name; they fit with ``_fitted`` and keep
@@ -46,25 +75,6 @@ class ComposedForecaster(CallbackSupportMixin, BaseForecaster):
         self
         """
         return self._fit_rows(X, y, past, static, sample_weight)
-
-    def describe(self, static: Any) -> Self:
-        """Tell members that use it of series that are not in the history, before ``predict(history=...)``.
-
-        Parameters
-        ----------
-        static : DataFrame or Series
-            As in `fit`, indexed by the names of the series.
-
-        Returns
-        -------
-        self
-        """
-        self._be_told(described(self, static))
-        return self
-
-    def _be_told(self, static: pd.DataFrame) -> None:
-        for member in self.members_.values():
-            member._be_told(static)
 
     def _given(self) -> Mapping[str, BaseForecaster]:
         raise NotImplementedError
@@ -151,9 +161,6 @@ def check_forecaster(given: Any, where: str) -> None:
 
 
 def _own_of(member: BaseForecaster, name: str) -> Any:
-    if isinstance(member, ComposedForecaster):
-        if name == "season":
-            return member.season
-        return member._own(name)
-    value = getattr(member, name)
-    return tuple(value) if name == "quantiles" else value
+    composed = isinstance(member, ComposedForecaster) and name != "season"
+    value = member._own(name) if composed else getattr(member, name)
+    return tuple(value) if name == "quantiles" and value is not None else value

@@ -24,7 +24,7 @@ from tsrec.frames.season import choose_season
 from tsrec.frames.warn import warn_user
 
 # Fitted attributes that checking the arguments has just set; all others are of an earlier fit.
-_KEPT = ("n_features_in_", "feature_names_in_")
+_KEPT = ("n_features_in_", "feature_names_in_", "past_columns_", "static_coding_")
 # What to do where something is given that is not learned from.
 _HINTS = {
     "past": "Columns whose future is known belong in X.",
@@ -96,11 +96,13 @@ class BaseForecaster(Answers, RegressorMixin, BaseEstimator):
         for name, given in (("past", past), ("static", static), ("sample_weight", sample_weight)):
             if given is not None and not self._uses(name):
                 warn_user(f"{name}: checked and kept, but {type(self).__name__} does not use it. {_HINTS[name]}")
+        told = {"past_columns_": past.columns if isinstance(past, pd.DataFrame) else None, "static_coding_": coding}
+        for name, one in told.items():
+            if one is not None:
+                setattr(self, name, one)
+            elif hasattr(self, name):
+                delattr(self, name)
         self._learn(panel, form, levels, targets_itself=y is None)
-        if isinstance(past, pd.DataFrame):
-            self.past_columns_ = past.columns
-        if coding is not None:
-            self.static_coding_ = coding
         return self
 
     def _uses(self, name: str) -> bool:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tsrec.estimators._window_weights import counted
 from tsrec.frames import Panel, contexts, origins
 from tsrec.frames.season import seasonal_scale
 from tsrec.frames.seen import means_of_series
@@ -17,7 +18,8 @@ class HeldOut(NamedTuple):
     early : Panel
         Without the last rows; covariates of theirs are left out too.
     cutoffs : int array of shape (n, 2)
-        Series and step, to be forecast from in the whole panel; none where nothing could be put aside.
+        Series and step, to be forecast from in the whole panel; none where nothing could be put aside, or nothing that
+        counts would be left.
     truth : float array of shape (n, horizon, n_channels)
         What was observed; NaN after the end of a series.
     """
@@ -47,7 +49,7 @@ def held_out(panel: Panel, horizon: int, share: float, most: int) -> HeldOut:
     tail = np.maximum(np.ceil(share * panel.lengths).astype(np.int64), 2 * horizon)
     tail = np.minimum(tail, panel.lengths // 2)
     early = panel.resized(np.zeros_like(tail), -tail)
-    if not tail.any() or np.isnan(early.values).all():
+    if not tail.any() or np.isnan(counted(early).values).all():
         return HeldOut(early, np.empty((0, 2), dtype=np.int64), np.empty((0, horizon, panel.n_channels)))
     ends = np.cumsum(tail)
     flat = np.unique(np.linspace(0, ends[-1] - 1, min(most, ends[-1])).astype(np.int64))

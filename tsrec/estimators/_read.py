@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from tsrec.estimators._request import check_level_names, has_time
 from tsrec.estimators._series_rows import StaticCoding, row_weights, static_rows
+from tsrec.estimators._window_weights import counted
 from tsrec.frames import (
     Form,
     Panel,
@@ -74,6 +75,10 @@ def read_fit(
     panel = assemble(target, covariates, past, weight, freq=freq)
     if np.isnan(panel.values).all():
         raise ValueError("y: it holds no observed value (all are NaN). Give at least one number.")
+    if np.isnan(counted(panel).values).all():
+        raise ValueError(
+            "sample_weight: every row with a value has the weight 0. Give some of them a positive one, to learn from."
+        )
     coding = None
     if static is not None:
         numbers, coding = static_rows(static, panel)

@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
 
+from tsrec.estimators._request import has_time
 from tsrec.frames import Panel, check_names, columns_message, label_at, to_numbers
+
+# With more, what tells of thirty thousand series would not fit into memory.
+_MOST_CATEGORIES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +36,8 @@ class StaticCoding:
         check_names(static, "static")
         found = {}
         for k, name in enumerate(static.columns):
-            column = static[name]
-            if not pd.api.types.is_numeric_dtype(column.dtype):
-                found[str(k)] = pd.Index(sorted({str(one) for one in column.dropna()}), dtype="object")
+            if not _holds_numbers(static[name]):
+                found[str(k)] = _categories(static[name])
         return cls(static.columns, found)
 
     def encode(self, static: pd.DataFrame) -> np.ndarray:
@@ -52,12 +55,45 @@ class StaticCoding:
         for k, name in enumerate(self.columns):
             known = self.categories.get(str(k))
             if known is None:
-                blocks.append(to_numbers(static[name], where="static"))
+                numbers = static[name]
+                numbers = pd.to_numeric(numbers) if _holds_numbers(numbers) else numbers
+                blocks.append(to_numbers(numbers, where="static"))
                 continue
             column = static[name]
             codes = known.get_indexer(column.astype(object).where(column.notna(), None).map(_as_text))
             blocks.append((codes[:, None] == np.arange(len(known))).astype(np.float64))
         return np.hstack(blocks) if blocks else np.empty((len(static), 0))
+
+
+def _holds_numbers(column: pd.Series) -> bool:
+    """Whether it holds numbers or truth values, also as objects, which frames of mixed columns turn them into."""
+    told = pd.api.types.infer_dtype(column, skipna=True)
+    return told in ("boolean", "integer", "floating", "mixed-integer-float", "empty") and (
+        not isinstance(column.dtype, pd.CategoricalDtype)
+    )
+
+
+def _categories(column: pd.Series) -> pd.Index:
+    """What a column holds, as text.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it holds dates, or so many different values that they are names rather than categories.
+    """
+    if pd.api.types.infer_dtype(column, skipna=True).removesuffix("64") in ("datetime", "date", "timedelta", "period"):
+        raise TypeError(
+            f"static: column {column.name!r} holds dates, which are no categories. Give a number, such as the days "
+            "since the first of them, or its year."
+        )
+    found = pd.Index(sorted({str(one) for one in column.dropna()}), dtype="object")
+    if len(found) > _MOST_CATEGORIES:
+        raise ValueError(
+            f"static: column {column.name!r} has {len(found)} categories, each of which would be a number of every "
+            f"series; {_MOST_CATEGORIES} at most can be learned from. Leave it out; features='id' learns a vector for "
+            "each series."
+        )
+    return found
 
 
 def _as_text(category: Any) -> str | None:
@@ -106,14 +142,23 @@ def row_weights(weight: Any, target: Any, index: pd.Index | None) -> np.ndarray:
     Raises
     ------
     ValueError
-        If there are more or fewer weights than rows, or they are negative, missing, or all zero.
+        If there are more or fewer weights than rows, or they are negative, missing, or all zero; or if their index is
+        not that of the rows.
     """
+    given = weight.index if isinstance(weight, pd.Series) and has_time(weight) else None
+    if (
+        given is not None
+        and index is not None
+        and has_time(index)
+        and given.nlevels == index.nlevels
+        and not given.equals(index)
+    ):
+        raise ValueError(
+            f"sample_weight: its index, of {len(weight)} rows, differs from that of y, of {len(index)}. Give both the "
+            "same index in the same order, for example with weight.reindex(y.index), or an array in the order of the "
+            "rows."
+        )
     if isinstance(weight, pd.Series) and isinstance(index, pd.MultiIndex) and not weight.index.equals(index):
-        if weight.index.nlevels == index.nlevels:
-            raise ValueError(
-                f"sample_weight: its {len(weight)} rows are not the {len(index)} of y, or in another order. Give it "
-                "the index of y, for example with weight.reindex(y.index)."
-            )
         names = index.droplevel(-1)
         absent = names.difference(weight.index)
         if len(absent):

@@ -76,7 +76,8 @@ def _found(forecaster: Any, panel: Panel) -> np.ndarray:
 
 def _warn_once(forecaster: Any, panel: Panel, unknown: np.ndarray) -> None:
     """Tell of what is unknown: in fit of its own series, later of those of a history; once, not for every batch."""
-    own = panel.grid is forecaster.panel_.grid
+    # What is made of the rows of fit has their vectors; histories have none.
+    own = panel.static.shape[1] > 0
     none = int(unknown.all(axis=1).sum())
     partly = int(unknown.any(axis=1).sum()) - none
     known = hasattr(forecaster, "module_") if own else getattr(forecaster, "_warned", None) is panel.grid

@@ -6,6 +6,7 @@ A family gives ``_build(n_features, generator)``, a module with the seam of `tsr
 - ``components`` of the same arguments ``-> {name: (B, H)}``, and ``embed(context, mask, variable) -> (B, d)``.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Self, cast
 
@@ -34,6 +35,11 @@ from tsrec.layers.ensemble import mean_of
 from tsrec.training import make_generator, resolve_device, single_thread, with_weights
 
 FEATURES = ("calendar", "id")
+
+
+def listed(features: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The parameter of this name as a tuple."""
+    return () if features is None else (features,) if isinstance(features, str) else tuple(features)
 
 
 def _is_fitted(forecaster: "TorchForecaster") -> bool:
@@ -99,9 +105,10 @@ class TorchForecaster(TorchInference, CallbackSupportMixin, BaseForecaster):
     def _fit_panel(self, panel: Panel) -> None:
         device = resolve_device(self.device)
         generator = make_generator(self.random_state)
-        panel = counted(panel)
+        whole, panel = panel, counted(panel)
+        self.features_ = listed(self.features)
         self.n_static_, self.n_past_ = self._n_static(panel), panel.past.shape[1]
-        self.units_ = measure(panel)
+        self.units_ = measure(panel, whole)
         self.n_names_ = panel.n_series * panel.n_channels if "id" in self._features() else 0
         known, clock = self._known_rows(panel)
         self.n_features_ = known.shape[1]
@@ -198,7 +205,7 @@ class TorchForecaster(TorchInference, CallbackSupportMixin, BaseForecaster):
         check_verbose(self)
         if self.recent is not None:
             check_whole(self, "recent", auto=True)
-        unknown = [one for one in self._features() if one not in FEATURES]
+        unknown = [one for one in listed(self.features) if one not in FEATURES]
         if unknown:
             raise ValueError(f"features: found {unknown[0]!r}. Give some of {FEATURES}, or None.")
         check_positive(self, "learning_rate")

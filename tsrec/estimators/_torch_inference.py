@@ -49,6 +49,7 @@ class TorchInference:
     features: str | Sequence[str] | None = None
     context_: int
     horizon_: int
+    features_: tuple[str, ...]
     n_features_: int
     n_static_: int
     n_past_: int
@@ -63,9 +64,8 @@ class TorchInference:
         return told_of(self, panel) if self.n_static_ else None
 
     def _features(self) -> tuple[str, ...]:
-        """What is made of the index: "calendar", "id"."""
-        given = self.features
-        return () if given is None else (given,) if isinstance(given, str) else tuple(given)
+        """What fit made of the index: "calendar", "id"."""
+        return self.features_
 
     def _variable(self, panel: Panel, series: np.ndarray) -> Tensor:
         """Which linear map windows of these series have, for each channel of each, int64 (n * n_channels,)."""

@@ -82,8 +82,17 @@ def center_and_spread(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarra
     return center, np.where(moving, spread, 1.0)
 
 
-def measure(panel: Panel) -> SeriesUnits:
-    """Centre and spread of every series; where nothing was observed, those of the channel's other series."""
+def measure(panel: Panel, whole: Panel | None = None) -> SeriesUnits:
+    """Centre and spread of every series; where nothing was observed, those of the channel's other series.
+
+    A series of which nothing counts, but that `whole` has values of, is measured by these: it is forecast all the same.
+    """
+    if whole is not None and whole is not panel:
+        own, all_rows = measure(panel), measure(whole)
+        silent = np.add.reduceat(~np.isnan(panel.values), panel.offsets[:-1], axis=0, dtype=np.int64) == 0
+        return SeriesUnits(
+            np.where(silent, all_rows.center, own.center), np.where(silent, all_rows.spread, own.spread), panel.ids
+        )
     seen = ~np.isnan(panel.values)
     starts = panel.offsets[:-1]
     count = np.add.reduceat(seen.astype(np.int64), starts, axis=0)

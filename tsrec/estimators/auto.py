@@ -9,9 +9,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from tsrec.estimators._callbacks import CallbackSupportMixin, lent_callbacks
+from tsrec.estimators._composed import TellsMembers
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._recipe import Kind, kind_of
-from tsrec.estimators._static import described
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
 from tsrec.estimators.lssl import LSSLForecaster
 from tsrec.estimators.mlp import MLPForecaster
@@ -53,7 +53,7 @@ def _has_network(forecaster: "AutoForecaster") -> bool:
     return _network(forecaster) is not None
 
 
-class AutoForecaster(CallbackSupportMixin, BaseForecaster):
+class AutoForecaster(TellsMembers, CallbackSupportMixin, BaseForecaster):
     """Forecast with the mean of the models that did best on data of this kind.
 
     Which models, and how they look back, follows from how often the data comes (hourly to yearly), how long the series
@@ -165,25 +165,6 @@ class AutoForecaster(CallbackSupportMixin, BaseForecaster):
         self
         """
         return self._fit_rows(X, y, past, static, sample_weight)
-
-    def describe(self, static: Any) -> Self:
-        """Tell of series that are not in the history, before they are forecast with ``predict(history=...)``.
-
-        Parameters
-        ----------
-        static : DataFrame or Series
-            As in `fit`, indexed by the names of the series.
-
-        Returns
-        -------
-        self
-        """
-        self._be_told(described(self, static))
-        return self
-
-    def _be_told(self, static: pd.DataFrame) -> None:
-        for member in self.members_.values():
-            member._be_told(static)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a member to ask."""

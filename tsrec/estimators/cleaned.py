@@ -195,16 +195,12 @@ class CleanedForecaster(ComposedForecaster):
 
 def filled(values: np.ndarray, offsets: np.ndarray, lag: int) -> np.ndarray:
     """Values (n_rows, n_channels) in which what is missing is the value `lag` rows before, or `2 lag`, and so on."""
-    found = values.copy()
-    begin = np.repeat(offsets[:-1], np.diff(offsets))
-    row, channel = np.nonzero(np.isnan(values))
-    source = row - lag
-    while len(row):
-        inside = source >= begin[row]
-        row, channel, source = row[inside], channel[inside], source[inside]
-        # Of the rows as they were given: what is filled already is found further back.
-        value = values[source, channel]
-        seen = ~np.isnan(value)
-        found[row[seen], channel[seen]] = value[seen]
-        row, channel, source = row[~seen], channel[~seen], source[~seen] - lag
-    return found
+    rows = np.arange(len(values))[:, None]
+    begin = np.repeat(offsets[:-1], np.diff(offsets))[:, None]
+    source = np.where(np.isnan(values) & (rows - lag >= begin), rows - lag, rows)
+    while True:
+        # Twice as far back each time, so that long gaps take few turns.
+        further = np.take_along_axis(source, source, axis=0)
+        if np.array_equal(further, source):
+            return np.take_along_axis(values, source, axis=0)
+        source = further

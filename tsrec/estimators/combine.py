@@ -9,6 +9,7 @@ from sklearn.base import clone
 
 from tsrec.decomposition import STL
 from tsrec.estimators._callbacks import CallbackSupportMixin, lent_callbacks
+from tsrec.estimators._composed import TellsMembers
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._parameters import check_whole
 from tsrec.estimators.baseline import DEFAULT_QUANTILES, SeasonalNaiveForecaster
@@ -25,7 +26,7 @@ _PERIODS, _STEPS, _WINDOWS = 8, 64, 2048
 _ERRORS, _LEAST_ERRORS = 512, 20
 
 
-class DecompositionForecaster(CallbackSupportMixin, BaseForecaster):
+class DecompositionForecaster(TellsMembers, CallbackSupportMixin, BaseForecaster):
     """Take series apart, forecast the components, and add up the forecasts.
 
     Members learn from the components of the training rows, and forecast from those of the last rows before a cut-off,
@@ -110,6 +111,10 @@ class DecompositionForecaster(CallbackSupportMixin, BaseForecaster):
         for name, one in (self.forecasters or {}).items():
             if not isinstance(one, BaseForecaster):
                 raise TypeError(f"forecasters[{name!r}]: found {one!r}. Give a forecaster of tsrec.")
+
+    def _uses(self, name: str) -> bool:
+        members = [LSSLForecaster()] if self.forecasters is None else self.forecasters.values()
+        return any(member._uses(name) for member in members)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether all members can be asked."""
@@ -204,6 +209,9 @@ class DecompositionForecaster(CallbackSupportMixin, BaseForecaster):
             panel.starts[series] + (steps - length) * panel.grid.step,
             panel.grid,
             panel.columns,
+            ids=None if panel.ids is None else panel.ids[series],
+            past=contexts(panel.past, place, length).reshape(flat, -1) if panel.past.shape[1] else panel.past,
+            static=panel.static[series] if panel.static.shape[1] else panel.static,
         )
         parts = self._grouped(self.decomposition_._take_apart(own), list(self.members_))
         at = np.stack([np.arange(len(cutoffs)), np.full(len(cutoffs), length)], axis=1)

@@ -82,7 +82,8 @@ def calendar_features(grid: TimeGrid, ordinals: np.ndarray) -> pd.DataFrame:
         found = {f"quarter {k}": stamps.quarter == k for k in range(1, 5)}
     else:
         found = {}
-    return pd.DataFrame({name: np.asarray(values, dtype=np.float64) for name, values in found.items()})
+    columns = {name: np.asarray(values, dtype=np.float64) for name, values in found.items()}
+    return pd.DataFrame(columns, pd.RangeIndex(len(stamps)))
 
 
 def _waves(name: str, share: pd.Index, count: int) -> dict[str, np.ndarray]:

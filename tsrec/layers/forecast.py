@@ -24,8 +24,9 @@ from tsrec.training.batch import Batch
 
 LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
 _MAX_LOG_FACTOR = 3.0
-# Steps before the cut-off whose covariates have a closed-form effect.
-_PAST_STEPS = 24
+# Steps before the cut-off whose covariates have a closed-form effect; fewer of very many covariates, since the time to
+# solve for it grows with the cube of their product.
+_PAST_STEPS, _PAST_NUMBERS = 24, 1200
 
 
 class DirectForecaster(ForecastLosses):
@@ -149,7 +150,8 @@ class DirectForecaster(ForecastLosses):
 
     def _make_past_map(self, past: int, maps: int) -> None:
         """Register the map of what covariates were before the cut-off."""
-        size = (min(self.context, _PAST_STEPS) * past, self.horizon)
+        self.past_steps = min(self.context, _PAST_STEPS, max(_PAST_NUMBERS // max(past, 1), 1))
+        size = (self.past_steps * past, self.horizon)
         zeros = torch.zeros(*([maps] if maps > 1 else []), *size)
         self.register_buffer("past_map", zeros if past else None)
 
@@ -323,7 +325,7 @@ class DirectForecaster(ForecastLosses):
 
     def past_inputs(self, past: Tensor, window: Window) -> Tensor:
         """Covariates (B, L, P) as the map takes them, (B, K): an effect is in data units, whatever the window's are."""
-        return past[:, -_PAST_STEPS:].flatten(1) / window.scale
+        return past[:, -self.past_steps :].flatten(1) / window.scale
 
     def past_effect(self, past: Tensor, window: Window, variable: Tensor | None) -> Tensor:
         """What covariates before the cut-off add, in units of the steps ahead, (B, H)."""

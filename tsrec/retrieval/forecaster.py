@@ -9,6 +9,7 @@ import pandas as pd
 
 from tsrec.estimators._blocks import forecast_rows
 from tsrec.estimators._callbacks import CallbackSupportMixin
+from tsrec.estimators._composed import TellsMembers
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._parameters import check_choice, check_flag, check_positive, check_whole
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
@@ -27,7 +28,7 @@ _MIXES, _ALIGNMENTS, _SIMILARITIES = (
 _AT_ONCE = 512
 
 
-class RetrievalForecaster(CallbackSupportMixin, BaseForecaster):
+class RetrievalForecaster(TellsMembers, CallbackSupportMixin, BaseForecaster):
     """Look up what followed the stretches of history that are most like the present one.
 
     Windows of the training rows are the library. Those most similar to the last `context` rows before a cut-off are
@@ -163,12 +164,14 @@ class RetrievalForecaster(CallbackSupportMixin, BaseForecaster):
         self.freq = freq
         self.quantiles = quantiles
 
-    def explain(self, X: Any = None, *, history: Any = None, history_X: Any = None) -> pd.DataFrame:
+    def explain(
+        self, X: Any = None, *, history: Any = None, history_X: Any = None, history_past: Any = None
+    ) -> pd.DataFrame:
         """Where the analogues of a forecast lie.
 
         Parameters
         ----------
-        X, history, history_X
+        X, history, history_X, history_past
             As in `predict`. Steps beyond `horizon` come in blocks, of which each has analogues of its own.
 
         Returns
@@ -178,7 +181,7 @@ class RetrievalForecaster(CallbackSupportMixin, BaseForecaster):
             block; variable, unless variables are compared jointly; view, the steps that were averaged; rank; series,
             start and end of the analogue; weight; similarity; future_start and future_end. Ends are exclusive.
         """
-        panel, request = self._asked(X, history, history_X)
+        panel, request = self._asked(X, history, history_X, history_past)
         columns = self._form(history).columns
         tables: list[pd.DataFrame] = []
 
@@ -216,6 +219,12 @@ class RetrievalForecaster(CallbackSupportMixin, BaseForecaster):
                 "future_end": decode(first + self.horizon_ * step),
             }
         )
+
+    def _uses(self, name: str) -> bool:
+        return self.base is not None and self.base._uses(name)
+
+    def _asked_members(self) -> list[BaseForecaster]:
+        return [] if self.base_ is None else [self.base_]
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there are analogues and a weight for them."""
