@@ -136,6 +136,8 @@ def test_a_member_without_a_network_is_named():
 def test_what_is_no_network_is_refused(panel):
     with pytest.raises(TypeError, match="SeasonalNaiveForecaster is no network and has no module"):
         tsrec.to_torch(tsrec.SeasonalNaiveForecaster(horizon=3, season=12).fit(panel))
+    with pytest.raises(TypeError, match="found str, no estimator of tsrec"):
+        tsrec.to_torch("LSSL")
     sets = tsrec.TEMPOForecaster(horizon=3, context=24, max_epochs=0).fit({"one": panel})
     with pytest.raises(ValueError, match="TEMPOForecaster learned from several sets"):
         tsrec.to_torch(sets)
@@ -150,6 +152,16 @@ def test_tensors_that_do_not_fit_are_told(panel):
         module(context, known=context, series=series)
     with pytest.raises(ValueError, match=r"context: found shape \(2, 35, 2\). Give context \(batch, 36, 2\) float32"):
         module(context[:, 1:], series=series)
+    with pytest.raises(ValueError, match="series: found 1 rows, context has 2"):
+        module(context, series=series[:1])
+    # Answers are of the dtype of the context, and would be whole numbers.
+    with pytest.raises(ValueError, match=r"context: found torch.int64. Give numbers of float32 or float64"):
+        module(context.long(), series=series)
+    with pytest.raises(ValueError, match=r"series: found torch.float32. Give numbers of int64 or int32"):
+        module(context, series=series.float())
+    with pytest.raises(TypeError, match="context: found ndarray, not a tensor"):
+        module(context.numpy(), series=series)
+    assert module.example(3)["series"].tolist() == [-1, 0, -1]
     with pytest.raises(ValueError, match="length: found 3, but LSSLForecaster has a context of its own"):
         tsrec.to_torch(clone(FORECASTERS["ridge"]).fit(panel), length=3)
 

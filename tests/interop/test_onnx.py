@@ -122,6 +122,18 @@ def test_a_file_that_answers_otherwise_is_refused():
         exported._check_near("forecast", np.array([np.nan]), torch.tensor([0.0]))
 
 
+def test_files_are_compared_on_data_with_holes_too(panel):
+    given = exported._with_holes(tsrec.to_torch(clone(FORECASTERS["ridge"]).fit(panel)).example(1))
+    assert bool(given["context"].isnan().any())
+    assert not bool(given["context"].isnan().all())
+
+
+def test_a_module_has_a_length_already(panel, tmp_path):
+    module = tsrec.to_torch(clone(FORECASTERS["ridge"]).fit(panel))
+    with pytest.raises(ValueError, match="length: found 9, but the module has one"):
+        tsrec.export_onnx(module, tmp_path / "never.onnx", length=9)
+
+
 def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ImportError, match=r"pip install 'tsrec\[onnx\]'"):

@@ -241,6 +241,45 @@ def test_a_cutoff_moved_back_is_forecast_from_there():
     assert found.tolist() == y[9:11].tolist()
 
 
+@pytest.mark.parametrize("steps", [[1, 2], [5, 7]])
+@pytest.mark.parametrize("index", [None, pd.RangeIndex(48), pd.date_range("2020-01-01", periods=48, freq="D")])
+def test_nothing_behind_a_cutoff_moved_back_is_seen(index, steps):
+    y, X = linked()
+    if index is not None:
+        y, X = y.set_axis(index), X.set_axis(index)
+    forecaster = adapters.LSSLForecaster(**SMALL).fit(y, X)
+    # What the history holds behind the cut-off would show.
+    forecaster.forecaster_.panel_.values[20:] = 1e6
+    forecaster.update(y[:20], X[:20], update_params=False)
+    asked = {"fh": steps, "X": X[20:27]}
+    found = forecaster.predict(**asked)
+    assert found.index.equals(y.index[[19 + step for step in steps]])
+    assert forecaster.predict_interval(**asked).abs().to_numpy().max() < 100
+    assert forecaster.predict_quantiles(**asked, alpha=[0.1, 0.9]).abs().to_numpy().max() < 100
+    dates = pd.period_range("2020-01", periods=48, freq="M")
+    y, X = y.set_axis(dates), X.set_axis(dates)
+    ours = tsrec.LSSLForecaster(**SMALL).fit(X, y).predict(X[20:27], history=y[:20], history_X=X[:20])
+    np.testing.assert_allclose(found, ours.iloc[[step - 1 for step in steps]])
+
+
+def test_steps_from_a_cutoff_moved_back_start_at_its_row():
+    y = series()
+    forecaster = adapters.SeasonalNaiveForecaster(season=1, horizon=3).fit(y)
+    cv = ExpandingWindowSplitter(fh=[1, 2, 3, 4, 5], initial_window=10, step_length=48)
+    found = forecaster.update_predict(y[:16], cv, update_params=False)
+    assert found.to_numpy().ravel().tolist() == [y.iloc[9]] * 5
+
+
+def test_an_update_of_one_series_moves_no_other():
+    times = pd.date_range("2024-01-01", periods=31, freq="D")
+    y = pd.concat({"a": pd.DataFrame({"y": np.arange(30.0)}, times[:30]), "b": pd.DataFrame({"y": 0.0}, times[:28])})
+    forecaster = adapters.SeasonalNaiveForecaster(season=1, horizon=3).fit(y)
+    forecaster.update(pd.concat({"b": pd.DataFrame({"y": [7.0]}, times[28:29])}), update_params=False)
+    found = forecaster.predict(fh=[1])
+    assert found.index.tolist() == [("a", times[30]), ("b", times[29])]
+    assert found["y"].tolist() == [29.0, 7.0]
+
+
 @pytest.mark.filterwarnings(REMEMBER)
 def test_grid_search_evaluation_and_pipelines_work():
     y = series()

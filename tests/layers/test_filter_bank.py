@@ -137,3 +137,14 @@ def test_taps_keep_no_more_than_each_input_needs():
     assert found[0, 19, 1].tolist() == [0, 0, 28, 58]
     at, _ = taps.filter_step(torch.tensor([[7.0, 8.0, 9.0]]), state)
     assert at[0].tolist() == [[51, 54, 57, 7], [0, 1, 31, 8], [35, 44, 53, 9]]
+
+
+def test_taps_of_graphs_are_those_of_sequences_and_stay_on_their_device(monkeypatch):
+    taps = DilatedTaps([1, 10, 3], 4)
+    x = torch.randn(2, 25, 3, generator=torch.Generator().manual_seed(0))
+    wanted, _ = taps.filter(x, return_state=False)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    found, _ = taps.filter(x, return_state=False)
+    assert torch.equal(found, wanted)
+    # A device that is not the CPU, and that every machine has.
+    assert taps.filter(x.to("meta"), return_state=False)[0].shape == wanted.shape

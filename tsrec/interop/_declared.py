@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+_REAL, _WHOLE = (torch.float32, torch.float64), (torch.int64, torch.int32)
+
 
 class Declared(NamedTuple):
     """One tensor that a module takes or gives.
@@ -56,7 +58,7 @@ class DeclaredModule(nn.Module):
         return "\n".join(["inputs", *map(str, self.inputs), "outputs", *map(str, self.outputs)])
 
     def example(self, batch: int = 2) -> dict[str, Tensor]:
-        """Tensors that the module takes, such as ``torch.export`` wants to see: random numbers, series that are new.
+        """Tensors that the module takes, such as ``torch.export`` wants to see: random numbers; new and known series.
 
         Parameters
         ----------
@@ -86,7 +88,8 @@ class DeclaredModule(nn.Module):
         return torch.full(size, -1)
 
     def _check(self, **given: Tensor | None) -> None:
-        """Refuse tensors that are missing, not expected, or of another shape."""
+        """Refuse tensors that are missing, not expected, of another shape or kind, or of other rows than the first."""
+        rows: int | None = None
         for name, tensor in given.items():
             wanted = next((one for one in self.inputs if one.name == name), None)
             if wanted is None:
@@ -95,8 +98,22 @@ class DeclaredModule(nn.Module):
                 continue
             if tensor is None:
                 raise ValueError(f"{name}: missing. Give {wanted}")
-            fits = tensor.ndim == len(wanted.shape) and all(
-                isinstance(part, str) or part == size for part, size in zip(wanted.shape, tensor.shape, strict=True)
-            )
-            if not fits:
-                raise ValueError(f"{name}: found shape {tuple(tensor.shape)}. Give {wanted}")
+            _check_tensor(tensor, wanted)
+            rows = tensor.shape[0] if rows is None else rows
+            if tensor.shape[0] != rows:
+                raise ValueError(f"{name}: found {tensor.shape[0]} rows, {self.inputs[0].name} has {rows}.")
+
+
+def _check_tensor(tensor: Tensor, wanted: Declared) -> None:
+    """Refuse what is no tensor, numbers that answers would be rounded to or names cannot be, and another shape."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{wanted.name}: found {type(tensor).__name__}, not a tensor. Give {wanted}")
+    kinds = _REAL if wanted.dtype.is_floating_point else _WHOLE
+    if tensor.dtype not in kinds:
+        mend = " or ".join(str(kind).removeprefix("torch.") for kind in kinds)
+        raise ValueError(f"{wanted.name}: found {tensor.dtype}. Give numbers of {mend}.")
+    fits = tensor.ndim == len(wanted.shape) and all(
+        isinstance(part, str) or part == size for part, size in zip(wanted.shape, tensor.shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"{wanted.name}: found shape {tuple(tensor.shape)}. Give {wanted}")

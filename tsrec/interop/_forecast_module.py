@@ -79,6 +79,10 @@ class ForecastModule(DeclaredModule):
             Declared("quantiles", (*shape, len(self.levels)), real, f"at the levels {levels}"),
         )
 
+    def _counts(self, name: str, size: list[int]) -> Tensor:  # noqa: ARG002 - there are series only
+        """A new series, and the first of fit, in turn."""
+        return torch.arange(size[0]) % 2 - 1
+
 
 class NetworkForecast(ForecastModule):
     """The module of one fitted network; see :class:`ForecastModule`.

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from tsrec.estimators._collection import CollectionEstimator
@@ -62,6 +63,11 @@ def to_torch(est: Any, *, length: int | None = None) -> DeclaredModule:
     >>> bool(np.allclose(found[0, :, 0], forecaster.predict(), atol=1e-5))
     True
     """
+    if not isinstance(est, BaseEstimator):
+        raise TypeError(
+            f"found {type(est).__name__}, no estimator of tsrec. Give a fitted one; adapters of sktime hold theirs as "
+            "forecaster_, estimator_ or encoder_."
+        )
     check_is_fitted(est)
     return _module(est, length).eval()
 

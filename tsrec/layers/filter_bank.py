@@ -239,8 +239,9 @@ class DilatedTaps(nn.Module):
     def _gathered(self, u: Tensor) -> Tensor:
         """All taps of whole sequences (B, L, H) at once: for graphs, which know no strides and are to be small."""
         reach = max(self.reaches)
-        back = torch.tensor(self.dilations, device=u.device)[:, None] * torch.arange(self.kernel_size - 1, -1, -1)
-        steps = reach + torch.arange(u.shape[1], device=u.device)[:, None, None] - back.to(u.device)
+        taps_back = torch.arange(self.kernel_size - 1, -1, -1, device=u.device)
+        back = torch.tensor(self.dilations, device=u.device)[:, None] * taps_back
+        steps = reach + torch.arange(u.shape[1], device=u.device)[:, None, None] - back
         at = steps * self.d_model + torch.arange(self.d_model, device=u.device)[:, None]
         taps = nn.functional.pad(u, (0, 0, reach, 0)).flatten(1).index_select(1, at.flatten())
         return taps.unflatten(1, at.shape)

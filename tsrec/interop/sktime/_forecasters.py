@@ -9,7 +9,16 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
 import tsrec
 from tsrec.interop.sktime._adapter import Adapter, adapted
-from tsrec.interop.sktime._rows import covariate_rows, extended, matching, shift_of, shifted, wanted_index
+from tsrec.interop.sktime._rows import (
+    covariate_rows,
+    extended,
+    frames,
+    matching,
+    panel_until,
+    shift_of,
+    shifted,
+    wanted_index,
+)
 
 _MTYPES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
 # sktime's suite fits each many hundred times: closed forms, and networks as they are drawn.
@@ -42,9 +51,11 @@ class ForecasterAdapter(Adapter, BaseForecaster):
     """A forecaster of sktime that asks one of ours.
 
     A panel or hierarchy is fitted by one model, and several variables at once. Any `fh` can be forecast, also inside
-    the history; what lies more than `horizon` steps ahead rolls forward. X needs a row for each step that is forecast,
-    and may have others. ``update(y, X)`` puts rows behind the history and learns from all of them again;
-    ``update_params=False`` leaves the weights as they are. The fitted forecaster of this library is ``forecaster_``.
+    the history (from earlier rows only, a horizon at a time); what lies more than `horizon` steps ahead rolls forward.
+    Relative steps of a series count on from the last row that fit or the latest update gave of it. X needs a row for
+    each step that is forecast, and may have others. ``update(y, X)`` puts rows behind the history and learns from all
+    of them again; ``update_params=False`` leaves the weights as they are. The fitted forecaster of this library is
+    ``forecaster_``.
     """
 
     _tags: ClassVar[dict[str, Any]] = {
@@ -78,13 +89,16 @@ class ForecasterAdapter(Adapter, BaseForecaster):
         y = shifted(y, self._shift)
         X = y[[]] if X is None else matching(shifted(X, self._shift), y.index)
         self.forecaster_ = self._unfitted().fit(X, y)
+        self._told_until, self._told_cutoff = self.forecaster_.panel_.ends, self.cutoff
         return self
 
     def _update(self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True) -> Self:
         own = self.forecaster_
         y = shifted(y, self._shift)
         X = None if X is None else matching(shifted(X, self._shift), y.index)
-        panel = extended(own, y, X)
+        panel, reach = extended(own, y, X)
+        until = panel.starts + reach * panel.grid.step
+        self._told_until, self._told_cutoff = np.where(reach > 0, until, self._told_until), self.cutoff
         if update_params:
             own._learn(panel, own.form_, own.levels_, targets_itself=False)
         else:
@@ -92,18 +106,18 @@ class ForecasterAdapter(Adapter, BaseForecaster):
         return self
 
     def _predict(self, fh: ForecastingHorizon, X: pd.DataFrame | None) -> pd.DataFrame:
-        rows, count = self._asked(fh, X)
-        return shifted(self.forecaster_.predict(rows).iloc[:count], -self._shift)
+        rows, count, known = self._asked(fh, X)
+        return shifted(self.forecaster_.predict(rows, **known).iloc[:count], -self._shift)
 
     def _predict_quantiles(self, fh: ForecastingHorizon, X: pd.DataFrame | None, alpha: list[float]) -> pd.DataFrame:
-        rows, count = self._asked(fh, X)
+        rows, count, known = self._asked(fh, X)
         levels = np.unique(alpha)
-        return self._spread(self.forecaster_.predict_quantiles(rows, levels).iloc[:count], levels, alpha)
+        return self._spread(self.forecaster_.predict_quantiles(rows, levels, **known).iloc[:count], levels, alpha)
 
     def _predict_interval(self, fh: ForecastingHorizon, X: pd.DataFrame | None, coverage: list[float]) -> pd.DataFrame:
-        rows, count = self._asked(fh, X)
+        rows, count, known = self._asked(fh, X)
         shares = np.unique(coverage)
-        found = self.forecaster_.predict_interval(rows, shares).iloc[:count]
+        found = self.forecaster_.predict_interval(rows, shares, **known).iloc[:count]
         return self._spread(found, shares, coverage, ["lower", "upper"])
 
     def _spread(self, found: pd.DataFrame, given: np.ndarray, asked: list[float], *bounds: list[str]) -> pd.DataFrame:
@@ -114,12 +128,24 @@ class ForecasterAdapter(Adapter, BaseForecaster):
         spread = pd.DataFrame(values[:, :, place].reshape(len(found), -1), index=found.index, columns=columns)
         return shifted(spread, -self._shift)
 
-    def _asked(self, fh: ForecastingHorizon, X: pd.DataFrame | None) -> tuple[Any, int]:
-        """What ours is asked for, and how many rows of its answer, the first ones, sktime is to get."""
-        panel = self.forecaster_.panel_
-        wanted = wanted_index(panel, fh, self.cutoff, self._shift)
+    def _asked(self, fh: ForecastingHorizon, X: pd.DataFrame | None) -> tuple[Any, int, dict[str, pd.DataFrame]]:
+        """What ours is asked for, how many rows of its answer, the first ones, sktime is to get, and the history.
+
+        The history is empty where it is all that ours knows. It is not after an update with earlier rows, as sktime
+        moves through the past: what lies behind them must not be seen.
+        """
+        own, ends = self.forecaster_, self._ends()
+        panel = panel_until(own.panel_, ends)
+        known = {} if panel is own.panel_ else frames(panel, getattr(own, "feature_names_in_", None))
+        wanted = wanted_index(panel, ends, fh, self.cutoff, self._shift)
         rows = wanted if X is None else covariate_rows(panel, shifted(X, self._shift), wanted)
-        return rows, len(wanted)
+        return rows, len(wanted), known
+
+    def _ends(self) -> np.ndarray:
+        """The instant after the last row that each series was told of, moved as the cut-off was moved since."""
+        grid = self.forecaster_.panel_.grid
+        now, then = (grid.encode(one + self._shift if self._shift else one) for one in (self.cutoff, self._told_cutoff))
+        return self._told_until + (now - then)
 
 
 def make(name: str) -> type:

@@ -47,20 +47,30 @@ def matching(X: pd.DataFrame, index: pd.Index) -> pd.DataFrame:
     return X.take(places)
 
 
-def wanted_index(panel: Panel, fh: ForecastingHorizon, cutoff: pd.Index, shift: int) -> pd.Index:
-    """Index of the forecasts at a horizon.
+def panel_until(panel: Panel, ends: np.ndarray) -> Panel:
+    """The panel without what lies at these instants, one for each series, and later; a row of each is left."""
+    later = np.maximum(panel.ends - np.maximum(ends, panel.starts + panel.grid.step), 0) // panel.grid.step
+    return panel.resized(np.zeros_like(later), -later) if later.any() else panel
 
-    Relative steps count from the cut-off, in series that end earlier from as many steps before their end as the cut-off
-    lies before the last end of all.
-    """
+
+def frames(panel: Panel, columns: Any) -> dict[str, pd.DataFrame]:
+    """A panel as the history that our forecasters take, with its covariates where it has any, of these names."""
+    series = np.repeat(np.arange(panel.n_series), panel.lengths)
+    index = panel_index(panel.ids, panel.grid, series, panel.ordinals())
+    found = {"history": pd.DataFrame(panel.values, index, panel.columns)}
+    if panel.n_covariates:
+        found["history_X"] = pd.DataFrame(panel.covariates, index, columns)
+    return found
+
+
+def wanted_index(panel: Panel, ends: np.ndarray, fh: ForecastingHorizon, cutoff: pd.Index, shift: int) -> pd.Index:
+    """Index of the forecasts at a horizon; relative steps of a series count on from its end."""
     steps = fh.to_pandas()
     if fh.is_relative and pd.api.types.is_integer_dtype(steps.dtype):
         grid = panel.grid
-        last = panel.ends - grid.step
-        last = last + (grid.encode(cutoff + shift if shift else cutoff, where="cutoff") - last.max())
         # Of whole-number times, a step is 1 in sktime.
         pace = 1 if grid.kind == "integer" else grid.step
-        ordinals = last[:, None] + steps.to_numpy() * pace
+        ordinals = (ends - grid.step)[:, None] + steps.to_numpy() * pace
     else:
         times = fh.to_absolute_index(cutoff)
         times = times + shift if shift else times
@@ -90,8 +100,10 @@ def covariate_rows(panel: Panel, X: pd.DataFrame, wanted: pd.Index) -> pd.DataFr
     return pd.concat([needed, X[between]]) if between.any() else needed
 
 
-def extended(forecaster: Any, y: pd.DataFrame, X: pd.DataFrame | None) -> Panel:
+def extended(forecaster: Any, y: pd.DataFrame, X: pd.DataFrame | None) -> tuple[Panel, np.ndarray]:
     """The history of a forecaster with rows put in: later ones behind it, those of known times in their place.
+
+    Beside it, how many rows each series has up to the last one that was put in, 0 for those that got none.
 
     Steps in between that were never given count as missing.
 
@@ -112,4 +124,4 @@ def extended(forecaster: Any, y: pd.DataFrame, X: pd.DataFrame | None) -> Panel:
     longer.values[rows] = to_numbers(y, where="y")
     if X is not None:
         longer.covariates[rows] = to_numbers(checked_covariates(forecaster, X, reset=False), where="X")
-    return longer
+    return longer, reach
