@@ -75,13 +75,13 @@ def _split(task: HoldOut, label: str, turn: int) -> Split:
     return Split(task, label, frame, np.append(0, np.cumsum(ends)), np.stack([series, places], axis=1))
 
 
-def measure(split: Split, factory: Factory, seed: int) -> dict[str, Any]:
-    """Fit one of our models on the known rows, forecast from all cut-offs, and take the errors."""
+def measure(split: Split, factory: Factory, seed: int, told: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Fit one of our models on the known rows, and what it is told, forecast from all cut-offs, and take the errors."""
     task = split.task
     model = factory(task.horizon, task.season, seed)
     known = split.frame[split.known]
     began = time.perf_counter()
-    model.fit(known)
+    model.fit(known, **(told or {}))
     fitted = time.perf_counter()
     forecast = model.predict_cutoffs(split.frame, split.cutoffs)[:, :, 0, 0]
     done = time.perf_counter()

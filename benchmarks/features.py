@@ -17,13 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import _forecasting_holdout as holdout
 import _records as records
 import numpy as np
 import pandas as pd
 import torch
 from _forecasting_data import folder, load_holdout
-from _forecasting_holdout import Split, errors, splits
-from _forecasting_models import choices_of, is_random, warm_up
+from _forecasting_holdout import Split, splits
+from _forecasting_models import is_random, warm_up
 
 import tsrec
 
@@ -90,22 +91,13 @@ def static_of(split: Split) -> pd.DataFrame | None:
 def measure(split: Split, variant: str, seed: int) -> records.Record:
     """Fit a variant on the known rows, forecast from all cut-offs, and take the errors."""
     name, flags = parsed(variant)
-    model = MODELS[name](split.task.horizon, seed)
     features = tuple(flag.removeprefix("+") for flag in flags if flag != "+static")
-    if features:
-        model.set_params(features=features)
-    told = {"static": static_of(split)} if "+static" in flags else {}
-    began = time.perf_counter()
-    model.fit(split.frame[split.known], **told)
-    fitted = time.perf_counter()
-    forecast = model.predict_cutoffs(split.frame, split.cutoffs)[:, :, 0, 0]
-    done = time.perf_counter()
-    return {
-        **errors(split, forecast),
-        "seconds": round(done - began, 3),
-        "fit_s": round(fitted - began, 3),
-        "chosen": choices_of(model),
-    }
+
+    def made(horizon: int, _season: int, seed: int) -> Any:
+        model = MODELS[name](horizon, seed)
+        return model.set_params(features=features) if features else model
+
+    return holdout.measure(split, made, seed, {"static": static_of(split)} if "+static" in flags else None)
 
 
 def applies(name: str, flags: list[str]) -> bool:
