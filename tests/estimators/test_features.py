@@ -245,10 +245,10 @@ def test_weights_that_do_not_fit_are_refused(weight, message):
 def test_weights_under_another_index_are_refused():
     weight = pd.Series(np.arange(1.0, N + 1), INDEX)
     clone(RIDGE).fit(Y, sample_weight=weight.reset_index(drop=True))
-    with pytest.raises(ValueError, match="sample_weight: its index, of .* rows, differs from that of y"):
+    with pytest.raises(ValueError, match=r"sample_weight: its index, of .* rows, differs from that of y"):
         clone(RIDGE).fit(Y, sample_weight=weight.iloc[::-1])
     y = panel()
-    with pytest.raises(ValueError, match="sample_weight: its index, of .* rows, differs from that of y"):
+    with pytest.raises(ValueError, match=r"sample_weight: its index, of .* rows, differs from that of y"):
         clone(NETWORKS["mlp"]).fit(y, sample_weight=pd.Series(1.0, y.index[::-1]))
 
 
