@@ -70,7 +70,10 @@ def test_what_leads_the_series_lowers_the_error_of_the_steps_it_leads():
     assert told.predict_components().columns.tolist() == [("y", "linear"), ("y", "past covariates")]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    ["mlp", "tcnca", pytest.param("lssl", marks=pytest.mark.slow), pytest.param("mamba", marks=pytest.mark.slow)],
+)
 def test_networks_alone_learn_from_the_past_too(name):
     told = clone(NETWORKS[name]).set_params(max_epochs=40, learning_rate=0.01).fit(Y[:320], past=PAST[:320])
     alone = clone(NETWORKS[name]).set_params(max_epochs=40, learning_rate=0.01).fit(Y[:320])

@@ -49,6 +49,7 @@ def check_panels(estimator, path):
     check_forecasts(estimator, session, module, seven.groupby(level=0).head(9), [0, 1, 2, -1, -1, -1, -1])
 
 
+@pytest.mark.slow
 def test_a_file_forecasts_as_its_estimator_does(tmp_path, panel, capfd):
     check_panels(awake(clone(FORECASTERS["ridge"]).fit(panel)), tmp_path / "ridge.onnx")
     assert [one.name for one in tmp_path.iterdir()] == ["ridge.onnx"]
