@@ -42,7 +42,7 @@ unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS)
 
 check-all: $(VENV)/.dev
-	SCIPY_ARRAY_API=1 $(BIN)/python -m pytest -q -m slow -n $(WORKERS)
+	SCIPY_ARRAY_API=1 $(BIN)/python -m pytest -q -m slow -n $(WORKERS) --dist worksteal
 
 wheel-test: $(VENV)/.dev
 	rm -rf dist .venv-wheel
