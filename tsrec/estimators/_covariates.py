@@ -78,7 +78,7 @@ class CovariateEffect(CovariateScale):
 def fit_scale(covariates: np.ndarray, panel: Panel) -> CovariateScale:
     """Measure covariates (n_rows, n_covariates) beside the rows of a panel."""
     mean, spread = _measured(covariates)
-    return CovariateScale(mean, spread, _persistence((covariates - mean) / spread, _positions(panel)))
+    return CovariateScale(mean, spread, _persistence((covariates - mean) / spread, panel.positions()))
 
 
 def fit_effect(
@@ -104,7 +104,7 @@ def fit_effect(
         Steps between the rows that are subtracted.
     """
     some = _some_rows(panel)
-    known, position = covariates[clock[some]], _positions(panel)[some]
+    known, position = covariates[clock[some]], panel.positions()[some]
     mean, spread = _measured(known)
     scaled = (known - mean) / spread
     lag = season if 3 * season <= panel.lengths.max() else 1
@@ -127,11 +127,6 @@ def _some_rows(panel: Panel) -> np.ndarray:
     every = -(-len(panel.values) // _ROWS)
     owner = np.repeat(np.arange(panel.n_series), panel.lengths)
     return np.flatnonzero(owner % every == 0)
-
-
-def _positions(panel: Panel) -> np.ndarray:
-    """Step of each row inside its series."""
-    return np.arange(panel.offsets[-1]) - np.repeat(panel.offsets[:-1], panel.lengths)
 
 
 def _measured(covariates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -52,3 +52,10 @@ def check_verbose(estimator: Any) -> None:
     """Refuse a loudness that is no number and neither True nor False."""
     if not isinstance(estimator.verbose, Integral) or estimator.verbose < 0:
         raise ValueError(f"verbose: found {estimator.verbose!r}. Give 0 for silence, 1 for a line of progress.")
+
+
+def check_jobs(estimator: Any, of: str) -> None:
+    """Refuse an ``n_jobs`` that is neither None nor a whole number other than 0; `of` says what it counts."""
+    given = estimator.n_jobs
+    if given is not None and (not isinstance(given, Integral) or given == 0):
+        raise ValueError(f"n_jobs: found {given!r}. Give a number of {of}, -1 for all cores, or None.")

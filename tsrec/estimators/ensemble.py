@@ -1,7 +1,6 @@
 """Several forecasters, one forecast: their mean, their median, or a mean by how well they did on held-out rows."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from tsrec.estimators._composed import ComposedForecaster, check_forecaster
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._held_out import held_out, series_units
-from tsrec.estimators._parameters import check_choice
+from tsrec.estimators._parameters import check_choice, check_jobs
 from tsrec.estimators.baseline import SeasonalMeanForecaster
 from tsrec.estimators.theta import ThetaForecaster
 from tsrec.frames import Panel
@@ -177,8 +176,7 @@ class EnsembleForecaster(ComposedForecaster):
             check_forecaster(member, f"forecasters[{name!r}]")
             if "__" in name or name in super().get_params(deep=False):
                 raise ValueError(f"forecasters: the name {name!r} means something else here. Give another one.")
-        if self.n_jobs is not None and (not isinstance(self.n_jobs, Integral) or self.n_jobs == 0):
-            raise ValueError(f"n_jobs: found {self.n_jobs!r}. Give a number of threads, -1 for all cores, or None.")
+        check_jobs(self, "threads")
         self._told_weights()
         super()._check_parameters()
 

@@ -1,7 +1,6 @@
 """Rivals of long standing: exponential smoothing, theta and ARIMA of statsmodels, each series by itself."""
 
 from collections.abc import Iterator, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from sklearn.utils.parallel import delayed
 
 from tsrec.estimators import _stats_models as models
 from tsrec.estimators._forecaster import BaseForecaster
-from tsrec.estimators._parameters import check_choice, check_verbose, check_whole
+from tsrec.estimators._parameters import check_choice, check_jobs, check_verbose, check_whole
 from tsrec.estimators.baseline import DEFAULT_QUANTILES, SeasonalNaiveForecaster
 from tsrec.frames import Panel
 from tsrec.frames.warn import warn_user
@@ -133,8 +132,7 @@ class StatsForecaster(BaseForecaster):
         check_choice(self, "model", ("ets", "arima", "theta"))
         check_verbose(self)
         check_whole(self, "context", auto=True)
-        if self.n_jobs is not None and (not isinstance(self.n_jobs, Integral) or self.n_jobs == 0):
-            raise ValueError(f"n_jobs: found {self.n_jobs!r}. Give a number of processes, -1 for all cores, or None.")
+        check_jobs(self, "processes")
 
     def _fit_panel(self, panel: Panel) -> None:
         self.naive_ = SeasonalNaiveForecaster(season=self.season_)

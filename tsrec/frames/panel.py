@@ -85,8 +85,11 @@ class Panel:
 
     def ordinals(self) -> np.ndarray:
         """Ordinal of every row, int64 of shape (n_rows,)."""
-        rows = np.arange(self.offsets[-1]) - np.repeat(self.offsets[:-1], self.lengths)
-        return np.repeat(self.starts, self.lengths) + rows * self.grid.step
+        return np.repeat(self.starts, self.lengths) + self.positions() * self.grid.step
+
+    def positions(self) -> np.ndarray:
+        """Step of every row inside its series, int64 of shape (n_rows,)."""
+        return np.arange(self.offsets[-1]) - np.repeat(self.offsets[:-1], self.lengths)
 
     def take(self, series: np.ndarray) -> "Panel":
         """The panel of these series only, in this order."""

@@ -51,7 +51,7 @@ def fit_before(forecaster: Any, panel: Panel, given: Given, cutoffs: np.ndarray,
     else:
         begins = -((panel.starts - earliest(panel, cutoffs)) // panel.grid.step)
         ends = np.clip(begins, 0, ends)
-    local = np.arange(panel.offsets[-1]) - np.repeat(panel.offsets[:-1], panel.lengths)
+    local = panel.positions()
     known = local < np.repeat(ends, panel.lengths)
     if window is not None:
         known &= local >= np.repeat(begins - window, panel.lengths)

@@ -11,7 +11,7 @@ from joblib import effective_n_jobs
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from tsrec.estimators._parameters import check_choice, check_flag, check_whole
+from tsrec.estimators._parameters import check_choice, check_flag, check_jobs, check_whole
 from tsrec.frames import label_at
 from tsrec.retrieval._asked import (
     asked_channels,
@@ -385,8 +385,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         if isinstance(self.encoder, str) and self.encoder != "auto":
             raise ValueError(f"encoder: found {self.encoder!r}. Give 'auto' or a fitted encoder.")
         resolve_device(self.device)
-        if self.n_jobs is not None and (not isinstance(self.n_jobs, Integral) or self.n_jobs == 0):
-            raise ValueError(f"n_jobs: found {self.n_jobs!r}. Give a number of threads, -1 for all cores, or None.")
+        check_jobs(self, "threads")
         if self.resample is not None:
             nanoseconds_of(self.resample)
         scales = list(self.scales) if np.iterable(self.scales) and not isinstance(self.scales, str) else []
