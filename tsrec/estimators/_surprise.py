@@ -19,8 +19,8 @@ _NORMAL = 2 * ndtri(0.75)
 _AT_ONCE, _CLIP = 8_000_000, 4.0
 # Spreads below this share of the usual one, or of the channel's deviation, are not believed.
 _OF_SPREAD, _OF_DEVIATION = 0.1, 0.01
-# Levels of past surprise that give its tail, and rows that they need.
-TAIL, _FEWEST = (0.95, 0.995), 100
+# Levels of past surprise that give its tail, and rows that they need: from a hundred, alarms come at four times the risk.
+TAIL, _FEWEST = (0.95, 0.995), 300
 
 
 class Past(BaseIndexer):
@@ -162,7 +162,7 @@ def rare_before(surprise: np.ndarray, series: np.ndarray, memory: int, risk: flo
     risk : float
         Between 0 and 1.
     training : float array of shape (2,)
-        The two quantiles of the training rows, which count where there are fewer than a hundred rows before.
+        The two quantiles of the training rows, which count where there are fewer than three hundred rows before.
     """
     windows, least = Past(series, memory, own=False), min(memory, _FEWEST)
     past = pd.Series(surprise).rolling(windows, min_periods=least)
