@@ -251,12 +251,12 @@ def test_rare_levels_are_those_of_the_distribution(shape):
 
 def test_the_rare_level_of_the_past_is_a_plain_loop_over_rows():
     rng = np.random.default_rng(0)
-    surprise, series = rng.exponential(size=700), np.repeat([0, 1], 350)
-    found = rare_before(surprise, series, 200, 1e-3, np.array([2.0, 4.0]))
-    for row in (5, 99, 100, 349, 350, 449, 450, 699):
-        start = max(350 * series[row], row - 200)
+    surprise, series = rng.exponential(size=1400), np.repeat([0, 1], 700)
+    found = rare_before(surprise, series, 400, 1e-3, np.array([2.0, 4.0]))
+    for row in (5, 299, 300, 699, 700, 999, 1000, 1399):
+        start = max(700 * series[row], row - 400)
         past = surprise[start:row]
-        low, high = np.quantile(past, [0.95, 0.995]) if len(past) >= 100 else (2.0, 4.0)
+        low, high = np.quantile(past, [0.95, 0.995]) if len(past) >= 300 else (2.0, 4.0)
         # From 5 % to 0.5 % is one factor of ten, from 0.5 % to 0.1 % one of five.
         assert found[row] == pytest.approx(high + (high - low) * np.log(5) / np.log(10))
 

@@ -97,9 +97,17 @@ def test_a_later_history_takes_its_past_and_warns_of_nothing():
     np.testing.assert_allclose(later, grown.predict(), rtol=1e-6)
     columns = told.predict(history=Y[:350], history_past=PAST[:350][["noise", "leads"]])
     pd.testing.assert_series_equal(later, columns)
-    # Without its past a history is forecast as one whose covariates are usual.
-    assert not np.allclose(told.predict(history=Y[:350]), later)
-    assert np.isfinite(told.predict(history=Y[:350])).all()
+
+
+def test_rows_without_their_past_are_told_of_and_count_as_usual():
+    told = clone(RIDGE).fit(Y[:320], past=PAST[:320])
+    with pytest.warns(UserWarning, match="history_past: missing. What was learned from it .2 columns"):
+        usual = told.predict(history=Y[:350])
+    assert np.isfinite(usual).all()
+    assert not np.allclose(usual, told.predict(history=Y[:350], history_past=PAST[:350]))
+    with pytest.warns(UserWarning, match="past: missing.*of the rows of X"):
+        told.update(Y[320:350])
+    np.testing.assert_array_equal(told.predict().index, usual.index)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +156,21 @@ def test_new_series_are_described_or_count_as_usual():
     assert np.isfinite(model.describe(other).predict(history=new)).all()
     with pytest.raises(ValueError, match="static: its columns differ from those of fit"):
         model.describe(STATIC[["size"]])
+
+
+def test_what_was_said_of_other_series_holds_until_the_next_fit():
+    y = panel()
+    model = clone(NETWORKS["mlp"]).set_params(max_epochs=2).fit(y, static=STATIC)
+    one, other = (pd.concat({name: y.loc["s1"]}, names=["id"]) for name in ("one", "other"))
+    model.describe(STATIC.loc[["s1"]].set_axis(["one"])).describe(STATIC.loc[["s2"]].set_axis(["other"]))
+    both = model.predict(history=pd.concat([one, other]))
+    model.describe(STATIC.loc[["s2"]].set_axis(["one"]))
+    as_s2 = model.predict(history=one)
+    assert not np.allclose(both.loc["one"], as_s2.loc["one"], rtol=1e-9)
+    np.testing.assert_allclose(both.loc["other"].to_numpy(), as_s2.loc["one"].to_numpy(), rtol=1e-5)
+    model.fit(y, static=STATIC[["size"]])
+    with pytest.warns(UserWarning, match="history: nothing is said of 1 series"):
+        model.predict(history=one)
 
 
 def test_a_gap_in_static_is_told_of_in_fit_and_not_again_after_a_file(tmp_path):
@@ -341,7 +364,7 @@ def test_all_features_survive_a_file(tmp_path):
     pd.testing.assert_series_equal(loaded.predict(), fitted.predict())
     new = pd.concat({"new": y.loc["s1"]}, names=["id"])
     described = (one.describe(STATIC.loc[["s1"]].set_axis(["new"])) for one in (fitted, loaded))
-    first, second = (one.predict(history=new) for one in described)
+    first, second = (one.predict(history=new, history_past=past.loc[["s1"]].rename({"s1": "new"})) for one in described)
     pd.testing.assert_series_equal(first, second)
 
 

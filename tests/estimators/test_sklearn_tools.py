@@ -88,14 +88,15 @@ def test_transformed_target_regressor(forecaster, target):
 
 def test_metadata_is_routed(forecaster):
     with sklearn.config_context(enable_metadata_routing=True):
-        routed = forecaster.set_fit_request(past=True, static=False).set_predict_request(history=True, history_X=True)
+        routed = forecaster.set_fit_request(past=True, static=False)
+        routed = routed.set_predict_request(history=True, history_X=True, history_past=True)
         pipeline = make_pipeline(FunctionTransformer(), routed)
         # Those that make nothing of it say so.
         told = pytest.warns(UserWarning, match="past: checked and kept, but .* does not use it")
         with nullcontext() if forecaster._uses("past") else told:
             pipeline.fit(X[[]], Y, past=X)
         assert pipeline[-1].panel_.past.shape == (90, 2)
-        assert len(pipeline.predict(X[[]].iloc[:2], history=Y)) == 2
+        assert len(pipeline.predict(X[[]].iloc[:2], history=Y, history_past=X)) == 2
 
 
 def test_clone_params_repr_and_html(forecaster):

@@ -16,7 +16,15 @@ from sklearn.utils.validation import check_is_fitted
 from tsrec.estimators import _quantiles
 from tsrec.estimators._answers import Answers
 from tsrec.estimators._parameters import check_whole
-from tsrec.estimators._read import GIVEN, checked_covariates, common_index, like_fitted, like_past, read_fit
+from tsrec.estimators._read import (
+    GIVEN,
+    checked_covariates,
+    common_index,
+    like_fitted,
+    like_past,
+    read_fit,
+    warn_of_no_past,
+)
 from tsrec.estimators._request import read_request
 from tsrec.estimators._update import appended
 from tsrec.frames import Form, Panel, to_numbers
@@ -171,13 +179,16 @@ class BaseForecaster(Answers, RegressorMixin, BaseEstimator):
             raise ValueError("y: missing. This forecaster was fitted with X and y: call update(X_new, y_new).")
         target = like_fitted(self, X if y is None else y, where=where)
         covariates = None if y is None else checked_covariates(self, X, reset=False)
-        index = common_index(target, covariates, past, names=GIVEN._replace(y=where))
+        names = GIVEN._replace(y=where)
+        index = common_index(target, covariates, past, names=names)
         rows = target if index is None else pd.DataFrame(index=index)
         request = read_request(rows, None, self.panel_, self.horizon_)
         blocks = {"values": to_numbers(target, where=where)}
         if self.panel_.n_covariates:
             blocks["covariates"] = to_numbers(covariates, where="X")
-        if past is not None:
+        if past is None:
+            warn_of_no_past(self, names)
+        else:
             blocks["past"] = to_numbers(like_past(self, past, "past"), where="past")
         self._remember(appended(self.panel_, request, blocks, where=where))
         return self

@@ -26,6 +26,7 @@ from tsrec.frames import (
     time_column,
     to_numbers,
 )
+from tsrec.frames.warn import warn_user
 
 
 class Names(NamedTuple):
@@ -258,7 +259,18 @@ def read_history(estimator: Any, history: Any, history_X: Any, history_past: Any
     _check_alike(panel, fitted, names.y, times)
     if history_past is not None or not known:
         return panel
+    warn_of_no_past(estimator, names)
     return replace(panel, past=np.full((len(panel.values), known), np.nan))
+
+
+def warn_of_no_past(estimator: Any, names: Names) -> None:
+    """Tell that rows come without what the forecaster has learned from."""
+    known = estimator.panel_.past.shape[1]
+    if known and estimator._uses("past"):
+        warn_user(
+            f"{names.past}: missing. What was learned from it ({known} columns) counts as unknown here. Give those of "
+            f"the rows of {names.y}."
+        )
 
 
 def like_past(estimator: Any, past: Any, where: str) -> Any:

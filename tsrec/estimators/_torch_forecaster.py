@@ -107,6 +107,8 @@ class TorchForecaster(TorchInference, CallbackSupportMixin, BaseForecaster):
         generator = make_generator(self.random_state)
         whole, panel = panel, counted(panel)
         self.features_ = listed(self.features)
+        # Its numbers are those of the fit before.
+        vars(self).pop("described_", None)
         self.n_static_, self.n_past_ = self._n_static(panel), panel.past.shape[1]
         self.units_ = measure(panel, whole)
         self.n_names_ = panel.n_series * panel.n_channels if "id" in self._features() else 0
@@ -276,6 +278,8 @@ class TorchForecaster(TorchInference, CallbackSupportMixin, BaseForecaster):
     def describe(self, static: Any) -> Self:
         """Tell of series that are not in the history, before they are forecast with ``predict(history=...)``.
 
+        What was said before of other series still holds; fit forgets it.
+
         Parameters
         ----------
         static : DataFrame or Series
@@ -289,6 +293,9 @@ class TorchForecaster(TorchInference, CallbackSupportMixin, BaseForecaster):
         return self
 
     def _be_told(self, static: pd.DataFrame) -> None:
+        before = getattr(self, "described_", None)
+        if before is not None:
+            static = pd.concat([before[~before.index.isin(static.index)], static])
         self.described_ = static
 
     def stream(self, history: Any = None) -> ForecastStream:
