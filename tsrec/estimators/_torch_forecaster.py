@@ -108,7 +108,7 @@ class TorchForecaster(TorchInference, CallbackSupportMixin, BaseForecaster):
         whole, panel = panel, counted(panel)
         self.features_ = listed(self.features)
         # Its numbers are those of the fit before.
-        vars(self).pop("described_", None)
+        self.__dict__.pop("described_", None)
         self.n_static_, self.n_past_ = self._n_static(panel), panel.past.shape[1]
         self.units_ = measure(panel, whole)
         self.n_names_ = panel.n_series * panel.n_channels if "id" in self._features() else 0
