@@ -19,7 +19,7 @@ _NORMAL = 2 * ndtri(0.75)
 _AT_ONCE, _CLIP = 8_000_000, 4.0
 # Spreads below this share of the usual one, or of the channel's deviation, are not believed.
 _OF_SPREAD, _OF_DEVIATION = 0.1, 0.01
-# Levels of past surprise that give its tail, and rows that they need: from a hundred, alarms come at four times the risk.
+# Levels of past surprise that give its tail, and rows that they need: with a hundred, alarms are four times too many.
 TAIL, _FEWEST = (0.95, 0.995), 300
 
 
