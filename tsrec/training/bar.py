@@ -65,13 +65,17 @@ def moving(total: int, *, label: str, unit: str, verbose: int) -> Iterator[Calla
     ...     move(7)
     """
     if verbose <= 0:
-        yield lambda _: None
+        yield still
         return
     bar = open_bar(total, label=label, unit=unit)
     try:
         yield bar.update
     finally:
         bar.close()
+
+
+def still(done: int) -> None:
+    """Move no bar."""
 
 
 def open_bar(total: int, *, label: str, unit: str) -> Any:
