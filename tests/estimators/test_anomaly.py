@@ -7,7 +7,8 @@ from scipy.stats import genpareto
 from sklearn.base import clone
 
 import tsrec
-from tsrec import AnomalyDetector, SeasonalMeanForecaster, SeasonalNaiveForecaster
+from tsrec import AnomalyDetector, SeasonalMeanForecaster, SeasonalNaiveForecaster, ThetaForecaster
+from tsrec.estimators import _surprise
 from tsrec.estimators._surprise import Past, rare_before
 from tsrec.estimators._tails import rare_level
 
@@ -54,6 +55,26 @@ def test_each_row_is_forecast_from_as_many_steps_before_as_asked_for():
     found = model.forecaster_.predict_cutoffs(frame, np.stack([np.zeros(3, dtype=int), rows - 3], axis=1))[:, 3]
     median = 1 + model.forecaster_.levels_.tolist().index(0.5)
     np.testing.assert_allclose(found[:, 0, median], expected["x0", "expected"].iloc[rows])
+
+
+@pytest.mark.parametrize(
+    ("forecaster", "close"),
+    [(None, 0), (SeasonalNaiveForecaster(season=12), 0), (ThetaForecaster(season=12), 1e-9)],
+)
+def test_parts_and_their_bar_change_no_answer(forecaster, close, monkeypatch, capsys):
+    frame = panel(2)
+    model = AnomalyDetector(forecaster, horizon=3).fit(frame)
+    whole, expected = model.score_samples(frame), model.expected(frame)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(_surprise, "_PART", 100)
+    model.set_params(verbose=1).fit(frame)
+    found = model.score_samples(frame)
+    shown = capsys.readouterr().err
+    assert "AnomalyDetector" in shown
+    assert shown.count("5/5") == 2  # of fit, and of the scores
+    pd.testing.assert_series_equal(found, whole, rtol=close, atol=close)
+    pd.testing.assert_frame_equal(model.expected(frame), expected, rtol=close, atol=close)
+    assert "5/5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
@@ -223,6 +244,7 @@ def test_a_constant_channel_that_moves_is_an_anomaly(value):
     [
         ({"contamination": 0.6}, "contamination: found 0.6"),
         ({"risk": 0}, "risk: found 0"),
+        ({"verbose": -1}, "verbose: found -1"),
         ({"memory": 1}, "memory: found 1"),
         ({"horizon": 0}, "horizon: found 0"),
     ],

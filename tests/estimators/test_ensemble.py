@@ -134,6 +134,18 @@ def test_the_number_of_jobs_does_not_matter():
     pd.testing.assert_series_equal(first, second, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_a_bar_counts_the_members(capsys, n_jobs):
+    model = EnsembleForecaster([NAIVE, THETA], n_jobs=n_jobs)
+    quiet = model.fit(hours()).predict()
+    assert capsys.readouterr() == ("", "")
+    found = model.set_params(verbose=1).fit(hours()).predict()
+    shown = capsys.readouterr().err
+    assert "EnsembleForecaster" in shown
+    assert "2/2" in shown
+    pd.testing.assert_series_equal(found, quiet, rtol=0, atol=0)
+
+
 class WithStatic(SeasonalNaiveForecaster):
     USES = ("static",)
 
@@ -164,6 +176,7 @@ def test_what_a_member_uses_is_used():
         ({"weights": [1, -1]}, ValueError, "Give numbers of at least 0"),
         ({"weights": [1, 2], "how": "median"}, ValueError, "how='median' knows none"),
         ({"n_jobs": 0}, ValueError, "n_jobs: found 0"),
+        ({"verbose": -1}, ValueError, "verbose: found -1"),
     ],
 )
 def test_wrong_parameters_are_named(options, error, message):

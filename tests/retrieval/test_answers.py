@@ -145,6 +145,7 @@ def test_bad_questions_are_refused(settings, message):
         ({"exclusion": -1}, "exclusion: found -1"),
         ({"n_jobs": 0}, "n_jobs: found 0"),
         ({"n_jobs": "all"}, "n_jobs: found 'all'"),
+        ({"verbose": -1}, "verbose: found -1"),
     ],
 )
 def test_bad_parameters_are_refused(settings, message):

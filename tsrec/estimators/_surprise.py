@@ -11,12 +11,15 @@ from sklearn.covariance import LedoitWolf
 from tsrec.estimators._blocks import distinct_pairs
 from tsrec.estimators._quantiles import at_levels
 from tsrec.frames import Panel
+from tsrec.training.bar import watched
 
 # Levels of the forecast that give its middle and its spread.
 _LEVELS = np.array([0.25, 0.5, 0.75])
 _NORMAL = 2 * ndtri(0.75)
-# Numbers that a forecaster gives at once, and how far residuals count in what is usual.
-_AT_ONCE, _CLIP = 8_000_000, 4.0
+# Numbers that a forecaster gives at once, and cut-offs that it answers at most where a bar is to move.
+_AT_ONCE, _PART = 8_000_000, 10_000
+# How far residuals count in what is usual.
+_CLIP = 4.0
 # Spreads below this share of the usual one, or of the channel's deviation, are not believed.
 _OF_SPREAD, _OF_DEVIATION = 0.1, 0.01
 # Levels of past surprise that give its tail, and rows that they need: from 100, alarms come at four times the risk.
@@ -45,7 +48,7 @@ class Past(BaseIndexer):
         return self.bounds
 
 
-def foreseen(forecaster: Any, panel: Panel, rows: np.ndarray, levels: np.ndarray) -> np.ndarray:
+def foreseen(forecaster: Any, panel: Panel, rows: np.ndarray, levels: np.ndarray, verbose: int) -> np.ndarray:
     """What is forecast for rows, from `horizon` rows before each; rows near the start from the start.
 
     Parameters
@@ -58,6 +61,8 @@ def foreseen(forecaster: Any, panel: Panel, rows: np.ndarray, levels: np.ndarray
         Ascending rows of the panel.
     levels : float array of shape (n_levels,)
         Levels of the wanted quantiles, ascending.
+    verbose : int
+        1 shows a bar.
 
     Returns
     -------
@@ -70,8 +75,11 @@ def foreseen(forecaster: Any, panel: Panel, rows: np.ndarray, levels: np.ndarray
     if not len(rows):
         return found
     cutoffs, which = distinct_pairs(series, start)
-    size = max(_AT_ONCE // (forecaster.horizon_ * panel.n_channels * (1 + len(forecaster.levels_))), 1)
-    for at in range(0, len(cutoffs), size):
+    numbers = forecaster.horizon_ * panel.n_channels * (1 + len(forecaster.levels_))
+    # Products of matrices of another size may round otherwise: without a bar nothing is to change.
+    size = max(min(_AT_ONCE // numbers, _PART if verbose > 0 else len(cutoffs)), 1)
+    parts = range(0, len(cutoffs), size)
+    for at in watched(parts, len(parts), label="AnomalyDetector", unit="part", verbose=verbose):
         answers = forecaster._forecast(panel, cutoffs[at : at + size])
         part = slice(*np.searchsorted(which, [at, at + size]))
         quantiles = answers[which[part] - at, (step - start)[part]][..., 1:]
@@ -90,8 +98,8 @@ class Residuals:
         Series of each row.
     """
 
-    def __init__(self, forecaster: Any, panel: Panel, rows: np.ndarray) -> None:
-        low, middle, high = np.moveaxis(foreseen(forecaster, panel, rows, _LEVELS), -1, 0)
+    def __init__(self, forecaster: Any, panel: Panel, rows: np.ndarray, verbose: int) -> None:
+        low, middle, high = np.moveaxis(foreseen(forecaster, panel, rows, _LEVELS, verbose), -1, 0)
         self.error = panel.values[rows] - middle
         self.spread = (high - low) / _NORMAL
         self.series = np.searchsorted(panel.offsets, rows, side="right") - 1

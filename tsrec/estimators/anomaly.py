@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsrec.estimators._anomaly_rows import ReadRows, columns_of, fit_rows, found_runs, read_rows
 from tsrec.estimators._forecaster import BaseForecaster
-from tsrec.estimators._parameters import check_whole
+from tsrec.estimators._parameters import check_verbose, check_whole
 from tsrec.estimators._quantiles import bounds_of, check_levels
 from tsrec.estimators._surprise import TAIL, Residuals, distance, foreseen, least_spread, precision, rare_before
 from tsrec.estimators._tails import rare_level
@@ -55,6 +55,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         the steps that it looks ahead.
     random_state : int, RandomState or None
         Seed of the forecaster that is taken when `forecaster` is omitted.
+    verbose : int
+        1 shows a progress bar while rows are forecast; 0 is silent. Smaller parts are then forecast at a time, so that
+        scores may differ in their last digit (those of :class:`tsrec.ThetaForecaster` do).
 
     Attributes
     ----------
@@ -125,6 +128,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         risk: float = 1e-3,
         warm_up: int | str = "auto",
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.forecaster = forecaster
         self.horizon = horizon
@@ -134,6 +138,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.risk = risk
         self.warm_up = warm_up
         self.random_state = random_state
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
         """Learn what is usual.
@@ -176,6 +181,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _check_parameters(self) -> None:
         check_whole(self, "horizon", "smoothing")
         check_whole(self, "warm_up", least=0, auto=True)
+        check_verbose(self)
         if self.memory is not None:
             check_whole(self, "memory", least=2)
         if self.forecaster is not None and not isinstance(self.forecaster, BaseForecaster):
@@ -203,7 +209,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _residuals(self, rows: ReadRows) -> Residuals:
         """Residuals of the rows that answers depend on; those of rows that are not judged are missing."""
-        residuals = Residuals(self.forecaster_, rows.panel, rows.needed)
+        residuals = Residuals(self.forecaster_, rows.panel, rows.needed, self.verbose)
         residuals.error[rows.step < self.warm_up_] = np.nan
         return residuals
 
@@ -321,7 +327,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """
         rows = read_rows(self, X)
         low, high = bounds_of(float(check_levels([coverage], "coverage")[0]))
-        found = foreseen(self.forecaster_, rows.panel, rows.needed, np.array([low, 0.5, high]))[..., [1, 0, 2]]
+        levels = np.array([low, 0.5, high])
+        found = foreseen(self.forecaster_, rows.panel, rows.needed, levels, self.verbose)[..., [1, 0, 2]]
         found[rows.step < self.warm_up_] = np.nan
         answer = rows.answer(found.reshape(len(found), -1))
         names = columns_of(variable_names(rows.panel.columns), ("expected", "lower", "upper"))

@@ -6,15 +6,16 @@ from typing import Any, Self
 import numpy as np
 from scipy.optimize import nnls
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 
 from tsrec.estimators._composed import ComposedForecaster, check_forecaster
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._held_out import held_out, series_units
-from tsrec.estimators._parameters import check_choice, check_jobs
+from tsrec.estimators._parameters import check_choice, check_jobs, check_verbose
 from tsrec.estimators.baseline import SeasonalMeanForecaster
 from tsrec.estimators.theta import ThetaForecaster
 from tsrec.frames import Panel
+from tsrec.model_selection.jobs import run_jobs
 
 # Of the rows of each series, what is held out to weigh the members by, and at how many cut-offs at most.
 _SHARE, _CUTOFFS = 0.2, 4096
@@ -50,6 +51,8 @@ class EnsembleForecaster(ComposedForecaster):
         Levels that are trained; others are interpolated. Those of the members, which must agree, when None.
     n_jobs : int, optional
         Members that are fitted at once, in threads. Answers are the same for any number.
+    verbose : int
+        1 shows a progress bar over the members that are fitted; 0 is silent.
 
     Attributes
     ----------
@@ -106,6 +109,7 @@ class EnsembleForecaster(ComposedForecaster):
         freq: Any = None,
         quantiles: Sequence[float] | None = None,
         n_jobs: int | None = None,
+        verbose: int = 0,
     ) -> None:
         self.forecasters = forecasters
         self.how = how
@@ -115,6 +119,7 @@ class EnsembleForecaster(ComposedForecaster):
         self.freq = freq
         self.quantiles = quantiles
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters; with `deep` also the members by name, and theirs as ``name__parameter``.
@@ -177,6 +182,7 @@ class EnsembleForecaster(ComposedForecaster):
             if "__" in name or name in super().get_params(deep=False):
                 raise ValueError(f"forecasters: the name {name!r} means something else here. Give another one.")
         check_jobs(self, "threads")
+        check_verbose(self)
         self._told_weights()
         super()._check_parameters()
 
@@ -215,8 +221,10 @@ class EnsembleForecaster(ComposedForecaster):
 
     def _all_fitted(self, panel: Panel) -> dict[str, BaseForecaster]:
         given = self._given()
-        work = Parallel(n_jobs=self.n_jobs, prefer="threads")
-        return dict(zip(given, work(delayed(self._fitted)(one, panel) for one in given.values()), strict=True))
+        calls = (delayed(self._fitted)(one, panel) for one in given.values())
+        words = {"label": "EnsembleForecaster", "unit": "member"}
+        done = run_jobs(calls, len(given), **words, n_jobs=self.n_jobs, verbose=self.verbose, prefer="threads")
+        return dict(zip(given, done, strict=True))
 
     def _learned_weights(self, panel: Panel) -> np.ndarray:
         count = len(self._given())

@@ -5,11 +5,18 @@ from typing import Any
 
 from sklearn.utils.parallel import Parallel
 
-from tsrec.training.bar import open_bar
+from tsrec.training.bar import watched
 
 
 def run_jobs(
-    calls: Iterable[Any], count: int, *, n_jobs: int | None, label: str, unit: str, verbose: int = 0
+    calls: Iterable[Any],
+    count: int,
+    *,
+    n_jobs: int | None,
+    label: str,
+    unit: str,
+    verbose: int = 0,
+    prefer: str | None = None,
 ) -> list[Any]:
     """Answers of all calls, in their order; joblib decides where they run.
 
@@ -24,6 +31,8 @@ def run_jobs(
         Of the bar.
     verbose : int
         1 shows the bar.
+    prefer : {"threads", "processes"}, optional
+        Where they run unless ``parallel_config`` says otherwise.
 
     Returns
     -------
@@ -35,13 +44,6 @@ def run_jobs(
     >>> run_jobs((delayed(abs)(k) for k in (-1, 2)), 2, n_jobs=None, label="sizes", unit="number")
     [1, 2]
     """
-    if verbose <= 0:
-        return Parallel(n_jobs=n_jobs)(calls)
-    bar, done = open_bar(count, label=label, unit=unit), []
-    try:
-        for one in Parallel(n_jobs=n_jobs, return_as="generator")(calls):
-            done.append(one)
-            bar.update(1)
-    finally:
-        bar.close()
-    return done
+    # Without a bar, joblib need not hand on one answer after the other.
+    work = Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator" if verbose > 0 else "list")
+    return list(watched(work(calls), count, label=label, unit=unit, verbose=verbose))

@@ -3,7 +3,7 @@
 Views, offsets and Pearson's correlation of windows follow RAFT (Han, Lee, Cha, Arik and Yoon 2025, arXiv 2505.04163).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tsrec.frames import Panel, contexts, origins
+from tsrec.training.bar import still
 
 # Windows of the library and queries that are compared at a time, and the most windows of a library.
 _WINDOWS, _QUERIES, _MOST = 1024, 512, 200_000
@@ -100,7 +101,14 @@ class Library:
         return self.panel.values[first[:, None] + np.arange(self.horizon)]
 
     def locate(
-        self, panel: Panel, cutoffs: np.ndarray, k: int, temperature: float, *, both_sides: bool = False
+        self,
+        panel: Panel,
+        cutoffs: np.ndarray,
+        k: int,
+        temperature: float,
+        *,
+        both_sides: bool = False,
+        move: Callable[[int], Any] = still,
     ) -> Located:
         """The k windows that are most like the rows before each cut-off.
 
@@ -119,6 +127,8 @@ class Library:
             Weights are the softmax of the similarity over it.
         both_sides : bool
             Whether windows count that begin after the rows to forecast: inside training rows alone.
+        move : callable
+            Moves a bar by pairs of cut-offs and windows.
 
         Returns
         -------
@@ -126,7 +136,7 @@ class Library:
         """
         known, k = self.panel.labels.get_indexer(panel.labels), min(k, len(self.series))
         found = [
-            self._nearest(panel, cutoffs[at : at + _QUERIES], known, k, both_sides)
+            self._nearest(panel, cutoffs[at : at + _QUERIES], known, k, both_sides, move)
             for at in range(0, len(cutoffs), _QUERIES)
         ]
         similarity = torch.cat([one[0] for one in found], dim=2)
@@ -135,7 +145,13 @@ class Library:
         return Located(windows.numpy(), similarity.numpy(), weight.numpy())
 
     def _nearest(
-        self, panel: Panel, cutoffs: np.ndarray, known: np.ndarray, k: int, both_sides: bool
+        self,
+        panel: Panel,
+        cutoffs: np.ndarray,
+        known: np.ndarray,
+        k: int,
+        both_sides: bool,
+        move: Callable[[int], Any],
     ) -> tuple[Tensor, Tensor]:
         """Similarities (n_views, n_compared, n, k) and numbers of the windows that are most alike."""
         queries = self._features(panel, cutoffs)
@@ -143,7 +159,10 @@ class Library:
         best = torch.full(shape, -torch.inf, dtype=torch.float64)
         which = torch.zeros(shape, dtype=torch.int64)
         ends = panel.starts[cutoffs[:, 0]] + cutoffs[:, 1] * panel.grid.step
+        left = len(self.series)
         for windows in self._chunks(ends.max(), both_sides):
+            move(len(cutoffs) * len(windows))
+            left -= len(windows)
             open_ = torch.from_numpy(self._open(windows, known[cutoffs[:, 0]], ends, both_sides))
             if not bool(open_.any()):
                 continue
@@ -154,6 +173,7 @@ class Library:
                 best[view], at = both.topk(k, dim=-1)
                 from_now = numbers[(at - k).clamp(min=0)]
                 which[view] = torch.where(at < k, which[view].gather(-1, at.clamp(max=k - 1)), from_now)
+        move(len(cutoffs) * left)  # windows that are too late for all
         return best, which
 
     def _chunks(self, last: int, both_sides: bool) -> Iterator[np.ndarray]:

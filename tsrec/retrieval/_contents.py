@@ -78,7 +78,7 @@ class Contents:
         """Put the first rows of the series in."""
         self._put(panel.values, panel.offsets, np.arange(panel.n_series))
 
-    def extend(self, more: Series, metadata: Any) -> None:
+    def extend(self, more: Series, metadata: Any, verbose: int = 0) -> None:
         """Put more series in, or more rows behind those that are there; see `SubsequenceRetriever.partial_fit`."""
         panel = more.panel
         times = self.times.agreeing(more.times)
@@ -103,7 +103,7 @@ class Contents:
             places[new] = len(self.labels) + np.arange(len(new))
             self.labels, self.metadata = labels, described
         self.times = times
-        self._put(panel.values[:, np.argsort(picked)], panel.offsets, places)
+        self._put(panel.values[:, np.argsort(picked)], panel.offsets, places, verbose)
 
     def forget(self, stays: np.ndarray, cut: np.ndarray) -> None:
         """Drop series for good, and the first rows of others; their windows are to be made again.
@@ -147,17 +147,17 @@ class Contents:
         """Whether windows were made, by this process or the one that wrote the store."""
         return self.windows is not None or bool(self.made.any())
 
-    def index(self, make: Callable[[Store, dict[int, int]], Windows]) -> Windows:
-        """The windows; they are made when they are first asked for."""
+    def index(self, make: Callable[[Store, dict[int, int]], Windows], verbose: int = 0) -> Windows:
+        """The windows; they are made, verbose with a bar, when they are first asked for."""
         with self._lock:
-            return self._made_windows(make)
+            return self._made_windows(make, verbose)
 
-    def _made_windows(self, make: Callable[[Store, dict[int, int]], Windows]) -> Windows:
+    def _made_windows(self, make: Callable[[Store, dict[int, int]], Windows], verbose: int) -> Windows:
         if self.windows is None:
             # Those of a folder that is only read, and has none, are nobody's but this process's.
             own = self.record is None and not isinstance(self.arrays, Memory) and not self.has_windows
             self.windows = make(Memory() if own else self.arrays, self.steps)
-        self._catch_up()
+        self._catch_up(verbose)
         return self.windows
 
     def commit(self) -> None:
@@ -188,7 +188,7 @@ class Contents:
             self.arrays.drop(name)
         self.windows, self.skipped, self.made = None, 0, np.zeros(n_series, np.int64)
 
-    def _put(self, values: np.ndarray, offsets: np.ndarray, series: np.ndarray) -> None:
+    def _put(self, values: np.ndarray, offsets: np.ndarray, series: np.ndarray, verbose: int = 0) -> None:
         known = self.corpus.lengths
         before = np.append(known, np.zeros(max(series.max() + 1 - len(known), 0), np.int64))[series]
         overlap = self._overlap(before + np.diff(offsets))
@@ -198,7 +198,7 @@ class Contents:
                 self._join(overlap)
             self.corpus.overlap = overlap
         self.corpus.extend(values, offsets, series)
-        self._catch_up()
+        self._catch_up(verbose)
 
     def _with_new(self, labels: pd.Index, metadata: pd.DataFrame | None) -> tuple[pd.Index, pd.DataFrame | None]:
         """Names of all series, and metadata, with new ones; what could not be kept is refused before all else."""
@@ -213,7 +213,7 @@ class Contents:
             check_storable(names if self.named else None, metadata, known=(known, self.metadata))
         return names, metadata
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, verbose: int) -> None:
         """Make the windows of rows that have none yet; also of those whose turn was broken off."""
         if self.windows is None:
             return
@@ -221,7 +221,7 @@ class Contents:
         before = np.append(self.made, np.zeros(len(lengths) - len(self.made), np.int64))
         behind = np.flatnonzero(before < lengths)
         if len(behind):
-            self.skipped += self.windows.extend(self.corpus, behind, before[behind])
+            self.skipped += self.windows.extend(self.corpus, behind, before[behind], verbose)
             self.made = lengths.copy()
 
     def _possible(self, lengths: np.ndarray) -> list[int]:

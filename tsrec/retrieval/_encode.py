@@ -13,8 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from tsrec.retrieval._corpus import Corpus
 from tsrec.retrieval._known import bare
 from tsrec.retrieval._tokens import Tokens
-from tsrec.retrieval._windows import Embedding, Fourier, Rows, mean_and_spread
+from tsrec.retrieval._windows import Embedding, Fourier, Rows, mean_and_spread, reading
 from tsrec.training import single_thread
+from tsrec.training.bar import moving, still
 
 # Numbers that go through an encoder at a time.
 _AT_A_TIME = 1 << 20
@@ -160,17 +161,20 @@ class Steps(_Pooled):
         """What is saved: without states, so that the next rows of a series make it be gone through again."""
         return {**vars(self), "_known": {}}
 
-    def embed(self, corpus: Corpus, asked: Sequence[Rows]) -> list[np.ndarray]:
+    def embed(self, corpus: Corpus, asked: Sequence[Rows], verbose: int = 0) -> list[np.ndarray]:
         """See `Embedding.embed`."""
         found = [np.empty((len(one.rows), self.n_features), np.float32) for one in asked]
         # The windows of a series stand together.
         spans = [_spans(one.series) for one in asked]
-        for number in sorted(set().union(*spans)):
-            first, sums = self._sums(corpus, number)
-            for one, vectors, span in zip(asked, found, spans, strict=True):
-                mine = span.get(number, slice(0))
-                low = (one.rows[mine] - first) // self.grain
-                vectors[mine] = mean_and_spread(sums[low + one.scale // self.grain] - sums[low], one.scale)
+        numbers = sorted(set().union(*spans))
+        total = sum(int(corpus.lengths[number]) - self._passed(number).rows for number in numbers)
+        with moving(total, label="windows", unit="row", verbose=verbose) as move:
+            for number in numbers:
+                first, sums = self._sums(corpus, number, move)
+                for one, vectors, span in zip(asked, found, spans, strict=True):
+                    mine = span.get(number, slice(0))
+                    low = (one.rows[mine] - first) // self.grain
+                    vectors[mine] = mean_and_spread(sums[low + one.scale // self.grain] - sums[low], one.scale)
         return found
 
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
@@ -180,15 +184,19 @@ class Steps(_Pooled):
         sums = np.concatenate([np.zeros((1, self.n_features)), np.concatenate(parts).cumsum(0)])
         return mean_and_spread(sums[offsets + length] - sums[offsets], length)
 
-    def _sums(self, corpus: Corpus, number: int) -> tuple[int, np.ndarray]:
-        """Sums of outputs and squares before every `grain` rows of a series, from a row on."""
+    def _passed(self, number: int) -> _Passed:
         nothing = np.zeros((1, self.n_features))
-        known = self._known.get(number) or _Passed(0, self.encoder.module_.init_state(1), 0, nothing, nothing[0])
+        return self._known.get(number) or _Passed(0, self.encoder.module_.init_state(1), 0, nothing, nothing[0])
+
+    def _sums(self, corpus: Corpus, number: int, move: Callable[[int], Any]) -> tuple[int, np.ndarray]:
+        """Sums of outputs and squares before every `grain` rows of a series, from a row on."""
+        known = self._passed(number)
         at, state, total, kept = known.rows, known.state, known.total, [known.sums]
         for (y,), after in self._outputs(corpus.read(number, at, int(corpus.lengths[number]))[None], state):
             sums = total + y.cumsum(0)
             kept.append(sums[np.arange(at + 1, at + len(y) + 1) % self.grain == 0])
             total, at, state = sums[-1], at + len(y), after
+            move(len(y))
         grid = np.concatenate(kept)
         old = max(len(grid) - self.longest // self.grain - 1, 0)
         self._known[number] = _Passed(at, state, known.first + old * self.grain, grid[old:].copy(), total)
@@ -209,15 +217,18 @@ class Apart(_Pooled):
 
     carried = False
 
-    def embed(self, corpus: Corpus, asked: Sequence[Rows]) -> list[np.ndarray]:
+    def embed(self, corpus: Corpus, asked: Sequence[Rows], verbose: int = 0) -> list[np.ndarray]:
         """See `Embedding.embed`."""
-        return [self._read(windows_of(corpus, one), len(one.rows), one.scale) for one in asked]
+        with reading(asked, verbose) as move:
+            return [self._read(windows_of(corpus, one), len(one.rows), one.scale, move) for one in asked]
 
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
         """See `Embedding.embed_query`."""
         return self._read(lambda i: query[offsets[i] : offsets[i] + length], len(offsets), length)
 
-    def _read(self, window: Callable[[int], np.ndarray], count: int, length: int) -> np.ndarray:
+    def _read(
+        self, window: Callable[[int], np.ndarray], count: int, length: int, move: Callable[[int], Any] = still
+    ) -> np.ndarray:
         found = np.empty((count, self.n_features), np.float32)
         size = max(_AT_A_TIME // (length * max(self.n_features, self.encoder.n_channels_)), 1)
         for first in range(0, count, size):
@@ -225,6 +236,7 @@ class Apart(_Pooled):
             state = self.encoder.module_.init_state(len(rows))
             sums = sum(y.sum(1) for y, _ in self._outputs(rows, state))
             found[first : first + len(rows)] = mean_and_spread(sums, length)
+            move(len(rows) * length)
         return found
 
 
@@ -251,9 +263,10 @@ class Whole:
         self.encoder, self.columns = encoder, columns
         self.n_features = len(encoder.get_feature_names_out())
 
-    def embed(self, corpus: Corpus, asked: Sequence[Rows]) -> list[np.ndarray]:
+    def embed(self, corpus: Corpus, asked: Sequence[Rows], verbose: int = 0) -> list[np.ndarray]:
         """See `Embedding.embed`."""
-        return [self._transformed(windows_of(corpus, one), len(one.rows), one.scale) for one in asked]
+        with reading(asked, verbose) as move:
+            return [self._transformed(windows_of(corpus, one), len(one.rows), one.scale, move) for one in asked]
 
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
         """See `Embedding.embed_query`."""
@@ -263,11 +276,14 @@ class Whole:
         """See `Embedding.kinds`: nothing is known of them but that the encoder thought so."""
         return vectors
 
-    def _transformed(self, window: Callable[[int], np.ndarray], count: int, length: int) -> np.ndarray:
+    def _transformed(
+        self, window: Callable[[int], np.ndarray], count: int, length: int, move: Callable[[int], Any] = still
+    ) -> np.ndarray:
         found = np.empty((count, self.n_features), np.float32)
         size = max(_AT_A_TIME // (length * len(self.columns)), 1)
         for first in range(0, count, size):
             some = range(first, min(first + size, count))
             frames = [pd.DataFrame(window(i), columns=self.columns) for i in some]
             found[first : some.stop] = np.asarray(self.encoder.transform(frames), dtype=np.float32)
+            move(len(some) * length)
         return found

@@ -18,6 +18,7 @@ from tsrec.kernels._numba import INLINE, OPTIONS
 from tsrec.kernels._numba_pointers import INPUT, OUTPUT, SUMS, load, pointer, store
 from tsrec.retrieval._moments import moments
 from tsrec.retrieval._warp import take
+from tsrec.training.bar import moving
 
 # Diagonals walked side by side, and steps until their products are computed anew.
 _LANES, _STEPS = 128, 4096
@@ -42,7 +43,7 @@ class Profile(NamedTuple):
     at: np.ndarray
 
 
-def profile(values: np.ndarray, m: int, exclusion: int, *, n_jobs: int = 1) -> Profile:
+def profile(values: np.ndarray, m: int, exclusion: int, *, n_jobs: int = 1, verbose: int = 0) -> Profile:
     """Nearest neighbours of all windows of m samples, each channel z-normalised.
 
     Constant windows are all zeros: their distance is 0 to another of their kind, the root of m to others. Neighbours
@@ -57,8 +58,8 @@ def profile(values: np.ndarray, m: int, exclusion: int, *, n_jobs: int = 1) -> P
         Samples of a window, 2 to n.
     exclusion : int
         Samples that a neighbour is away at least.
-    n_jobs : int
-        Threads.
+    n_jobs, verbose : int
+        Threads, and whether a bar over all pairs is shown (1) or not (0).
 
     Returns
     -------
@@ -74,15 +75,17 @@ def profile(values: np.ndarray, m: int, exclusion: int, *, n_jobs: int = 1) -> P
     >>> profile(values, 3, 3).at
     array([6, 5, 6, 6, 0, 1, 0])
     """
-    return _profile(_windows(np.asarray(values, np.float64), m), max(exclusion, 1), n_jobs)
+    return _profile(_windows(np.asarray(values, np.float64), m), max(exclusion, 1), n_jobs, verbose)
 
 
-def motifs(values: np.ndarray, m: int, k: int, exclusion: int, *, n_jobs: int = 1) -> list[tuple[int, int, float]]:
+def motifs(
+    values: np.ndarray, m: int, k: int, exclusion: int, *, n_jobs: int = 1, verbose: int = 0
+) -> list[tuple[int, int, float]]:
     """Pairs of windows nearest to each other, no window nearer than `exclusion` to one of a pair before.
 
     Parameters
     ----------
-    values, m, exclusion, n_jobs
+    values, m, exclusion, n_jobs, verbose
         As in `profile`.
     k : int
         How many pairs at most.
@@ -93,15 +96,17 @@ def motifs(values: np.ndarray, m: int, k: int, exclusion: int, *, n_jobs: int = 
         Where both windows begin, the first in time first, and their distance; nearest pair first.
     """
     windows = _windows(np.asarray(values, np.float64), m)
-    return _pairs(windows, _profile(windows, max(exclusion, 1), n_jobs), k, max(exclusion, 1))
+    return _pairs(windows, _profile(windows, max(exclusion, 1), n_jobs, verbose), k, max(exclusion, 1))
 
 
-def discords(values: np.ndarray, m: int, k: int, exclusion: int, *, n_jobs: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def discords(
+    values: np.ndarray, m: int, k: int, exclusion: int, *, n_jobs: int = 1, verbose: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Windows farthest from their nearest neighbours, none nearer than `exclusion` to one before.
 
     Parameters
     ----------
-    values, m, exclusion, n_jobs
+    values, m, exclusion, n_jobs, verbose
         As in `profile`.
     k : int
         How many at most; windows without any neighbour do not count.
@@ -112,7 +117,7 @@ def discords(values: np.ndarray, m: int, k: int, exclusion: int, *, n_jobs: int 
         Where they begin, farthest first.
     distance : float64 array of shape (n_found,)
     """
-    apart, _ = profile(values, m, exclusion, n_jobs=n_jobs)
+    apart, _ = profile(values, m, exclusion, n_jobs=n_jobs, verbose=verbose)
     left = np.where(np.isfinite(apart), apart, -np.inf)
     at: list[int] = []
     while len(at) < k and left.size and left.max() > -np.inf:
@@ -121,8 +126,8 @@ def discords(values: np.ndarray, m: int, k: int, exclusion: int, *, n_jobs: int 
     return np.array(at, np.int64), apart[at]
 
 
-def _profile(windows: "_Windows", exclusion: int, n_jobs: int) -> Profile:
-    best = _walked(windows, exclusion, n_jobs)
+def _profile(windows: "_Windows", exclusion: int, n_jobs: int, verbose: int) -> Profile:
+    best = _walked(windows, exclusion, n_jobs, verbose)
     at = np.where(best.left >= best.right, best.left_at, best.right_at)
     return Profile(_measured(windows.values, windows.m, np.arange(len(at)), at), at)
 
@@ -241,13 +246,13 @@ class _Best(NamedTuple):
     right_at: np.ndarray
 
 
-def _walked(windows: _Windows, exclusion: int, n_jobs: int) -> _Best:
+def _walked(windows: _Windows, exclusion: int, n_jobs: int, verbose: int) -> _Best:
     """Compare all pairs, in blocks of diagonals, after each of which the interpreter sees an interrupt."""
     width = len(windows.share)
     count = width - _LANES
     # The farthest pairs first, so that of equal ones the first in time is kept.
     lags = range(exclusion, count, _LANES)[::-1]
-    stop = threading.Event()
+    stop, alone = threading.Event(), threading.Lock()
 
     def walk(number: int) -> _Best:
         best = _Best(*(np.full(width, value) for value in (-np.inf, -1, -np.inf, -1)))
@@ -255,16 +260,23 @@ def _walked(windows: _Windows, exclusion: int, n_jobs: int) -> _Best:
             if stop.is_set():
                 break
             _walk(windows, lag, best)
+            with alone:
+                move((count - lag) * _LANES)
         return best
 
-    if n_jobs == 1:
-        parts = [walk(0)]
-    else:
+    total = sum(count - lag for lag in lags) * _LANES
+    with moving(total, label="windows compared", unit="pair", verbose=verbose) as move:
+        if n_jobs == 1:
+            return _best_of([walk(0)], count)
         with ThreadPoolExecutor(n_jobs) as pool:
             try:
-                parts = list(pool.map(walk, range(n_jobs)))
+                return _best_of(list(pool.map(walk, range(n_jobs))), count)
             finally:
                 stop.set()
+
+
+def _best_of(parts: list[_Best], count: int) -> _Best:
+    """The best of what several walks kept; of equal scores, that with the earlier window."""
     best = parts[0]
     for part in parts[1:]:
         for score, at, other, other_at in ((*best[:2], *part[:2]), (*best[2:], *part[2:])):

@@ -9,6 +9,7 @@ from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from tsrec.estimators._parameters import check_verbose
 from tsrec.retrieval._asked import chosen_channels, rows_apart, whole_number
 from tsrec.retrieval._contents import Contents
 from tsrec.retrieval._profile import discords, motifs
@@ -19,6 +20,7 @@ class Repeats(BaseEstimator):
 
     exclusion: float
     n_jobs: int | None
+    verbose: int
     _contents: Contents
 
     def motifs(self, length: int, *, k: int = 3, channels: Sequence[Any] | None = None) -> pd.DataFrame:
@@ -48,7 +50,7 @@ class Repeats(BaseEstimator):
         Yeh et al. (2016), Matrix profile I: all pairs similarity joins for time series.
         """
         values, picked = self._joined(length, k, channels)
-        pairs = motifs(values, length, k, rows_apart(self.exclusion, length), n_jobs=effective_n_jobs(self.n_jobs))
+        pairs = motifs(values, length, k, rows_apart(self.exclusion, length), **self._how())
         at = np.array([place for first, second, _ in pairs for place in (first, second)], dtype=np.int64)
         distance = np.repeat([gap for _, _, gap in pairs], 2)
         return self._told(at, distance, length, picked, motif=np.repeat(np.arange(len(pairs)), 2))
@@ -72,14 +74,16 @@ class Repeats(BaseEstimator):
             other interval.
         """
         values, picked = self._joined(length, k, channels)
-        at, distance = discords(
-            values, length, k, rows_apart(self.exclusion, length), n_jobs=effective_n_jobs(self.n_jobs)
-        )
+        at, distance = discords(values, length, k, rows_apart(self.exclusion, length), **self._how())
         return self._told(at, distance, length, picked, rank=np.arange(len(at)))
+
+    def _how(self) -> dict[str, int]:
+        return {"n_jobs": effective_n_jobs(self.n_jobs), "verbose": self.verbose}
 
     def _joined(self, length: int, k: int, channels: Sequence[Any] | None) -> tuple[np.ndarray, list[int]]:
         """All series one after another, each behind a missing row, and the channels that are compared."""
         check_is_fitted(self)
+        check_verbose(self)
         contents = self._contents
         if not isinstance(length, int | np.integer) or length < 2 or length > contents.corpus.lengths.max():
             longest = contents.corpus.lengths.max()

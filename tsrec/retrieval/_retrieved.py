@@ -1,6 +1,7 @@
 """Forecasts from analogues, put together: what they are aligned by, what they say, and what share of it counts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from copy import copy
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from tsrec.retrieval._mix import (
     weighted_mean,
     weighted_quantiles,
 )
+from tsrec.training.bar import moving
 
 # What the base is given, if it has such a parameter.
 _SHARED = ("horizon", "quantiles", "freq")
@@ -78,10 +80,22 @@ def learn(forecaster: Any, panel: Panel, *, callbacks: bool = True) -> None:
     forecaster.library_ = panel
 
 
+def looking_up(forecaster: Any, cutoffs: np.ndarray) -> AbstractContextManager[Callable[[int], Any]]:
+    """A bar over the windows of the library, each as often as there are cut-offs that it is compared for."""
+    total = len(cutoffs) * len(forecaster._library().series)
+    return moving(total, label="analogues", unit="pair", verbose=forecaster.verbose)
+
+
 def answer(
-    forecaster: Any, panel: Panel, cutoffs: np.ndarray, *, both_sides: bool = False, quantiles: bool = True
+    forecaster: Any,
+    panel: Panel,
+    cutoffs: np.ndarray,
+    *,
+    move: Callable[[int], Any],
+    both_sides: bool = False,
+    quantiles: bool = True,
 ) -> Pieces:
-    """What base and analogues say; `both_sides` as in `Library.locate`."""
+    """What base and analogues say; `move` and `both_sides` as in `Library.locate`."""
     own, base = forecaster.own_, forecaster.base_
     start = (own if base is None else base)._forecast(panel, cutoffs)
     by, shift = own, np.zeros(start.shape[:3])
@@ -94,7 +108,8 @@ def answer(
     means = np.zeros((len(forecaster.views), *shift.shape))
     pieces = Pieces(start, shift, means, np.zeros((*shift.shape, len(levels))), np.zeros(shift[:, 0].shape, bool))
     if len(library.series):
-        found = library.locate(panel, cutoffs, forecaster.k, forecaster.temperature, both_sides=both_sides)
+        asked = cutoffs, forecaster.k, forecaster.temperature
+        found = library.locate(panel, *asked, both_sides=both_sides, move=move)
         _tell(pieces, library, found, by, library.units(panel, cutoffs), levels)
     return pieces
 
@@ -173,7 +188,7 @@ def weigh(forecaster: Any, panel: Panel) -> None:
     if forecaster.mix == "linear":
         _weigh_linear(forecaster, panel)
         return
-    stretches = [(twin, cutoffs, answer(twin, panel, cutoffs)) for twin, cutoffs in _held_out(forecaster, panel)]
+    stretches = [(twin, cutoffs, _watched(twin, panel, cutoffs)) for twin, cutoffs in _held_out(forecaster, panel)]
     if not stretches:
         return
     errors = [truth_of(panel, cutoffs, twin.horizon_) - pieces.start[..., 0] for twin, cutoffs, pieces in stretches]
@@ -186,11 +201,16 @@ def weigh(forecaster: Any, panel: Panel) -> None:
     forecaster.widths_ = fitting_widths(error, away, forecaster.levels_)
 
 
+def _watched(forecaster: Any, panel: Panel, cutoffs: np.ndarray) -> Pieces:
+    with looking_up(forecaster, cutoffs) as move:
+        return answer(forecaster, panel, cutoffs, move=move)
+
+
 def _weigh_linear(forecaster: Any, panel: Panel) -> None:
     """Solve for the map of a linear mix, with the penalty that does best on the last held-out rows."""
     forecaster.penalty_ = PENALTIES[-1]
     for twin, cutoffs in islice(_held_out(forecaster, panel, latest_first=True), 1):
-        moments, pieces = _moments(twin), answer(twin, panel, cutoffs)
+        moments, pieces = _moments(twin), _watched(twin, panel, cutoffs)
         truth, losses = truth_of(panel, cutoffs, twin.horizon_), {}
         for penalty in PENALTIES:
             twin.weight_ = moments.solved(penalty)
@@ -210,13 +230,14 @@ def _moments(forecaster: Any) -> Moments:
     sizes = [averaged(np.empty((1, forecaster.horizon_, 1)), size).shape[1] for size in forecaster.views]
     moments = Moments(forecaster.context_ + sum(sizes), forecaster.horizon_)
     chosen = library.cutoffs[thinned(len(library.series), _LEARNED)]
-    for at in range(0, len(chosen), _AT_ONCE):
-        cutoffs = chosen[at : at + _AT_ONCE]
-        pieces = answer(forecaster, library.panel, cutoffs, both_sides=True, quantiles=False)
-        rows = features(forecaster, library.panel, cutoffs, pieces)
-        truth = truth_of(library.panel, cutoffs, forecaster.horizon_) - pieces.start[..., 0]
-        targets = np.moveaxis(truth / forecaster.unit_, 1, 2)
-        moments.add(rows.reshape(-1, rows.shape[-1]), targets.reshape(-1, targets.shape[-1]))
+    with looking_up(forecaster, chosen) as move:
+        for at in range(0, len(chosen), _AT_ONCE):
+            cutoffs = chosen[at : at + _AT_ONCE]
+            pieces = answer(forecaster, library.panel, cutoffs, move=move, both_sides=True, quantiles=False)
+            rows = features(forecaster, library.panel, cutoffs, pieces)
+            truth = truth_of(library.panel, cutoffs, forecaster.horizon_) - pieces.start[..., 0]
+            targets = np.moveaxis(truth / forecaster.unit_, 1, 2)
+            moments.add(rows.reshape(-1, rows.shape[-1]), targets.reshape(-1, targets.shape[-1]))
     return moments
 
 

@@ -37,6 +37,7 @@ class StoredSeries(GivenSeries):
     stride: float
     index: str
     device: str
+    verbose: int
     # The encoder whose vectors are indexed.
     _known: Known
     # Where an index of another kind than the flat one was saved.
@@ -363,7 +364,7 @@ class StoredSeries(GivenSeries):
                 "encoder: it is not the one of fit, whose vectors are indexed: it was replaced, or fitted again since. "
                 "Make them anew with reindex(), or set it back."
             )
-        return self._contents.index(self._indexed)
+        return self._contents.index(self._indexed, self.verbose)
 
     def _indexed(self, arrays: Store, steps: dict[int, int]) -> Windows:
         times, device = self._contents.times, resolve_device(self.device)
@@ -379,7 +380,8 @@ class StoredSeries(GivenSeries):
         return FaissIndex.load(saved) if Path(saved).is_dir() else FaissIndex(n_features)
 
 
-_APART, _INDEX = ("encoder", "store"), "index"
+# Parameters that folders do not tell, and what they call the index.
+_APART, _INDEX = ("encoder", "store", "verbose"), "index"
 
 
 def _plain(value: Any) -> Any:

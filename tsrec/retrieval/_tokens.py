@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.retrieval._corpus import Corpus, packed, unpacked
-from tsrec.retrieval._windows import Rows, mean_and_spread
+from tsrec.retrieval._windows import Rows, mean_and_spread, reading
 
 # Rows that go through the encoder at a time.
 _AT_A_TIME = 1 << 16
@@ -34,22 +34,24 @@ class Tokens:
         self.encoder, self.columns, self.rate = encoder, columns, rate
         self.n_features = 2 * len(encoder.get_feature_names_out())
 
-    def embed(self, corpus: Corpus, asked: Sequence[Rows]) -> list[np.ndarray]:
+    def embed(self, corpus: Corpus, asked: Sequence[Rows], verbose: int = 0) -> list[np.ndarray]:
         """See `Embedding.embed`."""
         found = [np.empty((len(one.rows), self.n_features), np.float32) for one in asked]
         longest = max((one.scale for one in asked if len(one.rows)), default=0)
         # Windows of all scales that begin in the same part of a series are pooled from the same tokens.
         parts = [packed(one.series, one.rows // _AT_A_TIME) for one in asked]
-        for part in np.unique(np.concatenate(parts)):
-            chosen = [np.flatnonzero(keys == part) for keys in parts]
-            rows = [one.rows[mine] for one, mine in zip(asked, chosen, strict=True)]
-            low = min(int(some.min()) for some in rows if len(some))
-            last = max(int(some.max()) for some in rows if len(some))
-            number = int(unpacked(part)[0])
-            high = min(last + longest, int(corpus.lengths[number]))
-            times, sums = self._summed(corpus.read(number, low, high))
-            for one, mine, some, vectors in zip(asked, chosen, rows, found, strict=True):
-                vectors[mine] = self._pooled(times, sums, some - low, one.scale)
+        with reading(asked, verbose) as move:
+            for part in np.unique(np.concatenate(parts)):
+                chosen = [np.flatnonzero(keys == part) for keys in parts]
+                rows = [one.rows[mine] for one, mine in zip(asked, chosen, strict=True)]
+                low = min(int(some.min()) for some in rows if len(some))
+                last = max(int(some.max()) for some in rows if len(some))
+                number = int(unpacked(part)[0])
+                high = min(last + longest, int(corpus.lengths[number]))
+                times, sums = self._summed(corpus.read(number, low, high))
+                for one, mine, some, vectors in zip(asked, chosen, rows, found, strict=True):
+                    vectors[mine] = self._pooled(times, sums, some - low, one.scale)
+                    move(len(some) * one.scale)
         return found
 
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:

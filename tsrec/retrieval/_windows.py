@@ -1,6 +1,7 @@
 """The windows of all series at several scales: where they begin, and the vectors that stand for them."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -11,6 +12,7 @@ from tsrec.retrieval._flat import FlatIndex
 from tsrec.retrieval._fourier import fourier_embeddings
 from tsrec.retrieval._index import VectorIndex
 from tsrec.retrieval._moments import moments
+from tsrec.training.bar import moving
 
 # Numbers of an embedding without training, and of a channel of it at least.
 _FEATURES, _LEAST = 64, 8
@@ -36,8 +38,8 @@ class Embedding(Protocol):
     # Whether a row's output depends on the rows before it.
     carried: bool
 
-    def embed(self, corpus: Corpus, asked: Sequence[Rows]) -> list[np.ndarray]:
-        """Vectors of windows of the corpus, float32 (n_windows, n_features) for each scale."""
+    def embed(self, corpus: Corpus, asked: Sequence[Rows], verbose: int = 0) -> list[np.ndarray]:
+        """Vectors of windows of the corpus, float32 (n_windows, n_features) for each scale; verbose with a bar."""
 
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
         """Vectors of stretches of a query (m, C), float32 (len(offsets), n_features)."""
@@ -64,17 +66,19 @@ class Fourier:
         self.each = max(_FEATURES // n_channels // 2 * 2, _LEAST)
         self.n_features = self.each * n_channels
 
-    def embed(self, corpus: Corpus, asked: Sequence[Rows]) -> list[np.ndarray]:
+    def embed(self, corpus: Corpus, asked: Sequence[Rows], verbose: int = 0) -> list[np.ndarray]:
         """See `Embedding.embed`."""
         found = []
-        for scale, series, rows in asked:
-            at = corpus.positions(series, rows)
-            if not len(at):
-                found.append(np.empty((0, self.n_features), np.float32))
-                continue
-            low, high = at.min(), at.max() + scale
-            values = np.stack([channel.x[low:high] for channel in corpus.channels], axis=1)
-            found.append(fourier_embeddings(values, scale, at - low, self.each))
+        with reading(asked, verbose) as move:
+            for scale, series, rows in asked:
+                at = corpus.positions(series, rows)
+                if not len(at):
+                    found.append(np.empty((0, self.n_features), np.float32))
+                    continue
+                low, high = at.min(), at.max() + scale
+                values = np.stack([channel.x[low:high] for channel in corpus.channels], axis=1)
+                found.append(fourier_embeddings(values, scale, at - low, self.each))
+                move(scale * len(rows))
         return found
 
     def embed_query(self, query: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
@@ -127,8 +131,8 @@ class Windows:
                 known = len(self._index[scale])
                 self._index[scale].add(np.arange(known, len(self.vectors(scale))), self.vectors(scale)[known:])
 
-    def extend(self, corpus: Corpus, series: np.ndarray, before: np.ndarray) -> int:
-        """Take in the windows that rows behind the first `before` of some series have made whole.
+    def extend(self, corpus: Corpus, series: np.ndarray, before: np.ndarray, verbose: int = 0) -> int:
+        """Take in the windows that rows behind the first `before` of some series have made whole; verbose with a bar.
 
         Returns
         -------
@@ -137,7 +141,7 @@ class Windows:
         """
         both = [self._new(corpus, scale, series, before) for scale in self.scales]
         asked = [one for one, _ in both]
-        for one, vectors in zip(asked, self.embedding.embed(corpus, asked), strict=True):
+        for one, vectors in zip(asked, self.embedding.embed(corpus, asked, verbose), strict=True):
             if self.embedding.learned and 0 < len(self.of(one.scale).rows) < _FEW and len(vectors):
                 one, vectors = self._started_anew(one, vectors)
             first = len(self.of(one.scale).rows)
@@ -264,6 +268,12 @@ class Windows:
         owner, rows = np.repeat(series, count), (np.repeat(first, count) + number) * step
         whole = _whole(corpus, owner, rows, scale)
         return Rows(scale, owner[whole], rows[whole]), int((~whole).sum())
+
+
+def reading(asked: Sequence[Rows], verbose: int) -> AbstractContextManager[Callable[[int], Any]]:
+    """A bar over the rows of windows, each as often as it lies in one."""
+    total = sum(one.scale * len(one.rows) for one in asked)
+    return moving(total, label="windows", unit="row", verbose=verbose)
 
 
 def mean_and_spread(sums: np.ndarray, count: int | np.ndarray) -> np.ndarray:

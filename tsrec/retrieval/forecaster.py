@@ -11,13 +11,13 @@ from tsrec.estimators._blocks import forecast_rows
 from tsrec.estimators._callbacks import CallbackSupportMixin
 from tsrec.estimators._composed import TellsMembers
 from tsrec.estimators._forecaster import BaseForecaster
-from tsrec.estimators._parameters import check_choice, check_flag, check_positive, check_whole
+from tsrec.estimators._parameters import check_choice, check_flag, check_positive, check_verbose, check_whole
 from tsrec.estimators.baseline import DEFAULT_QUANTILES
 from tsrec.frames import Panel, variable_names
 from tsrec.frames.season import choose_context
 from tsrec.frames.seen import mean_of_seen
 from tsrec.retrieval._analogues import Library, Measure
-from tsrec.retrieval._retrieved import answer, learn, mixed, weigh
+from tsrec.retrieval._retrieved import answer, learn, looking_up, mixed, weigh
 
 _MIXES, _ALIGNMENTS, _SIMILARITIES = (
     ("gate", "residual", "linear"),
@@ -74,6 +74,8 @@ class RetrievalForecaster(TellsMembers, CallbackSupportMixin, BaseForecaster):
         Frequency of the index, where it cannot be read from it.
     quantiles : sequence of float
         Levels at which quantiles are given.
+    verbose : int
+        1 shows a progress bar while analogues are looked up; 0 is silent. `base` has its own.
 
     Attributes
     ----------
@@ -147,6 +149,7 @@ class RetrievalForecaster(TellsMembers, CallbackSupportMixin, BaseForecaster):
         across: bool = True,
         freq: Any = None,
         quantiles: Sequence[float] = DEFAULT_QUANTILES,
+        verbose: int = 0,
     ) -> None:
         self.base = base
         self.horizon = horizon
@@ -163,6 +166,7 @@ class RetrievalForecaster(TellsMembers, CallbackSupportMixin, BaseForecaster):
         self.across = across
         self.freq = freq
         self.quantiles = quantiles
+        self.verbose = verbose
 
     def explain(
         self, X: Any = None, *, history: Any = None, history_X: Any = None, history_past: Any = None
@@ -239,6 +243,7 @@ class RetrievalForecaster(TellsMembers, CallbackSupportMixin, BaseForecaster):
         check_choice(self, "align", _ALIGNMENTS)
         check_choice(self, "similarity", _SIMILARITIES)
         check_flag(self, "joint", "across")
+        check_verbose(self)
         if self.scale != "auto":
             check_flag(self, "scale")
         if np.ndim(self.views) != 1 or not len(self.views):
@@ -286,4 +291,5 @@ class RetrievalForecaster(TellsMembers, CallbackSupportMixin, BaseForecaster):
 
     def _forecast(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
         turns = [cutoffs[at : at + _AT_ONCE] for at in range(0, len(cutoffs), _AT_ONCE)]
-        return np.concatenate([mixed(self, panel, turn, answer(self, panel, turn)) for turn in turns])
+        with looking_up(self, cutoffs) as move:
+            return np.concatenate([mixed(self, panel, turn, answer(self, panel, turn, move=move)) for turn in turns])

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +10,6 @@ from joblib import effective_n_jobs
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from tsrec.estimators._parameters import check_choice, check_flag, check_jobs, check_whole
 from tsrec.frames import label_at
 from tsrec.retrieval._asked import (
     asked_channels,
@@ -23,6 +21,7 @@ from tsrec.retrieval._asked import (
     warp_factors,
     whole_number,
 )
+from tsrec.retrieval._checks import check_retriever
 from tsrec.retrieval._contents import own_rows
 from tsrec.retrieval._locate import (
     Asked,
@@ -39,12 +38,7 @@ from tsrec.retrieval._locate import (
 from tsrec.retrieval._neighbors import WindowNeighbors
 from tsrec.retrieval._read import check_queries
 from tsrec.retrieval._repeats import Repeats
-from tsrec.retrieval._resample import nanoseconds_of
 from tsrec.retrieval._stored import StoredSeries
-from tsrec.training import resolve_device
-
-_INDEXES = ("auto", "exact", "flat", "faiss")
-_VERIFIED = ("auto", "mass", "dtw", None)
 
 
 class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
@@ -105,6 +99,9 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
     n_jobs : int, optional
         Threads that compare all windows, in `locate`, `motifs` and `discords`; -1 for all cores. One when omitted,
         unless ``joblib.parallel_config`` says otherwise. Answers are the same for any number.
+    verbose : int
+        1 shows progress bars: over the rows that windows are made of, and over the pairs that `motifs` and `discords`
+        compare; 0 is silent. A folder does not tell it.
 
     Attributes
     ----------
@@ -157,6 +154,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         carry_state: bool = False,
         device: str = "cpu",
         n_jobs: int | None = None,
+        verbose: int = 0,
     ) -> None:
         self.n_neighbors = n_neighbors
         self.encoder = encoder
@@ -173,6 +171,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         self.carry_state = carry_state
         self.device = device
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None, *, metadata: Any = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
         """Take in the series.
@@ -231,7 +230,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         more = self._read(X, reset=False)
         if self._contents.has_windows:
             self._windows_of_all()
-        self._contents.extend(more, metadata)
+        self._contents.extend(more, metadata, self.verbose)
         self._contents.commit()
         return self
 
@@ -377,22 +376,4 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         return search
 
     def _check_parameters(self) -> None:
-        check_whole(self, "n_neighbors", "n_candidates")
-        check_flag(self, "carry_state")
-        check_choice(self, "metric", ("znorm", "euclidean"))
-        check_choice(self, "index", _INDEXES)
-        check_choice(self, "verify", _VERIFIED)
-        if isinstance(self.encoder, str) and self.encoder != "auto":
-            raise ValueError(f"encoder: found {self.encoder!r}. Give 'auto' or a fitted encoder.")
-        resolve_device(self.device)
-        check_jobs(self, "threads")
-        if self.resample is not None:
-            nanoseconds_of(self.resample)
-        scales = list(self.scales) if np.iterable(self.scales) and not isinstance(self.scales, str) else []
-        if not scales or not all(isinstance(one, Integral) and one >= 1 for one in scales):
-            raise ValueError(f"scales: found {self.scales!r}. Give lengths in rows, such as (64, 256, 1024).")
-        if not isinstance(self.stride, Real) or not 0 < self.stride <= 1:
-            raise ValueError(f"stride: found {self.stride!r}. Give a share of the windows' length, such as 0.25.")
-        for name in ("exclusion", "band"):
-            if not isinstance(getattr(self, name), Real) or not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: found {getattr(self, name)!r}. Give a share from 0 to 1.")
+        check_retriever(self)

@@ -1,8 +1,81 @@
 """The progress bar of terminals and notebooks."""
 
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+# Counts from here on are told in thousands, millions and so on.
+_MANY = 100_000
+
+
+def watched(items: Iterable[Item], total: int, *, label: str, unit: str, verbose: int) -> Iterator[Item]:
+    """Give items on, and move a bar whenever the next one is asked for.
+
+    Parameters
+    ----------
+    items : iterable
+        What is gone through.
+    total : int
+        How many there are.
+    label : str
+        Text before the bar.
+    unit : str
+        What an item is.
+    verbose : int
+        0 shows nothing and imports nothing.
+
+    Yields
+    ------
+    object
+        Each of the items. The bar is closed behind the last, and where one of them, or who takes it, raises.
+
+    Examples
+    --------
+    >>> list(watched("ab", 2, label="letters", unit="letter", verbose=0))
+    ['a', 'b']
+    """
+    with moving(total, label=label, unit=unit, verbose=verbose) as move:
+        for item in items:
+            yield item
+            move(1)
+
+
+@contextmanager
+def moving(total: int, *, label: str, unit: str, verbose: int) -> Iterator[Callable[[int], Any]]:
+    """Show a bar for what counts differently from part to part, and close it, also on errors.
+
+    Parameters
+    ----------
+    total : int
+        Its length.
+    label, unit, verbose
+        As in `watched`.
+
+    Yields
+    ------
+    callable
+        Takes how much was done since the last call. One thread at a time may call it.
+
+    Examples
+    --------
+    >>> with moving(10, label="rows", unit="row", verbose=0) as move:
+    ...     move(7)
+    """
+    if verbose <= 0:
+        yield still
+        return
+    bar = open_bar(total, label=label, unit=unit)
+    try:
+        yield bar.update
+    finally:
+        bar.close()
+
+
+def still(done: int) -> None:
+    """Move no bar."""
 
 
 def open_bar(total: int, *, label: str, unit: str) -> Any:
@@ -22,7 +95,7 @@ def open_bar(total: int, *, label: str, unit: str) -> Any:
     tqdm.tqdm
         With ``update(n)``, ``set_postfix`` and ``close()``.
     """
-    return bar_class()(total=total, desc=label, unit=unit, leave=True)
+    return bar_class()(total=total, desc=label, unit=unit, unit_scale=total >= _MANY, leave=True)
 
 
 def bar_class() -> Any:
