@@ -52,21 +52,24 @@ DETECTORS = [
 ]
 NETWORKS = [
     LSSLForecaster(season=3),
-    LSSLForecaster(horizon=5, context=8, patch=2, d_model=4, d_state=4, random_state=0),
-    LSSLForecaster(horizon=5, context=8, linear="learned", random_state=0),
-    LSSLForecaster(horizon=5, context=8, linear=None, random_state=0),
+    LSSLForecaster(horizon=5, context=8, patch=2, d_model=4, d_state=4, max_epochs=3, random_state=0),
+    LSSLForecaster(horizon=5, context=8, linear="learned", max_epochs=3, random_state=0),
+    LSSLForecaster(horizon=5, context=8, linear=None, max_epochs=3, random_state=0),
     MLPForecaster(season=3),
     TCNCAForecaster(season=3),
-    TCNCAForecaster(horizon=5, context=8, patch=1, chunk=3, d_model=4, gated=True, linear=None, random_state=0),
+    TCNCAForecaster(
+        horizon=5, context=8, patch=1, chunk=3, d_model=4, gated=True, linear=None, max_epochs=3, random_state=0
+    ),
     MambaForecaster(season=3),
-    MambaForecaster(horizon=5, context=8, patch=1, d_model=4, d_state=3, linear=None, random_state=0),
+    MambaForecaster(horizon=5, context=8, patch=1, d_model=4, d_state=3, linear=None, max_epochs=3, random_state=0),
     TEMPOForecaster(season=3),
-    TEMPOForecaster(horizon=5, context=8, linear=None, decomposition="learned", d_model=4, random_state=0),
+    TEMPOForecaster(
+        horizon=5, context=8, linear=None, decomposition="learned", d_model=4, max_epochs=3, random_state=0
+    ),
     AutoForecaster(horizon=5, random_state=0),
     StatsForecaster("ets", horizon=5, season=3),
-    StatsForecaster("arima", horizon=5, season=3),
     DecompositionForecaster(horizon=5, random_state=0),
-    MLPForecaster(horizon=5, context=8, linear=None, loss="owa", n_members=2, d_model=4, random_state=0),
+    MLPForecaster(horizon=5, context=8, linear=None, loss="owa", n_members=2, d_model=4, max_epochs=3, random_state=0),
     AnomalyDetector(random_state=0),
     RetrievalForecaster(horizon=5, context=6, season=3),
     RetrievalForecaster(LSSLForecaster(max_epochs=0), horizon=5, context=6, season=3, mix="gate"),
@@ -78,23 +81,23 @@ CHUNKED = {"d_model": 8, "chunk": 8, "n_layers": 1, "random_state": 0}
 PATCHES = {"width": 16, "n_queries": 1, "n_layers": 1, "patch_size": 4, "random_state": 0}
 COLLECTIONS = [
     LSSLClassifier(random_state=0),
-    LSSLClassifier(features="trained", max_epochs=60, **TINY),
+    LSSLClassifier(features="trained", max_epochs=25, learning_rate=0.02, **TINY),
     LSSLRegressor(random_state=0),
     LSSLRegressor(
         features="trained",
-        max_epochs=60,
-        learning_rate=0.02,
+        max_epochs=25,
+        learning_rate=0.04,
         dropout=0.0,
         **{**TINY, "d_model": 16, "d_state": 8, "n_layers": 2},
     ),
     LSSLEncoder(max_epochs=2, **TINY),
     TCNCAClassifier(random_state=0),
-    TCNCAClassifier(features="trained", max_epochs=60, **CHUNKED),
+    TCNCAClassifier(features="trained", max_epochs=25, learning_rate=0.02, **CHUNKED),
     TCNCARegressor(random_state=0),
     TCNCARegressor(
         features="trained",
-        max_epochs=60,
-        learning_rate=0.02,
+        max_epochs=25,
+        learning_rate=0.04,
         dropout=0.0,
         bidirectional=True,
         kernel_size=5,
@@ -102,19 +105,19 @@ COLLECTIONS = [
     ),
     TCNCAEncoder(max_epochs=2, **CHUNKED),
     MambaClassifier(random_state=0),
-    MambaClassifier(features="trained", max_epochs=60, **TINY),
+    MambaClassifier(features="trained", max_epochs=25, learning_rate=0.02, **TINY),
     MambaRegressor(random_state=0),
     MambaRegressor(
         features="trained",
-        max_epochs=60,
-        learning_rate=0.02,
+        max_epochs=25,
+        learning_rate=0.04,
         dropout=0.0,
         bidirectional=True,
         **{**TINY, "d_model": 16, "d_state": 8},
     ),
     MambaEncoder(max_epochs=2, **TINY),
     LuMambaEncoder(max_epochs=1, **PATCHES),
-    LuMambaClassifier(LuMambaEncoder(**PATCHES), head="linear", max_epochs=60, learning_rate=0.01, random_state=0),
+    LuMambaClassifier(LuMambaEncoder(**PATCHES), head="linear", max_epochs=25, learning_rate=0.03, random_state=0),
 ]
 
 
@@ -126,7 +129,7 @@ def declared_of_collections(estimator):
 
 
 def declared(estimator):
-    if getattr(estimator, "model", None) in ("ets", "arima"):
+    if getattr(estimator, "model", None) == "ets":
         # Of the rows of these checks, which are noise, they forecast a constant: no order can matter to it.
         return {}
     # Of the check's few rows a horizon of 24 leaves nothing to learn from, so that weights change nothing.
