@@ -7,6 +7,7 @@ float64, so that a million steps lose no digits.
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +21,13 @@ _GOLDEN = 0.6180339887498949
 _SMALL = 1e-4
 # Least range over which a step begins to count, in largest answers of the filter.
 _LEAST_WIDTH = 1e-6
+
+
+def _order(values: Tensor) -> Tensor:
+    """Order of each row; numpy finds it several times as fast as torch does on a CPU."""
+    if values.device.type == "cpu":
+        return torch.from_numpy(np.argsort(values.detach().numpy(), axis=1))
+    return values.argsort(dim=1)
 
 
 class PoolState(NamedTuple):
@@ -189,7 +197,9 @@ class FilterPooling(nn.Module):
         K, F = self.thresholds.shape
         start = 0.5 + (torch.arange(F, dtype=torch.float64) - F // 2) * _GOLDEN
         levels = (torch.arange(K, dtype=torch.float64)[:, None] + start % 1) / K
-        ordered, order = answers.T.double().sort(dim=1)
+        values = answers.T.contiguous()
+        order = _order(values)
+        ordered = values.gather(1, order).double()
         below = weight.double()[order].cumsum(1)
         spread = self.softness / K
         wanted = torch.stack([levels - spread, levels, levels + spread]).clamp(0, 1).flatten(0, 1).T.contiguous()
