@@ -105,6 +105,8 @@ def test_rows_without_their_past_are_told_of_and_count_as_usual():
         usual = told.predict(history=Y[:350])
     assert np.isfinite(usual).all()
     assert not np.allclose(usual, told.predict(history=Y[:350], history_past=PAST[:350]))
+    with pytest.raises(ValueError, match="are in the history already"):
+        told.update(Y[310:330])
     with pytest.warns(UserWarning, match="past: missing.*of the rows of X"):
         told.update(Y[320:350])
     np.testing.assert_array_equal(told.predict().index, usual.index)
@@ -156,6 +158,15 @@ def test_new_series_are_described_or_count_as_usual():
     assert np.isfinite(model.describe(other).predict(history=new)).all()
     with pytest.raises(ValueError, match="static: its columns differ from those of fit"):
         model.describe(STATIC[["size"]])
+
+
+def test_names_of_another_depth_are_said_anew():
+    y = panel()
+    model = clone(NETWORKS["mlp"]).set_params(max_epochs=0).fit(y, static=STATIC)
+    deep = STATIC.loc[["s1"]].set_axis(pd.MultiIndex.from_tuples([("north", "s1")]))
+    model.describe(deep).describe(STATIC.loc[["s1"]].set_axis(["new"]))
+    assert np.isfinite(model.predict(history=pd.concat({"new": y.loc["s1"]}, names=["id"]))).all()
+    assert model.describe(deep).described_.index.nlevels == 2
 
 
 def test_what_was_said_of_other_series_holds_until_the_next_fit():

@@ -224,6 +224,15 @@ def test_shares_of_what_was_calibrated_on_are_the_levels():
     assert shares.shape == pooling.thresholds.shape
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_answers_of_any_precision_are_ordered(dtype):
+    answers = noise(50, 4, seed=2).to(dtype)
+    pooling, wide = FilterPooling(4), FilterPooling(4)
+    pooling.calibrate(answers, torch.ones(50))
+    wide.calibrate(answers.double(), torch.ones(50))
+    assert torch.equal(pooling.thresholds, wide.thresholds)
+
+
 def test_rows_of_weight_zero_do_not_count():
     answers, weight = noise(20, 6), torch.ones(20)
     weight[::3] = 0

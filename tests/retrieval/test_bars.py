@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 
-from tsrec import LSSLEncoder, LuMambaEncoder
+from tsrec import LSSLEncoder, LuMambaEncoder, RetrievalForecaster
 from tsrec.frames import recording
-from tsrec.retrieval import SubsequenceRetriever, _profile, _tokens
+from tsrec.retrieval import SubsequenceRetriever, _analogues, _tokens
 
 RNG = np.random.default_rng(0)
 DATA = recording(RNG.standard_normal((2, 2400)), sfreq=100, channels=["Fz", "Cz"])
@@ -54,69 +54,63 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_windows_are_made_behind_a_bar(kind, capsys, monkeypatch):
+def test_windows_are_made_behind_a_bar(kind, bars, monkeypatch):
     monkeypatch.setattr(_tokens, "_AT_A_TIME", 500)
     given, found = KINDS[kind](), []
     for verbose in (0, 1):
         retriever = SubsequenceRetriever(**given, scales=(100, 200)).fit(DATA.iloc[:1500])
-        assert capsys.readouterr() == ("", "")
+        assert not bars
         retriever.set_params(verbose=verbose)
         for step in (retriever.reindex, lambda r=retriever: r.partial_fit(DATA.iloc[1500:])):
             step()
             retriever.windows_  # noqa: B018 - of an untrained retriever they are made now
-            out, shown = capsys.readouterr()
-            assert out == ""
-            assert shown.count("windows: 100%") == verbose
-            assert ("row/s" in shown) == bool(verbose)
+            told = [(bar.label, sum(bar.moves) == bar.total > 0, bar.closed) for bar in bars]
+            assert told == [("windows", True, True)] * verbose
+            bars.clear()
         found.append([retriever._contents.windows.vectors(scale) for scale in (100, 200)])
     for quiet, watched in zip(*found, strict=True):
         np.testing.assert_array_equal(quiet, watched)
 
 
+def test_what_completes_no_window_has_no_bar(bars):
+    retriever = SubsequenceRetriever(encoder=lssl(), scales=(100,), verbose=1).fit(DATA.iloc[:1500])
+    assert len(bars) == 1
+    retriever.partial_fit(DATA.iloc[1500:1502])
+    assert len(bars) == 1
+
+
+def test_a_wrong_loudness_takes_no_rows_in():
+    retriever = SubsequenceRetriever(encoder=lssl(), scales=(100,)).fit(DATA.iloc[:1500])
+    with pytest.raises(ValueError, match="verbose: found 'loud'"):
+        retriever.set_params(verbose="loud").partial_fit(DATA.iloc[1500:])
+    assert retriever.set_params(verbose=0).partial_fit(DATA.iloc[1500:]).lengths_.sum() == len(DATA)
+
+
 @pytest.mark.parametrize("n_jobs", [None, 2])
 @pytest.mark.parametrize("ask", ["motifs", "discords"])
-def test_pairs_are_compared_behind_a_bar(ask, n_jobs, capsys):
+def test_pairs_are_compared_behind_a_bar(ask, n_jobs, bars):
     retriever = SubsequenceRetriever(n_jobs=n_jobs).fit(WAVE)
     quiet = getattr(retriever, ask)(50)
-    assert capsys.readouterr() == ("", "")
+    assert not bars
     watched = getattr(retriever.set_params(verbose=1), ask)(50)
-    shown = capsys.readouterr().err
-    assert "windows compared: 100%" in shown
-    assert "pair/s" in shown
+    (bar,) = bars
+    assert bar.closed
+    # Windows of the series behind its missing row, each with those that are half a length or more to its right.
+    count = 1 + 1500 + 1 - 50
+    apart = np.arange(25, count)
+    assert sum(bar.moves) == bar.total == (count - apart).sum()
+    # Evenly: the far pairs, of which there are few, come first.
+    assert bar.moves[0] < max(bar.moves) / 10 or n_jobs
     pd.testing.assert_frame_equal(watched, quiet)
     with pytest.raises(ValueError, match="verbose: found 'loud'"):
         getattr(retriever.set_params(verbose="loud"), ask)(50)
 
 
-def test_a_bar_moves_by_the_pairs_that_were_compared(monkeypatch):
-    moved, walked = [], []
-    monkeypatch.setattr("tsrec.training.bar.open_bar", lambda total, **_: Counted(total, moved))
-    monkeypatch.setattr(_profile, "_walk", lambda windows, lag, best: walked.append(lag))
-    SubsequenceRetriever(verbose=1).fit(WAVE).discords(50)
-    pairs = [128 * (1500 + 2 - 50 + 1 - 1 - lag) for lag in walked]
-    assert moved == [*pairs, "closed", sum(pairs)]
-    assert pairs[0] < pairs[-1] / 10
-
-
-def test_a_bar_is_closed_when_the_encoder_fails(monkeypatch):
-    moved = []
-    monkeypatch.setattr("tsrec.training.bar.open_bar", lambda total, **_: Counted(total, moved))
+def test_a_bar_is_closed_when_the_encoder_fails(bars):
     with pytest.raises(KeyboardInterrupt):
         SubsequenceRetriever(encoder=Broken().fit(DATA), scales=(100,), verbose=1).fit(DATA)
-    assert moved[0] == "closed"
-
-
-class Counted:
-    """A bar that tells what was done to it."""
-
-    def __init__(self, total, log):
-        self.total, self.log = total, log
-
-    def update(self, n):
-        self.log.append(n)
-
-    def close(self):
-        self.log += ["closed", self.total]
+    assert bars[0].closed
+    assert not bars[0].moves
 
 
 def test_a_folder_does_not_tell_whether_bars_were_shown(tmp_path):
@@ -125,3 +119,23 @@ def test_a_folder_does_not_tell_whether_bars_were_shown(tmp_path):
     assert loud._record() == quiet._record()
     loud.save(tmp_path / "saved")
     assert SubsequenceRetriever.load(tmp_path / "saved").verbose == 0
+
+
+@pytest.mark.parametrize("mix", ["residual", "linear", None])
+def test_analogues_are_looked_up_behind_a_bar(mix, bars, monkeypatch):
+    monkeypatch.setattr(_analogues, "_WINDOWS", 100)
+    y = pd.Series(np.tile([0.0, 1.0, 3.0, 2.0], 250) + 0.1 * RNG.standard_normal(1000))
+    cutoffs = np.array([[0, 200], [0, 300], [0, 400]])
+    model = RetrievalForecaster(horizon=6, context=12, season=4, mix=mix)
+    quiet = model.fit(y[:600]).predict_cutoffs(y, cutoffs)
+    assert not bars
+    model.set_params(verbose=1).fit(y[:600])
+    # The two stretches that are held out, or one, and the windows that two maps are learned from.
+    assert len(bars) == (3 if mix == "linear" else 2)
+    watched = model.predict_cutoffs(y, cutoffs)
+    assert all(bar.closed and sum(bar.moves) == bar.total for bar in bars)
+    # Of 583 windows those that end before the last cut-off come in hundreds, and the others at once.
+    assert bars[-1].moves == [300, 300, 300, 3 * (383 - 300), 3 * 200]
+    np.testing.assert_array_equal(watched, quiet)
+    with pytest.raises(ValueError, match="verbose: found 'loud'"):
+        model.set_params(verbose="loud").fit(y)

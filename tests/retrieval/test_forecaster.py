@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 import tsrec
 from tsrec import LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster
-from tsrec.retrieval import RetrievalForecaster, _analogues
+from tsrec.retrieval import RetrievalForecaster
 from tsrec.retrieval._mix import Moments, falling_weights, fitting_widths, weighted_quantiles
 
 LAST = SeasonalNaiveForecaster(season=1)
@@ -388,23 +388,3 @@ def test_held_out_rows_come_after_what_was_learned():
     assert [head for head, _ in stretches] == [180, 270]
     assert all(steps.min() == head and steps.max() + 6 <= 360 for head, steps in stretches)
     assert all(early[1].max() < late[1].min() for early, late in pairwise(stretches))
-
-
-@pytest.mark.parametrize("options", [{}, RAFT, {"mix": None}], ids=["residual", "raft", "none"])
-def test_analogues_are_looked_up_behind_a_bar(options, capsys, monkeypatch):
-    monkeypatch.setattr(_analogues, "_WINDOWS", 100)
-    y = motifs()
-    model = RetrievalForecaster(horizon=6, context=12, season=4, **options)
-    quiet = model.fit(y[:600]).predict_cutoffs(y, at(y, [200, 300, 400]))
-    assert capsys.readouterr() == ("", "")
-    model.set_params(verbose=1).fit(y[:600])
-    fitting = capsys.readouterr().err
-    watched = model.predict_cutoffs(y, at(y, [200, 300, 400]))
-    predicting = capsys.readouterr().err
-    # The two stretches that are held out, or one, and the windows that two maps are learned from.
-    assert fitting.count("analogues: 100%") == (3 if model.mix == "linear" else 2)
-    assert predicting.count("analogues: 100%") == 1
-    assert "pair/s" in predicting
-    np.testing.assert_array_equal(watched, quiet)
-    with pytest.raises(ValueError, match="verbose: found 'loud'"):
-        model.set_params(verbose="loud").fit(y)

@@ -21,6 +21,7 @@ from tsrec.estimators._read import (
     like_fitted,
     read_history,
     read_predict,
+    warn_of_no_past,
 )
 from tsrec.estimators._request import Request, plain_request, read_request
 from tsrec.frames import Form, Panel, to_numbers
@@ -216,7 +217,9 @@ class Answers:
             The point forecast, then the quantiles at ``levels_``.
         """
         check_is_fitted(self)
-        panel = self._read_rows(y, X, past, Names("y", "X", "past"))
+        panel = self._read_rows(y, X, past, GIVEN)
+        if past is None:
+            warn_of_no_past(self, GIVEN)
         cutoffs = checked_cutoffs(cutoffs, panel)
         none = np.empty((0, self.horizon_, panel.n_channels, 1 + len(self.levels_)))
         return self._forecast(panel, cutoffs) if len(cutoffs) else none
@@ -271,7 +274,10 @@ class Answers:
                 if given is not None:
                     raise ValueError(f"{name}: given without history. Give the rows it lies beside: history=rows.")
             return self.panel_
-        return check_observed(self._read_rows(history, history_X, history_past), self.panel_)
+        panel = check_observed(self._read_rows(history, history_X, history_past), self.panel_)
+        if history_past is None:
+            warn_of_no_past(self, HISTORY)
+        return panel
 
     def _read_rows(self, y: Any, X: Any = None, past: Any = None, names: Names = HISTORY) -> Panel:
         """Rows of another history, whatever they hold; errors call the arguments as told."""

@@ -186,11 +186,11 @@ class BaseForecaster(Answers, RegressorMixin, BaseEstimator):
         blocks = {"values": to_numbers(target, where=where)}
         if self.panel_.n_covariates:
             blocks["covariates"] = to_numbers(covariates, where="X")
-        if past is None:
-            warn_of_no_past(self, names)
-        else:
+        if past is not None:
             blocks["past"] = to_numbers(like_past(self, past, "past"), where="past")
         self._remember(appended(self.panel_, request, blocks, where=where))
+        if past is None:
+            warn_of_no_past(self, names)
         return self
 
     def _lend(self, member: "BaseForecaster", *names: str) -> None:

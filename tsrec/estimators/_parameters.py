@@ -7,6 +7,7 @@ import numpy as np
 
 from tsrec.decomposition._checks import check_choice as check_choice
 from tsrec.decomposition._checks import check_flag as check_flag
+from tsrec.training.bar import checked_verbose
 
 
 def check_whole(estimator: Any, *names: str, least: int = 1, auto: bool = False) -> None:
@@ -50,8 +51,7 @@ def check_share(estimator: Any, name: str) -> None:
 
 def check_verbose(estimator: Any) -> None:
     """Refuse a loudness that is no number and neither True nor False."""
-    if not isinstance(estimator.verbose, Integral) or estimator.verbose < 0:
-        raise ValueError(f"verbose: found {estimator.verbose!r}. Give 0 for silence, 1 for a line of progress.")
+    checked_verbose(estimator.verbose)
 
 
 def check_jobs(estimator: Any, of: str) -> None:

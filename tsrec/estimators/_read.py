@@ -259,7 +259,6 @@ def read_history(estimator: Any, history: Any, history_X: Any, history_past: Any
     _check_alike(panel, fitted, names.y, times)
     if history_past is not None or not known:
         return panel
-    warn_of_no_past(estimator, names)
     return replace(panel, past=np.full((len(panel.values), known), np.nan))
 
 

@@ -16,7 +16,7 @@ from tsrec.training.bar import watched
 # Levels of the forecast that give its middle and its spread.
 _LEVELS = np.array([0.25, 0.5, 0.75])
 _NORMAL = 2 * ndtri(0.75)
-# Numbers that a forecaster gives at once, and cut-offs that it answers at most where a bar is to move.
+# Numbers that a forecaster gives at once, and cut-offs: few enough for a bar to move.
 _AT_ONCE, _PART = 8_000_000, 10_000
 # How far residuals count in what is usual.
 _CLIP = 4.0
@@ -76,8 +76,7 @@ def foreseen(forecaster: Any, panel: Panel, rows: np.ndarray, levels: np.ndarray
         return found
     cutoffs, which = distinct_pairs(series, start)
     numbers = forecaster.horizon_ * panel.n_channels * (1 + len(forecaster.levels_))
-    # Products of matrices of another size may round otherwise: without a bar nothing is to change.
-    size = max(min(_AT_ONCE // numbers, _PART if verbose > 0 else len(cutoffs)), 1)
+    size = max(min(_AT_ONCE // numbers, _PART), 1)
     parts = range(0, len(cutoffs), size)
     for at in watched(parts, len(parts), label="AnomalyDetector", unit="part", verbose=verbose):
         answers = forecaster._forecast(panel, cutoffs[at : at + size])
@@ -170,7 +169,8 @@ def rare_before(surprise: np.ndarray, series: np.ndarray, memory: int, risk: flo
     risk : float
         Between 0 and 1.
     training : float array of shape (2,)
-        The two quantiles of the training rows, which count where there are fewer than three hundred rows before.
+        The two quantiles of the training rows, which count where there are fewer than three hundred rows before (or
+        `memory`, if it is less).
     """
     windows, least = Past(series, memory, own=False), min(memory, _FEWEST)
     past = pd.Series(surprise).rolling(windows, min_periods=least)

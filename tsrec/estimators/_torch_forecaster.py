@@ -107,8 +107,6 @@ class TorchForecaster(TorchInference, CallbackSupportMixin, BaseForecaster):
         generator = make_generator(self.random_state)
         whole, panel = panel, counted(panel)
         self.features_ = listed(self.features)
-        # Its numbers are those of the fit before.
-        self.__dict__.pop("described_", None)
         self.n_static_, self.n_past_ = self._n_static(panel), panel.past.shape[1]
         self.units_ = measure(panel, whole)
         self.n_names_ = panel.n_series * panel.n_channels if "id" in self._features() else 0
@@ -294,7 +292,8 @@ class TorchForecaster(TorchInference, CallbackSupportMixin, BaseForecaster):
 
     def _be_told(self, static: pd.DataFrame) -> None:
         before = getattr(self, "described_", None)
-        if before is not None:
+        # Names of another depth belong to other panels: they are said anew.
+        if before is not None and before.index.nlevels == static.index.nlevels:
             static = pd.concat([before[~before.index.isin(static.index)], static])
         self.described_ = static
 

@@ -56,8 +56,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     random_state : int, RandomState or None
         Seed of the forecaster that is taken when `forecaster` is omitted.
     verbose : int
-        1 shows a progress bar while rows are forecast; 0 is silent. Smaller parts are then forecast at a time, so that
-        scores may differ in their last digit (those of :class:`tsrec.ThetaForecaster` do).
+        1 shows a progress bar while rows are forecast; 0 is silent.
 
     Attributes
     ----------

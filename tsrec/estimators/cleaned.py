@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from tsrec.estimators._composed import ComposedForecaster, check_forecaster
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._parameters import check_choice, check_positive, check_whole
-from tsrec.estimators._read import Names
+from tsrec.estimators._read import GIVEN
 from tsrec.estimators.theta import ThetaForecaster
 from tsrec.frames import Panel, variable_names
 
@@ -177,7 +177,7 @@ class CleanedForecaster(ComposedForecaster):
         DataFrame
             A row per outlier; columns series, time, variable, value, lower, upper.
         """
-        panel = self._known(None) if y is None else self._read_rows(y, None, None, Names("y", "X", "past"))
+        panel = self._known(None) if y is None else self._read_rows(y, None, None, GIVEN)
         lower, upper = self._bounds(panel)
         row, channel = np.nonzero((panel.values < lower) | (panel.values > upper))
         owner = np.searchsorted(panel.offsets, row, side="right") - 1

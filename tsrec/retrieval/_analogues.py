@@ -161,18 +161,17 @@ class Library:
         ends = panel.starts[cutoffs[:, 0]] + cutoffs[:, 1] * panel.grid.step
         left = len(self.series)
         for windows in self._chunks(ends.max(), both_sides):
-            move(len(cutoffs) * len(windows))
             left -= len(windows)
             open_ = torch.from_numpy(self._open(windows, known[cutoffs[:, 0]], ends, both_sides))
-            if not bool(open_.any()):
-                continue
-            numbers = torch.from_numpy(windows)
-            for view, features in enumerate(self._features(self.panel, self.cutoffs[windows])):
-                alike = self._similarity(queries[view], features).masked_fill(~open_, -torch.inf)
-                both = torch.cat([best[view], alike], dim=-1)
-                best[view], at = both.topk(k, dim=-1)
-                from_now = numbers[(at - k).clamp(min=0)]
-                which[view] = torch.where(at < k, which[view].gather(-1, at.clamp(max=k - 1)), from_now)
+            if bool(open_.any()):
+                numbers = torch.from_numpy(windows)
+                for view, features in enumerate(self._features(self.panel, self.cutoffs[windows])):
+                    alike = self._similarity(queries[view], features).masked_fill(~open_, -torch.inf)
+                    both = torch.cat([best[view], alike], dim=-1)
+                    best[view], at = both.topk(k, dim=-1)
+                    from_now = numbers[(at - k).clamp(min=0)]
+                    which[view] = torch.where(at < k, which[view].gather(-1, at.clamp(max=k - 1)), from_now)
+            move(len(cutoffs) * len(windows))
         move(len(cutoffs) * left)  # windows that are too late for all
         return best, which
 

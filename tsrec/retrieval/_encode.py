@@ -167,7 +167,8 @@ class Steps(_Pooled):
         # The windows of a series stand together.
         spans = [_spans(one.series) for one in asked]
         numbers = sorted(set().union(*spans))
-        total = sum(int(corpus.lengths[number]) - self._passed(number).rows for number in numbers)
+        known = sum(self._known[number].rows for number in numbers if number in self._known)
+        total = sum(int(corpus.lengths[number]) for number in numbers) - known
         with moving(total, label="windows", unit="row", verbose=verbose) as move:
             for number in numbers:
                 first, sums = self._sums(corpus, number, move)
@@ -184,13 +185,10 @@ class Steps(_Pooled):
         sums = np.concatenate([np.zeros((1, self.n_features)), np.concatenate(parts).cumsum(0)])
         return mean_and_spread(sums[offsets + length] - sums[offsets], length)
 
-    def _passed(self, number: int) -> _Passed:
-        nothing = np.zeros((1, self.n_features))
-        return self._known.get(number) or _Passed(0, self.encoder.module_.init_state(1), 0, nothing, nothing[0])
-
     def _sums(self, corpus: Corpus, number: int, move: Callable[[int], Any]) -> tuple[int, np.ndarray]:
         """Sums of outputs and squares before every `grain` rows of a series, from a row on."""
-        known = self._passed(number)
+        nothing = np.zeros((1, self.n_features))
+        known = self._known.get(number) or _Passed(0, self.encoder.module_.init_state(1), 0, nothing, nothing[0])
         at, state, total, kept = known.rows, known.state, known.total, [known.sums]
         for (y,), after in self._outputs(corpus.read(number, at, int(corpus.lengths[number]))[None], state):
             sums = total + y.cumsum(0)

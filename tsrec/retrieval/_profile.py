@@ -261,11 +261,11 @@ def _walked(windows: _Windows, exclusion: int, n_jobs: int, verbose: int) -> _Be
                 break
             _walk(windows, lag, best)
             with alone:
-                move((count - lag) * _LANES)
+                move(pairs[lag])
         return best
 
-    total = sum(count - lag for lag in lags) * _LANES
-    with moving(total, label="windows compared", unit="pair", verbose=verbose) as move:
+    pairs = {lag: int(np.arange(count - lag, 0, -1)[:_LANES].sum()) for lag in lags}
+    with moving(sum(pairs.values()), label="windows compared", unit="pair", verbose=verbose) as move:
         if n_jobs == 1:
             return _best_of([walk(0)], count)
         with ThreadPoolExecutor(n_jobs) as pool:

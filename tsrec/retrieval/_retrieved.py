@@ -82,7 +82,7 @@ def learn(forecaster: Any, panel: Panel, *, callbacks: bool = True) -> None:
 
 def looking_up(forecaster: Any, cutoffs: np.ndarray) -> AbstractContextManager[Callable[[int], Any]]:
     """A bar over the windows of the library, each as often as there are cut-offs that it is compared for."""
-    total = len(cutoffs) * len(forecaster._library().series)
+    total = len(cutoffs) * len(forecaster._library().series) if forecaster.verbose else 0
     return moving(total, label="analogues", unit="pair", verbose=forecaster.verbose)
 
 
@@ -188,7 +188,7 @@ def weigh(forecaster: Any, panel: Panel) -> None:
     if forecaster.mix == "linear":
         _weigh_linear(forecaster, panel)
         return
-    stretches = [(twin, cutoffs, _watched(twin, panel, cutoffs)) for twin, cutoffs in _held_out(forecaster, panel)]
+    stretches = [(twin, cutoffs, _looked_up(twin, panel, cutoffs)) for twin, cutoffs in _held_out(forecaster, panel)]
     if not stretches:
         return
     errors = [truth_of(panel, cutoffs, twin.horizon_) - pieces.start[..., 0] for twin, cutoffs, pieces in stretches]
@@ -201,7 +201,7 @@ def weigh(forecaster: Any, panel: Panel) -> None:
     forecaster.widths_ = fitting_widths(error, away, forecaster.levels_)
 
 
-def _watched(forecaster: Any, panel: Panel, cutoffs: np.ndarray) -> Pieces:
+def _looked_up(forecaster: Any, panel: Panel, cutoffs: np.ndarray) -> Pieces:
     with looking_up(forecaster, cutoffs) as move:
         return answer(forecaster, panel, cutoffs, move=move)
 
@@ -210,7 +210,7 @@ def _weigh_linear(forecaster: Any, panel: Panel) -> None:
     """Solve for the map of a linear mix, with the penalty that does best on the last held-out rows."""
     forecaster.penalty_ = PENALTIES[-1]
     for twin, cutoffs in islice(_held_out(forecaster, panel, latest_first=True), 1):
-        moments, pieces = _moments(twin), _watched(twin, panel, cutoffs)
+        moments, pieces = _moments(twin), _looked_up(twin, panel, cutoffs)
         truth, losses = truth_of(panel, cutoffs, twin.horizon_), {}
         for penalty in PENALTIES:
             twin.weight_ = moments.solved(penalty)

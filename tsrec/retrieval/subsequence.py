@@ -10,6 +10,7 @@ from joblib import effective_n_jobs
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from tsrec.estimators._parameters import check_verbose
 from tsrec.frames import label_at
 from tsrec.retrieval._asked import (
     asked_channels,
@@ -227,6 +228,7 @@ class SubsequenceRetriever(StoredSeries, Repeats, WindowNeighbors):
         if not self.__sklearn_is_fitted__():
             return self.fit(X, y, metadata=metadata)
         self._check_writable()
+        check_verbose(self)
         more = self._read(X, reset=False)
         if self._contents.has_windows:
             self._windows_of_all()

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from numbers import Integral
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -12,7 +13,7 @@ _MANY = 100_000
 
 
 def watched(items: Iterable[Item], total: int, *, label: str, unit: str, verbose: int) -> Iterator[Item]:
-    """Give items on, and move a bar whenever the next one is asked for.
+    """Give items on, and move a bar whenever the next one is asked for; for loops that hold it alone.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ def watched(items: Iterable[Item], total: int, *, label: str, unit: str, verbose
     Yields
     ------
     object
-        Each of the items. The bar is closed behind the last, and where one of them, or who takes it, raises.
+        Each of the items. The bar is closed behind the last, where one of them raises, and once nobody holds this.
 
     Examples
     --------
@@ -64,7 +65,7 @@ def moving(total: int, *, label: str, unit: str, verbose: int) -> Iterator[Calla
     >>> with moving(10, label="rows", unit="row", verbose=0) as move:
     ...     move(7)
     """
-    if verbose <= 0:
+    if not checked_verbose(verbose) or not total:
         yield still
         return
     bar = open_bar(total, label=label, unit=unit)
@@ -72,6 +73,19 @@ def moving(total: int, *, label: str, unit: str, verbose: int) -> Iterator[Calla
         yield bar.update
     finally:
         bar.close()
+
+
+def checked_verbose(verbose: Any) -> int:
+    """Return the parameter of this name: a whole number from 0 on.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if not isinstance(verbose, Integral) or verbose < 0:
+        raise ValueError(f"verbose: found {verbose!r}. Give 0 for silence, 1 for a line of progress.")
+    return int(verbose)
 
 
 def still(done: int) -> None:
