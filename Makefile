@@ -39,7 +39,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS)
+	$(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadfile
 
 check-all: $(VENV)/.dev
 	SCIPY_ARRAY_API=1 $(BIN)/python -m pytest -q -m slow -n $(WORKERS) --dist worksteal

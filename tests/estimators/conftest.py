@@ -93,7 +93,11 @@ SLOW = {
 }
 
 
-@pytest.fixture(params=[*FORECASTERS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+# Beside LSSL and MLP they are the same classes around another module, which has tests of its own.
+LATER = ("tcnca", "mamba", *SLOW)
+
+
+@pytest.fixture(params=[pytest.param(n, marks=[pytest.mark.slow] * (n in LATER)) for n in (*FORECASTERS, *SLOW)])
 def forecaster(request):
     from sklearn.base import clone
 
