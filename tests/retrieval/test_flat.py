@@ -1,5 +1,9 @@
 """The flat index answers as a full comparison does."""
 
+import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -169,3 +173,21 @@ def test_what_does_not_fit_is_refused():
             call()
     assert len(index) == 4
     assert isinstance(index.store, Memory)
+
+
+def test_threads_that_ask_first_at_once_look_once(monkeypatch):
+    grown = _flat._grown
+
+    def slowly(room, used, more):
+        time.sleep(0.05)
+        return grown(room, used, more)
+
+    monkeypatch.setattr(_flat, "_grown", slowly)
+    vectors = np.random.default_rng(0).standard_normal((200, 8)).astype(np.float32)
+    index = FlatIndex(8)
+    index.add(np.arange(200), vectors)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: index.search(vectors[:3], 1)[1].ravel().tolist(), range(4)))
+    assert found == [[0, 1, 2]] * 4
+    copy = pickle.loads(pickle.dumps(index))
+    assert copy.search(vectors[:3], 1)[1].ravel().tolist() == [0, 1, 2]

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+from threading import Lock
 from typing import Any, Self
 
 import numpy as np
@@ -43,7 +44,7 @@ class FlatIndex:
     ) -> None:
         self.n_features, self.device, self.name = n_features, torch.device(device), name
         self.store = Memory() if store is None else store
-        self._is_owner = store is None
+        self._is_owner, self._lock = store is None, Lock()
         if f"{name}vectors" not in self.store.names():
             for part, dtype, shape in zip(_PARTS, ("i8", "f4", "i8"), ((), (n_features,), ()), strict=True):
                 self.store.create(name + part, dtype, shape)
@@ -51,11 +52,11 @@ class FlatIndex:
 
     def __getstate__(self) -> dict[str, Any]:
         """What is copied or pickled: nothing that the next search can look up in the store."""
-        return {**vars(self), "_kept": None, "_rows": None, "_squares": None}
+        return {**vars(self), "_kept": None, "_rows": None, "_squares": None, "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take a copy up."""
-        vars(self).update(state)
+        vars(self).update(state, _lock=Lock())
         self._forget_what_is_known()
 
     def __len__(self) -> int:
@@ -133,20 +134,21 @@ class FlatIndex:
 
     def _look(self) -> None:
         """Squares of what the store has got since the last look, infinite where removed; the rows too, on a GPU."""
-        rows, removed = self._part("vectors"), self._part("removed")
-        for part in blocks(rows[self._n_rows :]):
-            more = _shared(part).to(self.device)
-            squares = more.square().sum(1)
-            self._largest = max(self._largest, float(squares.max()))
-            self._squares = _grown(self._squares, self._n_rows, squares)
-            if self._moves:
-                self._rows = _grown(self._rows, self._n_rows, more)
-            self._n_rows += len(part)
-        if not self._moves and len(rows):
-            self._kept, self._rows = rows, _shared(rows)
-        places = np.searchsorted(self._part("ids"), removed[self._n_removed :])
-        self._squares[torch.from_numpy(places).to(self.device)] = torch.inf
-        self._n_removed = len(removed)
+        with self._lock:
+            rows, removed = self._part("vectors"), self._part("removed")
+            for part in blocks(rows[self._n_rows :]):
+                more = _shared(part).to(self.device)
+                squares = more.square().sum(1)
+                self._largest = max(self._largest, float(squares.max()))
+                self._squares = _grown(self._squares, self._n_rows, squares)
+                if self._moves:
+                    self._rows = _grown(self._rows, self._n_rows, more)
+                self._n_rows += len(part)
+            if not self._moves and len(rows):
+                self._kept, self._rows = rows, _shared(rows)
+            places = np.searchsorted(self._part("ids"), removed[self._n_removed :])
+            self._squares[torch.from_numpy(places).to(self.device)] = torch.inf
+            self._n_removed = len(removed)
 
     @property
     def _moves(self) -> bool:
