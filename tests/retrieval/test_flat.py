@@ -1,5 +1,6 @@
 """The flat index answers as a full comparison does."""
 
+import itertools
 import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -176,13 +177,13 @@ def test_what_does_not_fit_is_refused():
 
 
 def test_threads_that_ask_first_at_once_look_once(monkeypatch):
-    grown = _flat._grown
+    shared, waits = _flat._shared, itertools.count()
 
-    def slowly(room, used, more):
-        time.sleep(0.05)
-        return grown(room, used, more)
+    def slowly(rows):
+        time.sleep(0.05 * next(waits))
+        return shared(rows)
 
-    monkeypatch.setattr(_flat, "_grown", slowly)
+    monkeypatch.setattr(_flat, "_shared", slowly)
     vectors = np.random.default_rng(0).standard_normal((200, 8)).astype(np.float32)
     index = FlatIndex(8)
     index.add(np.arange(200), vectors)
