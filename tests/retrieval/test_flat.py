@@ -177,13 +177,19 @@ def test_what_does_not_fit_is_refused():
 
 
 def test_threads_that_ask_first_at_once_look_once(monkeypatch):
-    shared, waits = _flat._shared, itertools.count()
+    shared, grown, calls = _flat._shared, _flat._grown, itertools.count()
 
-    def slowly(rows):
-        time.sleep(0.05 * next(waits))
+    def read(rows):
+        # Two go side by side, and others have read as much when these are done.
+        time.sleep(0.0 if next(calls) < 2 else 0.4)
         return shared(rows)
 
-    monkeypatch.setattr(_flat, "_shared", slowly)
+    def grow(room, used, more):
+        time.sleep(0.1)
+        return grown(room, used, more)
+
+    monkeypatch.setattr(_flat, "_shared", read)
+    monkeypatch.setattr(_flat, "_grown", grow)
     vectors = np.random.default_rng(0).standard_normal((200, 8)).astype(np.float32)
     index = FlatIndex(8)
     index.add(np.arange(200), vectors)
