@@ -419,6 +419,7 @@ def audited(make, task, **changed):
     return audit_haystack(haystack, **{"tolerance": 0.08})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["existence", "anomaly_detection"])
 def test_shortcuts_do_not_answer(make, task):
     # Four hundred answers are by chance within 5 points of a half; 8 leave room for four baselines.
@@ -428,11 +429,13 @@ def test_shortcuts_do_not_answer(make, task):
     assert table["chance"].tolist() == [0.5] * 4
 
 
+@pytest.mark.slow
 def test_without_shams_the_number_of_insertions_answers(make):
     with pytest.raises(ValueError, match="duration_prior answers anomaly_detection"):
         audited(make, "anomaly_detection", shams=False)
 
 
+@pytest.mark.slow
 def test_loud_needles_are_noticed(make):
     with pytest.raises(ValueError, match="energy answers anomaly_detection"):
         audited(make, "anomaly_detection", gain=4.0)

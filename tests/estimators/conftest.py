@@ -93,8 +93,8 @@ SLOW = {
 }
 
 
-# Beside LSSL and MLP they are the same classes around another module, which has tests of its own.
-LATER = ("tcnca", "mamba", *SLOW)
+# Beside LSSL and MLP they are the same classes around another module, or around these, and have tests of their own.
+LATER = ("tcnca", "mamba", "tempo", "auto", *SLOW)
 
 
 @pytest.fixture(params=[pytest.param(n, marks=[pytest.mark.slow] * (n in LATER)) for n in (*FORECASTERS, *SLOW)])

@@ -20,8 +20,8 @@ from tsrec.kernels import (
 )
 
 BACKENDS = ["reference", "numba"]
-# Emulation takes milliseconds per tile, so it runs some of the tests only.
-EMULATED_TOO = [*BACKENDS, "triton"] if importlib.util.find_spec("triton") else BACKENDS
+# Emulation takes milliseconds per tile, so it runs some of the tests only, among the long ones.
+EMULATED_TOO = [*BACKENDS, *[pytest.param("triton", marks=pytest.mark.slow)] * bool(importlib.util.find_spec("triton"))]
 CAUSAL, SYMMETRIC, REVERSE = {}, {"causal": False}, {"reverse": True}
 ACTIVATIONS = (None, "silu", "relu")
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)

@@ -8,7 +8,7 @@ from torch.autograd import gradcheck
 
 from tsrec.kernels import _numba, selective_scan, selective_scan_reference, selective_scan_step
 
-BACKENDS = ["reference", "numba", "triton"]
+BACKENDS = ["reference", "numba", pytest.param("triton", marks=pytest.mark.slow)]
 # Emulation takes milliseconds per step, so it runs the small cases only; test_triton_selective has its own.
 EMULATED = {
     "test_outputs_equal_the_equations",

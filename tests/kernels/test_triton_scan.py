@@ -9,6 +9,8 @@ pytest.importorskip("triton", reason="triton is not installed")
 
 from tsrec.kernels import _triton_scan
 
+# Emulated step by step, which takes long.
+pytestmark = pytest.mark.slow
 L, CHUNK = 23, 6
 
 

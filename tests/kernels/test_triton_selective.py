@@ -9,6 +9,8 @@ pytest.importorskip("triton", reason="triton is not installed")
 from tsrec.kernels import _triton_selective
 from tsrec.kernels._triton_selective import STEPS, chunk_length, scan, scan_adjoint
 
+# Emulated step by step, which takes long.
+pytestmark = pytest.mark.slow
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 8e-3, torch.float16: 1e-3}
 
 
