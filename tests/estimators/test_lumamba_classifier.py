@@ -20,7 +20,12 @@ def two_paces(n=24, channels=CAP):
     return frames, np.array(["slow" if i % 2 else "fast" for i in range(n)])
 
 
-@pytest.mark.parametrize(("head", "freeze"), [("query", False), ("query", True), ("linear", False), ("mamba", True)])
+OTHERS = (("query", False), ("linear", False), ("mamba", True))
+
+
+@pytest.mark.parametrize(
+    ("head", "freeze"), [("query", True), *(pytest.param(*one, marks=pytest.mark.slow) for one in OTHERS)]
+)
 def test_a_classifier_learns_from_one_cap_and_reads_another(head, freeze):
     frames, y = two_paces()
     encoder = LuMambaEncoder(max_epochs=2, **SMALL).fit(frames)
