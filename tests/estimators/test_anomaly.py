@@ -9,7 +9,7 @@ from sklearn.base import clone
 import tsrec
 from tsrec import AnomalyDetector, SeasonalMeanForecaster, SeasonalNaiveForecaster, ThetaForecaster
 from tsrec.estimators import _surprise
-from tsrec.estimators._surprise import Past, rare_before
+from tsrec.estimators._surprise import Past, rare_before, usual_tail
 from tsrec.estimators._tails import rare_level
 
 
@@ -314,3 +314,22 @@ def test_rows_that_were_not_judged_say_nothing_of_what_is_usual(lost):
     # Until a hundred rows were judged it is the training rows that say it, the same for all.
     usual = (0.1 - plain.score_samples(new)) / -model.score_samples(new)
     np.testing.assert_allclose(usual[90:], usual.iloc[-1])
+
+
+@pytest.mark.parametrize("spikes", [[200], [200, 295, 390], [100, 200, 250, 295, 390]], ids=len)
+def test_a_few_spikes_among_the_training_rows_are_found(spikes):
+    rng = np.random.default_rng(0)
+    week = 100 + 10 * np.sin(np.arange(400) * 2 * np.pi / 7) + 2 * rng.normal(size=400)
+    y = pd.Series(week, pd.date_range("2024-01-01", periods=400, freq="D"))
+    y.iloc[spikes] += 80
+    found = np.flatnonzero(AnomalyDetector().fit_predict(y) < 0)
+    assert set(spikes) <= set(found.tolist())
+    assert len(found) <= len(spikes) + 1
+
+
+def test_the_usual_tail_is_that_of_quantiles_unless_it_is_far_too_long():
+    exponential = np.random.default_rng(0).exponential(size=20_000)
+    np.testing.assert_allclose(usual_tail(exponential), np.quantile(exponential, [0.95, 0.995]))
+    low, high = usual_tail(np.r_[exponential[:400], [1e3] * 4])
+    assert high == pytest.approx(low + 3 * (low - np.median(np.r_[exponential[:400], [1e3] * 4])))
+    assert usual_tail(np.empty(0)).tolist() == [0, 0]

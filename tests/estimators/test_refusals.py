@@ -90,3 +90,17 @@ def test_cutoffs_name_their_own_arguments():
         clone(NAIVE).fit(Y).predict_cutoffs(Y.to_numpy(), at)
     with pytest.raises(ValueError, match=r"cutoffs: its rows differ in length"):
         clone(NAIVE).fit(Y).predict_cutoffs(Y, [[0], [0, 1]])
+
+
+def test_a_step_asked_for_twice_with_different_covariates_is_refused():
+    days = pd.date_range("2024-01-01", periods=60, freq="D", name="day")
+    X = pd.concat({s: pd.DataFrame({"promo": np.arange(60) % 2.0}, days) for s in "ab"}, names=["shop"])
+    y = (10 + 3 * X["promo"]).rename("y")
+    model = LSSLForecaster(horizon=5, max_epochs=0).fit(
+        X.drop(index=days[50:], level=1), y.drop(index=days[50:], level=1)
+    )
+    plan = X.loc[["a"]].loc[(slice(None), days[50:55]), :]
+    with pytest.raises(ValueError, match="X: 5 of its rows repeat a step with other covariates"):
+        model.predict(pd.concat([plan, 1 - plan]))
+    twice = model.predict(pd.concat([plan, plan]))
+    np.testing.assert_array_equal(twice[:5], twice[5:])

@@ -106,6 +106,8 @@ def test_series_can_be_chosen_and_ordered(panel):
     display = ForecastDisplay(*panel, series=["series_3", "series_1"]).plot()
     assert [ax.get_title(loc="left") for ax in display.ax_] == ["series_3", "series_1"]
     np.testing.assert_array_equal(line(display.ax_[1], "forecast").get_ydata(), panel[1].loc["series_1", "y"])
+    alone = ForecastDisplay(*panel, series="series_3").plot()
+    assert [ax.get_title(loc="left") for ax in np.atleast_1d(alone.ax_)] == ["series_3"]
 
 
 def test_given_axes_are_drawn_on(one, panel):

@@ -143,7 +143,22 @@ def _labelled(index: pd.Index, covariates: np.ndarray | None, panel: Panel) -> R
         back[rows.order] = np.arange(len(back))
         series, ordinals = series[back], ordinals[back]
     positions = _positions(panel, series, ordinals)
+    if covariates is not None and index.has_duplicates:
+        _refuse_two_answers(index, covariates)
     return Request(series, positions, index, covariates)
+
+
+def _refuse_two_answers(index: pd.Index, covariates: np.ndarray) -> None:
+    """Refuse a step that is there twice with different covariates: one of both would answer for both."""
+    again = np.flatnonzero(index.duplicated())
+    first = index.drop_duplicates().get_indexer(index[again])
+    same = covariates[np.flatnonzero(~index.duplicated())[first]]
+    wrong = again[~((same == covariates[again]) | (np.isnan(same) & np.isnan(covariates[again]))).all(axis=1)]
+    if len(wrong):
+        raise ValueError(
+            f"X: {len(wrong)} of its rows repeat a step with other covariates, the first is {index[wrong[0]]!r}. Give "
+            "each step once; ask what another plan would do in a second call."
+        )
 
 
 def check_level_names(found: list, panel: Panel, *, where: str = "X") -> None:

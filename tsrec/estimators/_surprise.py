@@ -24,6 +24,8 @@ _CLIP = 4.0
 _OF_SPREAD, _OF_DEVIATION = 0.1, 0.01
 # Levels of past surprise that give its tail, and rows that they need: from 100, alarms come at four times the risk.
 TAIL, _FEWEST = (0.95, 0.995), 300
+# How far the second lies from the first at most, in distances of that from the median.
+_HEAVIEST = 3.0
 
 
 class Past(BaseIndexer):
@@ -152,6 +154,18 @@ def distance(units: np.ndarray, inverse: np.ndarray) -> np.ndarray:
     known = np.nan_to_num(units)
     square = np.einsum("ni,ij,nj->n", known, inverse, known, optimize=True)
     return np.sqrt(np.maximum(square, 0.0) / units.shape[1])
+
+
+def usual_tail(surprise: np.ndarray) -> np.ndarray:
+    """Surprise that 5 % and 0.5 % of usual rows exceed, float (2,); 0 where there are none.
+
+    The second lies at most three times as far from the first as that from the median (an exponential tail: as far):
+    three anomalies among four hundred training rows would else be all there is of 0.5 %.
+    """
+    if not len(surprise):
+        return np.zeros(2)
+    middle, low, high = np.quantile(surprise, [0.5, *TAIL])
+    return np.array([low, min(high, low + _HEAVIEST * (low - middle))])
 
 
 def rare_before(surprise: np.ndarray, series: np.ndarray, memory: int, risk: float, training: np.ndarray) -> np.ndarray:

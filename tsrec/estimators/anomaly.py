@@ -13,7 +13,7 @@ from tsrec.estimators._anomaly_rows import ReadRows, columns_of, fit_rows, found
 from tsrec.estimators._forecaster import BaseForecaster
 from tsrec.estimators._parameters import check_verbose, check_whole
 from tsrec.estimators._quantiles import bounds_of, check_levels
-from tsrec.estimators._surprise import TAIL, Residuals, distance, foreseen, least_spread, precision, rare_before
+from tsrec.estimators._surprise import Residuals, distance, foreseen, least_spread, precision, rare_before, usual_tail
 from tsrec.estimators._tails import rare_level
 from tsrec.frames import variable_names
 
@@ -71,7 +71,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     spread_ : float array of shape (n_channels,)
         The smallest spread that is believed, in the unit of each channel.
     usual_ : float array of shape (2,)
-        Surprise that 5 % and 0.5 % of the training rows exceed.
+        Surprise that 5 % and 0.5 % of usual training rows exceed.
     n_features_in_ : int
         Number of variables.
     feature_names_in_ : array of shape (n_features_in_,)
@@ -145,7 +145,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Parameters
         ----------
         X : Series, DataFrame or array of shape (n_steps, n_channels)
-            Rows are steps, with a MultiIndex (series, time) of many series. A few anomalies do little harm. NaN is a
+            Rows are steps, with a MultiIndex (series, time) of many series. Anomalies in one row of a hundred do little
+            harm; with more, or without a `memory`, leave them out or say their share (`contamination`). NaN is a
             missing value.
         y : ignored
             There for pipelines.
@@ -169,7 +170,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.precision_ = precision(units)
         surprise = self._surprise(rows, units)
         known = ~np.isnan(surprise)
-        self.usual_ = np.quantile(surprise[known], TAIL) if known.any() else np.zeros(2)
+        self.usual_ = usual_tail(surprise[known])
         scores = self._scores(rows, units)
         if self.contamination != "auto":
             self.offset_ = float(np.nanquantile(scores, float(self.contamination)))

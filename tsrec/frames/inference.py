@@ -55,9 +55,10 @@ def plain_index(index: pd.Index, where: str, *, level: bool = False, seconds: bo
     mend = f"{where}.index = pd.to_datetime({where}.index)"
     if level:
         mend = f"{where}.index = {where}.index.set_levels(pd.to_datetime({where}.index.levels[-1]), level=-1)"
+    last = f" If another level holds the times, put it last: {where}.swaplevel().sort_index()." if level else ""
     raise TypeError(
         f"{where}: its index holds {index.dtype} labels such as {example}, not times. Convert them, for example with "
-        f"{mend}, or use a whole-number index."
+        f"{mend}, or use a whole-number index.{last}"
     )
 
 

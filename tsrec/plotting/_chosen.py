@@ -37,6 +37,7 @@ def chosen_series(found: Forecasts, series: Sequence[Hashable] | None, *, most: 
         return list(range(found.n_series if most is None else min(found.n_series, most)))
     if found.names is None:
         raise ValueError("series: given, but the table has no series level. Leave it out.")
+    series = [series] if isinstance(series, str) else series
     numbers = [int(found.names.get_indexer([name])[0]) for name in series]
     absent = [name for name, number in zip(series, numbers, strict=True) if number < 0]
     if absent or not numbers:

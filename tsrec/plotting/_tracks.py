@@ -130,6 +130,7 @@ def _series_names(frame: pd.DataFrame, series: Sequence[Hashable] | None) -> lis
     known = frame.index.droplevel(-1).unique()
     if series is None:
         return list(known)
+    series = [series] if isinstance(series, str) else series
     lacking = [name for name in series if name not in known]
     if lacking:
         raise ValueError(f"series: the forecast has no {lacking[0]!r}. Choose among {list(known[:5])} and so on.")
