@@ -13,6 +13,8 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit, cross_val_sco
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, PowerTransformer, StandardScaler
 
+# Searches and pipelines over every forecaster.
+pytestmark = pytest.mark.slow
 RNG = np.random.default_rng(0)
 INDEX = pd.date_range("2024-01-01", periods=90, freq="D", name="day")
 X = pd.DataFrame({"promo": RNG.normal(size=90), "price": RNG.normal(size=90)}, index=INDEX)
@@ -107,7 +109,6 @@ def test_clone_params_repr_and_html(forecaster):
     assert type(forecaster).__name__ in forecaster._repr_html_()
 
 
-@pytest.mark.slow
 def test_parallel_search_by_processes_equals_serial(forecaster):
     # joblib takes a worker that imports torch between two tasks for one that leaks memory, and may hang: start afresh.
     get_reusable_executor().shutdown(wait=True)

@@ -77,6 +77,7 @@ def check_compiled(primitive, backend):
     assert all(torch.allclose(f, w, rtol=1e-4, atol=1e-4) for f, w in pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 @pytest.mark.parametrize("backend", ["numba", "reference"])
 def test_a_compiled_graph_is_whole_and_gives_the_same(monkeypatch, primitive, backend):

@@ -66,6 +66,7 @@ def random(*shape):
     return np.random.default_rng(0).standard_normal(shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("constant", [False, True])
 @pytest.mark.parametrize("length", [1, 300])

@@ -315,6 +315,7 @@ class Batches:
         yield self.one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lejepa_weight", "name", "epochs", "share"), [(0.0, "masked", 150, 0.9), (0.5, "sigreg", 40, 0.5)]
 )

@@ -60,6 +60,7 @@ def test_the_penalty_is_the_best_on_rows_left_out(shape, monkeypatch):
     assert head.penalty == min(errors, key=errors.get)
 
 
+@pytest.mark.slow
 @every_shape
 @pytest.mark.parametrize("noise", [0, 4])
 def test_the_penalty_has_the_least_error_of_all_when_rows_are_left_out_for_real(shape, noise):
