@@ -311,7 +311,7 @@ def test_rows_that_were_not_judged_say_nothing_of_what_is_usual(lost):
     new = rows[:160].reset_index(drop=True)
     if lost == "missing":
         new[60:90] = np.nan
-    # Until a hundred rows were judged it is the training rows that say it, the same for all.
+    # Until three hundred rows were judged it is the training rows that say it, the same for all.
     usual = (0.1 - plain.score_samples(new)) / -model.score_samples(new)
     np.testing.assert_allclose(usual[90:], usual.iloc[-1])
 

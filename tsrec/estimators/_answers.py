@@ -262,10 +262,17 @@ class Answers:
         return pd.DataFrame(scale, index=self.panel_.labels, columns=self.form_.columns)
 
     def _asked(self, X: Any, history: Any, history_X: Any, history_past: Any = None) -> tuple[Panel, Request]:
-        panel = self._known(history, history_X, history_past)
+        panel = self._told(history, history_X, history_past)
         X = plain_request(X)
         covariates = read_predict(self, X)
         return panel, read_request(X, covariates, panel, self.horizon_)
+
+    def _told(self, history: Any, history_X: Any, history_past: Any) -> Panel:
+        """What is known, with a warning where it comes without what was learned from."""
+        panel = self._known(history, history_X, history_past)
+        if history is not None and history_past is None:
+            warn_of_no_past(self, HISTORY)
+        return panel
 
     def _known(self, history: Any, history_X: Any = None, history_past: Any = None) -> Panel:
         check_is_fitted(self)
@@ -274,10 +281,7 @@ class Answers:
                 if given is not None:
                     raise ValueError(f"{name}: given without history. Give the rows it lies beside: history=rows.")
             return self.panel_
-        panel = check_observed(self._read_rows(history, history_X, history_past), self.panel_)
-        if history_past is None:
-            warn_of_no_past(self, HISTORY)
-        return panel
+        return check_observed(self._read_rows(history, history_X, history_past), self.panel_)
 
     def _read_rows(self, y: Any, X: Any = None, past: Any = None, names: Names = HISTORY) -> Panel:
         """Rows of another history, whatever they hold; errors call the arguments as told."""

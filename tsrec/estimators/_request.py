@@ -150,10 +150,8 @@ def _labelled(index: pd.Index, covariates: np.ndarray | None, panel: Panel) -> R
 
 def _refuse_two_answers(index: pd.Index, covariates: np.ndarray) -> None:
     """Refuse a step that is there twice with different covariates: one of both would answer for both."""
-    again = np.flatnonzero(index.duplicated())
-    first = index.drop_duplicates().get_indexer(index[again])
-    same = covariates[np.flatnonzero(~index.duplicated())[first]]
-    wrong = again[~((same == covariates[again]) | (np.isnan(same) & np.isnan(covariates[again]))).all(axis=1)]
+    rows = pd.DataFrame(covariates).assign(step=index.factorize()[0])
+    wrong = np.flatnonzero(index.duplicated() & ~rows.duplicated().to_numpy())
     if len(wrong):
         raise ValueError(
             f"X: {len(wrong)} of its rows repeat a step with other covariates, the first is {index[wrong[0]]!r}. Give "

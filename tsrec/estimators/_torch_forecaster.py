@@ -260,7 +260,7 @@ class TorchForecaster(TorchInference, CallbackSupportMixin, BaseForecaster):
             Indexed by the names of the series; columns (variable, dimension).
         """
         given = history, history_X, history_past
-        panel = self._known(*given) if X is None else self._asked(X, *given)[0]
+        panel = self._told(*given) if X is None else self._asked(X, *given)[0]
         cutoffs = np.stack([np.arange(panel.n_series), panel.lengths], axis=1)
         pieces, module = [], cast("Any", self.module_)
         there = self._prepared(panel, cutoffs)

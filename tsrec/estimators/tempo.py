@@ -253,7 +253,7 @@ class TEMPOForecaster(TransferMixin):
         ValueError
             If there is no pool.
         """
-        return prompt_report(self, self._known(None) if history is None else self._read_rows(history))
+        return prompt_report(self, self._known(history))
 
     def explain(self, y: Any = None) -> pd.DataFrame:
         """What each component is worth: its exact Shapley value in the error of forecasts all over the rows given.

@@ -264,7 +264,7 @@ def _walked(windows: _Windows, exclusion: int, n_jobs: int, verbose: int) -> _Be
                 move(pairs[lag])
         return best
 
-    pairs = {lag: int(np.arange(count - lag, 0, -1)[:_LANES].sum()) for lag in lags}
+    pairs = {lag: sum(range(count - lag, max(count - lag - _LANES, 0), -1)) for lag in lags}
     with moving(sum(pairs.values()), label="windows compared", unit="pair", verbose=verbose) as move:
         if n_jobs == 1:
             return _best_of([walk(0)], count)
