@@ -104,3 +104,9 @@ def test_a_step_asked_for_twice_with_different_covariates_is_refused():
         model.predict(pd.concat([plan, 1 - plan]))
     twice = model.predict(pd.concat([plan, plan]))
     np.testing.assert_array_equal(twice[:5], twice[5:])
+
+
+def test_texts_in_an_array_are_no_numbers():
+    panel = pd.concat(dict.fromkeys("ab", Y), names=["shop"])
+    with pytest.raises(TypeError, match=r"^static: not all of its values are numbers.*'cafe'"):
+        clone(LSSL).fit(panel, static=np.array([["cafe"], ["bar"]]))

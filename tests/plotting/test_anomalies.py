@@ -56,6 +56,9 @@ def test_one_series_of_many_may_be_shown_with_what_is_true(detector, frame):
     assert texts == ["labelled", "expected", "observed", "anomaly", "interval"]
     assert len(display.ax_) == 2
     assert len(display.ax_[0].patches) == 1
+    north = frame.loc[["b"]].rename({"b": "north"})
+    alone = AnomalyDisplay.from_estimator(detector, pd.concat([frame, north]), series="north")
+    assert [ax.get_title(loc="left") for ax in alone.ax_] == ["north, x", "north, y"]
 
 
 def test_arrays_are_drawn_by_their_rows(frame):

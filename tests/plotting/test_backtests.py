@@ -92,6 +92,8 @@ def test_series_and_models_can_be_chosen_and_ordered():
     display = BacktestDisplay(BOTH, series=["s7", "s0"], models=["mean"]).plot()
     assert [ax.get_title(loc="left") for ax in display.ax_] == ["s7", "s0"]
     assert texts(display.ax_[0].get_legend()) == ["truth", "forecast", "95 % interval"]
+    alone = BacktestDisplay(BOTH, series="s7", models="mean", variables=Y.name).plot()
+    assert alone.ax_.get_title(loc="left") == "s7"
 
 
 def test_variables_have_axes_of_their_own():

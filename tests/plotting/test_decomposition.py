@@ -52,6 +52,12 @@ def test_one_series_of_a_panel():
         DecompositionDisplay.from_estimator(STL(12), panel, series="z")
 
 
+def test_one_variable_may_be_named_without_a_list():
+    wide = frame().set_axis(["sales", "price"], axis=1)
+    display = DecompositionDisplay.from_estimator(STL(12), wide, variables="price")
+    assert [ax.get_title(loc="left") for ax in display.axes_[:1, 0]] == ["price"]
+
+
 def test_what_cannot_be_shown_is_refused():
     parts = STL(12).fit_transform(frame())
     with pytest.raises(ValueError, match=r"variables: 'c' is none of the variables\. Name 1 to 4"):

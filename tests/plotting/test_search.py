@@ -235,6 +235,9 @@ def test_events_of_chosen_series_are_found_and_shown():
     assert locator.asked == (["b"], (None, HOURS[9]))
     assert display.ax_ is ax
     assert [text.get_text() for text in ax.get_yticklabels()] == ["b"]
+    north = found_events().replace({"series": {"b": "north"}})
+    alone = EventsDisplay(north, series="north").plot()
+    assert [text.get_text() for text in alone.ax_.get_yticklabels()] == ["north"]
     bare = EventsDisplay(found_events()[:2].drop(columns="series"), found_events().drop(columns="series")).plot()
     assert [text.get_text() for text in bare.ax_.get_yticklabels()] == ["found", "true"]
 

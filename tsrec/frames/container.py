@@ -89,7 +89,10 @@ def to_numbers(y: Any, *, where: str) -> np.ndarray:
         values = y.to_numpy(dtype=np.float64, na_value=np.nan)
     else:
         check_given(y, where)
-        values = np.asarray(y, dtype=np.float64)
+        try:
+            values = np.asarray(y, dtype=np.float64)
+        except (TypeError, ValueError) as err:
+            raise TypeError(f"{where}: not all of its values are numbers ({err}). Give numbers alone.") from err
         values = values[:, None] if values.ndim == 1 else values
     if np.isinf(values).any():
         rows, columns = np.nonzero(np.isinf(values))

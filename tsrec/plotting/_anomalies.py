@@ -8,7 +8,7 @@ import pandas as pd
 
 from tsrec.plotting._envelope import axis_times
 from tsrec.plotting._forecast import forecast_legend
-from tsrec.plotting._style import BLACK, BLUE, dress, small_axes
+from tsrec.plotting._style import BLACK, BLUE, dress, named, small_axes
 from tsrec.plotting._tracks import Track, tracks
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _like(observed: Any, expected: pd.DataFrame) -> pd.DataFrame:
 def _owners(frame: pd.DataFrame, series: Sequence[Hashable] | None) -> np.ndarray:
     """The series of each group of tracks, in a one-dimensional array of objects."""
     several = isinstance(frame.index, pd.MultiIndex)
-    names = [None] if not several else list(frame.index.droplevel(-1).unique() if series is None else series)
+    names = [None] if not several else list(frame.index.droplevel(-1).unique() if series is None else named(series))
     owners = np.empty(len(names), dtype=object)
     owners[:] = names
     return owners

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tsrec.model_selection.tables import Forecasts
+from tsrec.plotting._style import named
 
 
 def chosen_models(found: Forecasts, models: Sequence[str] | None, *, most: int) -> list[int]:
@@ -16,7 +17,7 @@ def chosen_models(found: Forecasts, models: Sequence[str] | None, *, most: int) 
     ValueError
         If one is not in the table, or there are too many.
     """
-    names = found.models if models is None else [models] if isinstance(models, str) else list(models)
+    names = found.models if models is None else named(models)
     absent = [name for name in names if name not in found.models]
     if absent:
         raise ValueError(f"models: the table has no {absent[0]!r}. Choose among {found.models}.")
@@ -37,7 +38,7 @@ def chosen_series(found: Forecasts, series: Sequence[Hashable] | None, *, most: 
         return list(range(found.n_series if most is None else min(found.n_series, most)))
     if found.names is None:
         raise ValueError("series: given, but the table has no series level. Leave it out.")
-    series = [series] if isinstance(series, str) else series
+    series = named(series)
     numbers = [int(found.names.get_indexer([name])[0]) for name in series]
     absent = [name for name, number in zip(series, numbers, strict=True) if number < 0]
     if absent or not numbers:
@@ -54,7 +55,7 @@ def chosen_variables(found: Forecasts, variables: Sequence[Hashable] | None) -> 
     ValueError
         If one is not in the table.
     """
-    names = found.variables if variables is None else list(variables)
+    names = found.variables if variables is None else named(variables)
     absent = [name for name in names if name not in found.variables]
     if absent or not names:
         what = f"the table has no {absent[0]!r}" if absent else "found none"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.plotting._forecast import fitted_history
-from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, dress, pyplot
+from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, dress, named, pyplot
 from tsrec.plotting._tracks import Line, plain_times, tracks
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class DecompositionDisplay:
             If matplotlib is not installed.
         """
         table, name = self._rows()
-        variables = list(table.columns.unique(0)) if self.variables is None else list(self.variables)
+        variables = list(table.columns.unique(0)) if self.variables is None else named(self.variables)
         absent = [one for one in variables if one not in table.columns.unique(0)]
         if absent or not 0 < len(variables) <= _MOST_VARIABLES:
             what = f"{absent[0]!r} is none of the variables" if absent else f"found {len(variables)}"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.plotting._envelope import axis_times
-from tsrec.plotting._style import BLACK, dress, pyplot
+from tsrec.plotting._style import BLACK, dress, named, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,7 +96,7 @@ class EventsDisplay:
             If matplotlib is not installed.
         """
         if series is not None:
-            asked.setdefault("where", list(series))
+            asked.setdefault("where", named(series))
         return cls(locator.table(**asked), truth, series=series).plot(ax)
 
     def plot(self, ax: Any = None) -> "EventsDisplay":
@@ -151,11 +151,12 @@ class EventsDisplay:
         known = list(dict.fromkeys(name for table in tables.values() if "series" in table for name in table["series"]))
         if self.series is None:
             return known[:_MOST_SERIES] or [None]
-        absent = [name for name in self.series if name not in known]
-        if absent or not 0 < len(self.series) <= _MOST_SERIES:
-            what = f"{absent[0]!r} has no events" if absent else f"found {len(self.series)}"
+        chosen = named(self.series)
+        absent = [name for name in chosen if name not in known]
+        if absent or not 0 < len(chosen) <= _MOST_SERIES:
+            what = f"{absent[0]!r} has no events" if absent else f"found {len(chosen)}"
             raise ValueError(f"series: {what}. Name 1 to {_MOST_SERIES} of those such as {known[:3]}.")
-        return list(self.series)
+        return chosen
 
     def _draw(self, ax: "Axes", table: pd.DataFrame, place: float, colours: dict[Hashable, Any]) -> np.ndarray:
         """Bars of one line; returns their ends."""

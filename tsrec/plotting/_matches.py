@@ -19,7 +19,7 @@ from tsrec.plotting._found import (
     normalised,
     picked,
 )
-from tsrec.plotting._style import BLACK, GREY, dress, pyplot
+from tsrec.plotting._style import BLACK, GREY, dress, named, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,8 +165,8 @@ class MatchesDisplay:
         """
         table = checked(self.matches)
         query, channels = self._query()
-        named = list(dict.fromkeys(table["series"])) if self.series is None else list(self.series)
-        strips = named[:_MOST_STRIPS] if self.series is None else named
+        known = list(dict.fromkeys(table["series"])) if self.series is None else named(self.series)
+        strips = known[:_MOST_STRIPS] if self.series is None else known
         lines = {name: self._read(table, name, channels) for name in strips}
         matches = self._matches(table, lines, channels)
         if query is None and not matches:
@@ -184,9 +184,9 @@ class MatchesDisplay:
             axes[place].set_xlabel("rows", fontsize="small")
         _legend(axes[0], colours, has_query=query is not None)
         for one, name in zip(axes[len(channels) :], strips, strict=False):
-            self._draw_strip(one, name, lines[name], colours, several=len(named) > 1)
-        if len(named) > len(strips) and len(axes) > len(channels):
-            axes[-1].set_xlabel(f"matches of {len(named) - len(strips)} more series are not shown", fontsize="small")
+            self._draw_strip(one, name, lines[name], colours, several=len(known) > 1)
+        if len(known) > len(strips) and len(axes) > len(channels):
+            axes[-1].set_xlabel(f"matches of {len(known) - len(strips)} more series are not shown", fontsize="small")
         self.ax_ = axes[0] if len(axes) == 1 else axes
         self.figure_ = axes[0].figure
         return self

@@ -38,6 +38,11 @@ def pyplot(name: str) -> Any:
     return found
 
 
+def named(names: Any) -> list[Any]:
+    """One name or several, as a list: a text alone is a name, not its letters."""
+    return [names] if isinstance(names, str) else list(names)
+
+
 def single_axes(ax: Any, name: str, size: tuple[float, float]) -> tuple[Any, Any]:
     """Figure and axes: those given, or new ones."""
     if ax is not None:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tsrec.plotting._style import named
+
 MOST_TRACKS = 12
 _LEAST_HISTORY = 48
 
@@ -130,11 +132,11 @@ def _series_names(frame: pd.DataFrame, series: Sequence[Hashable] | None) -> lis
     known = frame.index.droplevel(-1).unique()
     if series is None:
         return list(known)
-    series = [series] if isinstance(series, str) else series
+    series = named(series)
     lacking = [name for name in series if name not in known]
     if lacking:
         raise ValueError(f"series: the forecast has no {lacking[0]!r}. Choose among {list(known[:5])} and so on.")
-    return list(series)
+    return series
 
 
 def _check_count(n_tracks: int, n_series: int) -> None:
