@@ -53,8 +53,8 @@ DETECTORS = [
 NETWORKS = [
     LSSLForecaster(season=3),
     LSSLForecaster(horizon=5, context=8, patch=2, d_model=4, d_state=4, max_epochs=3, random_state=0),
-    LSSLForecaster(horizon=5, context=8, linear="learned", max_epochs=3, random_state=0),
-    LSSLForecaster(horizon=5, context=8, linear=None, max_epochs=3, random_state=0),
+    LSSLForecaster(horizon=5, context=8, linear="learned", d_model=4, d_state=4, max_epochs=3, random_state=0),
+    LSSLForecaster(horizon=5, context=8, linear=None, d_model=4, d_state=4, max_epochs=3, random_state=0),
     MLPForecaster(season=3),
     TCNCAForecaster(season=3),
     TCNCAForecaster(
@@ -82,7 +82,7 @@ CHUNKED = {"d_model": 8, "chunk": 8, "n_layers": 1, "random_state": 0}
 PATCHES = {"width": 16, "n_queries": 1, "n_layers": 1, "patch_size": 4, "random_state": 0}
 COLLECTIONS = [
     LSSLClassifier(random_state=0),
-    LSSLClassifier(features="trained", max_epochs=25, learning_rate=0.02, **TINY),
+    LSSLClassifier(features="trained", max_epochs=10, learning_rate=0.05, **TINY),
     LSSLRegressor(random_state=0),
     LSSLRegressor(
         features="trained",
@@ -93,7 +93,7 @@ COLLECTIONS = [
     ),
     LSSLEncoder(max_epochs=2, **TINY),
     TCNCAClassifier(random_state=0),
-    TCNCAClassifier(features="trained", max_epochs=25, learning_rate=0.02, **CHUNKED),
+    TCNCAClassifier(features="trained", max_epochs=10, learning_rate=0.04, **CHUNKED),
     TCNCARegressor(random_state=0),
     TCNCARegressor(
         features="trained",
@@ -106,7 +106,7 @@ COLLECTIONS = [
     ),
     TCNCAEncoder(max_epochs=2, **CHUNKED),
     MambaClassifier(random_state=0),
-    MambaClassifier(features="trained", max_epochs=25, learning_rate=0.02, **TINY),
+    MambaClassifier(features="trained", max_epochs=10, learning_rate=0.05, **TINY),
     MambaRegressor(random_state=0),
     MambaRegressor(
         features="trained",
@@ -118,7 +118,7 @@ COLLECTIONS = [
     ),
     MambaEncoder(max_epochs=2, **TINY),
     LuMambaEncoder(max_epochs=1, **PATCHES),
-    LuMambaClassifier(LuMambaEncoder(**PATCHES), head="linear", max_epochs=25, learning_rate=0.03, random_state=0),
+    LuMambaClassifier(LuMambaEncoder(**PATCHES), head="linear", max_epochs=8, learning_rate=0.05, random_state=0),
 ]
 
 

@@ -109,6 +109,8 @@ def test_clone_params_repr_and_html(forecaster):
     assert type(forecaster).__name__ in forecaster._repr_html_()
 
 
+# One of each way to hold what was learned: processes take seconds to begin.
+@pytest.mark.parametrize("forecaster", ["theta", "lssl", "tempo", "analogues of a base", "ensemble"], indirect=True)
 def test_parallel_search_by_processes_equals_serial(forecaster):
     # joblib takes a worker that imports torch between two tasks for one that leaks memory, and may hang: start afresh.
     get_reusable_executor().shutdown(wait=True)
