@@ -97,7 +97,7 @@ def test_whittaker_is_exact_however_much_it_smooths(half_period, holes):
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("half_period", [10, 1000, 1e5, 1e50])
-@pytest.mark.parametrize("n", [50, 3000, 20_000])
+@pytest.mark.parametrize("n", [50, 3000, pytest.param(20_000, marks=pytest.mark.slow)])
 def test_whittaker_leaves_straight_lines_alone(n, half_period, causal):
     steps = np.arange(n)
     line, model = 1e6 - 3.0 * steps, Whittaker(half_period, causal=causal)

@@ -97,7 +97,10 @@ test_200_mstl_are_those_of_statsmodels = pytest.mark.slow(many(SEVERAL(check_mst
 
 
 @pytest.mark.parametrize("robust", [False, True])
-@pytest.mark.parametrize(("n", "period"), [(3001, 48), (1500, 500), (800, 160)])
+@pytest.mark.parametrize(
+    ("n", "period"),
+    [pytest.param(3001, 48, marks=pytest.mark.slow), pytest.param(1500, 500, marks=pytest.mark.slow), (800, 160)],
+)
 def test_long_series_slide_and_are_those_of_statsmodels_too(n, period, robust):
     y = walk(n, period)
     wanted = oracle.STL(y, period=period, robust=robust).fit()
@@ -218,6 +221,7 @@ def test_windows_may_be_an_array():
     pd.testing.assert_frame_equal(MSTL(np.array([6, 12]), seasonal=np.array([7, 11])).fit_transform(y), wanted)
 
 
+@pytest.mark.slow
 def test_a_long_series_takes_no_memory_for_every_step():
     assert loess(200_000, 101, 1).nbytes < 4 * 8 * 101 * 101
     # Nor do wide windows keep weights for every step of the ends, and sums are the same.

@@ -94,7 +94,7 @@ SLOW = {
 
 
 # Beside LSSL and MLP they are the same classes around another module, or around these, and have tests of their own.
-LATER = ("tcnca", "mamba", "tempo", "auto", *SLOW)
+LATER = ("tcnca", "mamba", "tempo", "auto", "raft", "theta of statsmodels", *SLOW)
 
 
 @pytest.fixture(params=[pytest.param(n, marks=[pytest.mark.slow] * (n in LATER)) for n in (*FORECASTERS, *SLOW)])

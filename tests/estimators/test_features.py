@@ -71,8 +71,7 @@ def test_what_leads_the_series_lowers_the_error_of_the_steps_it_leads():
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["mlp", "tcnca", pytest.param("lssl", marks=pytest.mark.slow), pytest.param("mamba", marks=pytest.mark.slow)],
+    "name", ["mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lssl", "mamba", "tcnca"))]
 )
 def test_networks_alone_learn_from_the_past_too(name):
     told = clone(NETWORKS[name]).set_params(max_epochs=40, learning_rate=0.01).fit(Y[:320], past=PAST[:320])
@@ -127,7 +126,9 @@ def test_a_past_that_does_not_fit_is_refused(kw, message):
         told.predict(**kw)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ("mamba", "tcnca"))) for name in NETWORKS]
+)
 def test_categories_and_names_tell_series_apart(name):
     y = panel()
     long = clone(NETWORKS[name]).set_params(max_epochs=20, learning_rate=0.01)
@@ -393,11 +394,13 @@ def test_a_series_that_is_always_zero_or_sleeps_is_forecast_finitely():
 @pytest.mark.parametrize(
     "wrap",
     [
-        lambda model: EnsembleForecaster({"first": model, "second": SeasonalNaiveForecaster(season=7)}, horizon=4),
-        lambda model: ConformalForecaster(model, calibration=0.3),
-        lambda model: CleanedForecaster(model),
+        pytest.param(
+            lambda model: EnsembleForecaster({"first": model, "second": SeasonalNaiveForecaster(season=7)}, horizon=4),
+            id="ensemble",
+        ),
+        pytest.param(lambda model: ConformalForecaster(model, calibration=0.3), id="conformal", marks=pytest.mark.slow),
+        pytest.param(lambda model: CleanedForecaster(model), id="cleaned", marks=pytest.mark.slow),
     ],
-    ids=["ensemble", "conformal", "cleaned"],
 )
 def test_members_are_told_of_everything(wrap, tmp_path):
     y = panel()

@@ -49,7 +49,14 @@ NAMES = [f"s{i:02}" for i in range(12)]
 y = np.array(["low", "high"] * 6)
 value = np.where(y == "low", 1.0, 2.0) + np.arange(12) / 100
 
-every = pytest.mark.parametrize("estimator", ALL.values(), ids=ALL)
+# Beside LSSL the others are the same classes around another module.
+every = pytest.mark.parametrize(
+    "estimator",
+    [
+        pytest.param(one, id=name, marks=[pytest.mark.slow] * name.startswith(("TCNCA", "Mamba")))
+        for name, one in ALL.items()
+    ],
+)
 both_classifiers = pytest.mark.parametrize("classifier", CLASSIFIERS.values(), ids=CLASSIFIERS)
 
 

@@ -230,7 +230,10 @@ def fit_series(name):
     return estimator.fit(X, labels), X, estimator.predict_proba(X)
 
 
-@pytest.mark.parametrize("name", SERIES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * ("numbers" in name or "embedding" in name)) for name in SERIES],
+)
 def test_modules_of_series_answer_as_their_estimators_do(name):
     estimator, X, wanted = fit_series(name)
     module = tsrec.to_torch(estimator)

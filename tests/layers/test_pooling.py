@@ -262,6 +262,7 @@ def test_a_filter_that_stands_still_gives_finite_numbers_and_gradients():
     assert y.grad.isfinite().all()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_rounding_of_filters_at_rest_becomes_no_share():
     bank = FilterBank(12, 16, 500, scales=6, generator=seeded())
