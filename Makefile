@@ -1,8 +1,9 @@
 # make demo | test | check-all | wheel-test: each works as the first command on a fresh clone.
 PYTHON ?= python3
 VENV := .venv
-# Processes that share the tests.
+# Processes that share the tests, of one thread each: more would wait for those of the other processes.
 WORKERS ?= 2
+ALONE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -39,10 +40,10 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadfile
+	$(ALONE) $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadfile
 
 check-all: $(VENV)/.dev
-	SCIPY_ARRAY_API=1 $(BIN)/python -m pytest -q -m slow -n $(WORKERS) --dist worksteal
+	$(ALONE) SCIPY_ARRAY_API=1 $(BIN)/python -m pytest -q -m slow -n $(WORKERS) --dist worksteal
 
 wheel-test: $(VENV)/.dev
 	rm -rf dist .venv-wheel

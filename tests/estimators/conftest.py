@@ -86,15 +86,12 @@ FORECASTERS = {
     "theta of statsmodels": StatsForecaster("theta", horizon=5, season=3),
     "auto": AutoForecaster(horizon=5, season=3, random_state=0),
 }
-# Searches that take seconds.
-SLOW = {
-    "ets of statsmodels": StatsForecaster("ets", horizon=5, season=3),
-    "arima of statsmodels": StatsForecaster("arima", horizon=5, season=3),
-}
+# Searches that take seconds; that of ARIMA, of the same class, has tests of its own.
+SLOW = {"ets of statsmodels": StatsForecaster("ets", horizon=5, season=3)}
 
 
 # Beside LSSL and MLP they are the same classes around another module, or around these, and have tests of their own.
-LATER = ("tcnca", "mamba", "tempo", "auto", "raft", "theta of statsmodels", *SLOW)
+LATER = ("tcnca", "mamba", "tempo", "auto", "raft", "conformal", "cleaned", "theta of statsmodels", *SLOW)
 
 
 @pytest.fixture(params=[pytest.param(n, marks=[pytest.mark.slow] * (n in LATER)) for n in (*FORECASTERS, *SLOW)])

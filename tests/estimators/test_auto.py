@@ -154,6 +154,7 @@ def test_bad_parameters_are_named(months, given, message):
         AutoForecaster(**given).fit(months)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [1e-6, 1e5])
 @pytest.mark.parametrize("freq", ["MS", "W"])
 def test_the_unit_of_the_data_does_not_matter(freq, unit):

@@ -40,10 +40,6 @@ BASELINES = [
     SeasonalNaiveForecaster(season=3),
     SeasonalMeanForecaster(season=3, context=6),
     ThetaForecaster(horizon=5, season=3),
-    EnsembleForecaster(weights="backtest", season=3),
-    ConformalForecaster(SeasonalMeanForecaster(season=3, context=6)),
-    CleanedForecaster(ThetaForecaster(horizon=5, season=3)),
-    StatsForecaster("theta", season=3),
 ]
 # One with the threshold that moves, one with a share of anomalies; order matters to both as to forecasters.
 DETECTORS = [
@@ -64,10 +60,14 @@ NETWORKS = [
     MambaForecaster(horizon=5, context=8, patch=1, d_model=4, d_state=3, linear=None, max_epochs=3, random_state=0),
     TEMPOForecaster(season=3),
     TEMPOForecaster(
-        horizon=5, context=8, linear=None, decomposition="learned", d_model=4, max_epochs=3, random_state=0
+        horizon=5, context=8, linear=None, decomposition="learned", d_model=4, d_head=2, max_epochs=3, random_state=0
     ),
     AutoForecaster(horizon=5, random_state=0),
     StatsForecaster("ets", horizon=5, season=3),
+    EnsembleForecaster(weights="backtest", season=3),
+    ConformalForecaster(SeasonalMeanForecaster(season=3, context=6)),
+    CleanedForecaster(ThetaForecaster(horizon=5, season=3)),
+    StatsForecaster("theta", season=3),
     DecompositionForecaster(horizon=5, random_state=0),
     MLPForecaster(horizon=5, context=8, linear=None, loss="owa", n_members=2, d_model=4, max_epochs=3, random_state=0),
     # The checks want an alarm among 300 normal rows, where one in a thousand, the default, gives none.
@@ -86,7 +86,7 @@ COLLECTIONS = [
     LSSLRegressor(random_state=0),
     LSSLRegressor(
         features="trained",
-        max_epochs=25,
+        max_epochs=15,
         learning_rate=0.04,
         dropout=0.0,
         **{**TINY, "d_model": 16, "d_state": 8, "n_layers": 2},
@@ -97,7 +97,7 @@ COLLECTIONS = [
     TCNCARegressor(random_state=0),
     TCNCARegressor(
         features="trained",
-        max_epochs=25,
+        max_epochs=15,
         learning_rate=0.04,
         dropout=0.0,
         bidirectional=True,

@@ -126,9 +126,7 @@ def test_a_past_that_does_not_fit_is_refused(kw, message):
         told.predict(**kw)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ("mamba", "tcnca"))) for name in NETWORKS]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "mlp")) for name in NETWORKS])
 def test_categories_and_names_tell_series_apart(name):
     y = panel()
     long = clone(NETWORKS[name]).set_params(max_epochs=20, learning_rate=0.01)
@@ -344,6 +342,7 @@ def test_parameters_that_are_changed_after_fit_do_not_change_the_forecast():
     pd.testing.assert_series_equal(model.set_params(features=None).predict(), before)
 
 
+@pytest.mark.slow
 def test_many_past_covariates_are_looked_at_over_fewer_steps():
     many = pd.DataFrame(RNG.normal(size=(N, 200)), INDEX)
     many[0] = X

@@ -276,6 +276,7 @@ class TestCovariates:
         answer = clone(self.MODEL).fit(X[:1200], y[:1200]).predict(X[1200:])
         np.testing.assert_allclose(answer, 10, atol=0.5)
 
+    @pytest.mark.slow
     def test_unrelated_walks_do_little_harm(self):
         errors = []
         for seed in range(4):

@@ -81,6 +81,7 @@ def marked(number, length=60):
     return series
 
 
+@pytest.mark.slow
 def test_a_trained_classifier_learns_which_of_many_values_counts():
     series, labels = [marked(i) for i in range(240)], np.arange(240) % 2
     model = MambaClassifier(
@@ -100,6 +101,7 @@ def test_random_features_are_those_of_a_selective_bank_of_the_length_and_the_ord
     assert bank.memory.weight.abs().min() > 0
 
 
+@pytest.mark.slow
 def test_random_features_tell_a_pattern_that_comes_after_a_large_value():
     def series(number):
         own = np.random.default_rng(number)

@@ -19,6 +19,7 @@ def windows(n=16):
     return torch.sin(2 * torch.pi * pace * (time + torch.rand(n, 3, 1, generator=torch.Generator().manual_seed(0))))
 
 
+@pytest.mark.slow
 def test_it_learns_in_a_plain_loop_and_survives_a_copy():
     module = LuMambaModule(2, CHANNELS, n_chans=3, n_times=160, sfreq=160, head="linear", **SMALL)
     x, y = windows(), torch.arange(16) % 2

@@ -324,6 +324,7 @@ def test_names_of_series_in_any_order_go_with_their_labels():
     assert adapters.LSSLClassifier(d_model=8, random_state=0).fit(frame, y).predict(frame).tolist() == y.tolist()
 
 
+@pytest.mark.slow
 def test_regressors_take_several_targets():
     X, _ = collection()
     y = pd.DataFrame({"mean": X.mean((1, 2)), "end": X[:, 0, -1]})

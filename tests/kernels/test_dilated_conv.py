@@ -270,6 +270,7 @@ def test_non_contiguous_tensors_give_the_same(monkeypatch, backend):
     assert relative(torch.autograd.grad(found, strided, g), wanted) < 1e-13
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [5, 33])
 def test_runs_and_threads_agree_bit_for_bit(monkeypatch, width):
     x, weight, bias, residual, initial = (t.detach() for t in make(3, 600, width, 9, 24, torch.float32))

@@ -63,6 +63,7 @@ def test_outputs_and_gradients_equal_the_reference(monkeypatch, length, kind, dt
     assert_equals_the_reference(*make(kind, length, dtype), reverse)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DECAYS)
 @pytest.mark.parametrize(
     ("length", "dtype", "reverse"), [(1, torch.float64, True), (17, torch.complex128, False)], ids=str
@@ -248,6 +249,7 @@ def test_a_precise_decay_gets_a_precise_gradient():
     assert relative(torch.autograd.grad(h.sum(), a), wanted) < 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [10, 10_000])
 def test_results_may_be_changed_in_place(length):
     a, b = torch.rand(64, requires_grad=True), torch.rand(2, length, 64, requires_grad=True)

@@ -311,6 +311,7 @@ def test_expanded_inputs_get_their_gradients_in_their_own_shape():
     assert relative(found, exact) < 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [3, 4])
 @pytest.mark.parametrize("batch", [2, 8200], ids=["small", "2 MB"])
 def test_results_may_be_changed_in_place(batch, order):

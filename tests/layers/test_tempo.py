@@ -158,6 +158,7 @@ def test_the_loss_of_a_batch_holds_forecast_components_and_keys():
     assert set(moved.nonzero()[:, 0].tolist()) == set(taken.unique().tolist())
 
 
+@pytest.mark.slow
 def test_training_draws_keys_to_their_queries():
     x = torch.sin(torch.arange(3000.0) * 2 * torch.pi / 24) + 0.1 * torch.randn(3000, generator=seeded(3))
     batches = WindowBatches(x, torch.arange(L, 3000 - H, 5), context=L, horizon=H, batch_size=64)

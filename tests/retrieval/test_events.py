@@ -134,6 +134,7 @@ def test_a_time_range_cuts_events_off(locator):
     assert locator.before("fast", **short) is None
 
 
+@pytest.mark.slow
 def test_what_is_not_there_has_a_likeliest_place_all_the_same(locator):
     quiet = {"where": "asked", "time_range": (500, 545)}
     assert not locator.exists("fast", **quiet)

@@ -43,7 +43,7 @@ def brute(x, query):
 
 @pytest.mark.parametrize("kept", [True, False])
 @pytest.mark.parametrize("name", SERIES)
-@pytest.mark.parametrize("m", [2, 3, 64, 257, pytest.param(1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("m", [2, 3, 64, *(pytest.param(m, marks=pytest.mark.slow) for m in (257, 1500))])
 def test_distances_are_those_of_the_definition(name, m, kept):
     x = SERIES[name]
     channel = Channel(x, kept=kept)

@@ -186,7 +186,7 @@ def test_irregular_times_are_refused_without_it():
 
 @pytest.mark.parametrize("kind", INDEXES)
 def test_series_begin_with_a_single_step(kind):
-    frame = frame_of(kind)[:200]
+    frame = frame_of(kind)[:80]
     whole = SubsequenceRetriever(resample="5s", scales=(8,)).fit({"x": frame})
     steps = resampled(frame, "5s", where="X").index
     begins = np.searchsorted(frame.index, steps)
