@@ -69,6 +69,7 @@ def held():
     return SubsequenceRetriever().fit(pd.concat({name: frame[:500] for name, frame in SITES.items()}, names=["series"]))
 
 
+@pytest.mark.slow
 def test_a_pattern_is_found_where_the_library_finds_it(files, query):
     pattern = SITES["south"][100:140]
     found = query(files / "pattern.csv")

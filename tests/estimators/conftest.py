@@ -91,7 +91,18 @@ SLOW = {"ets of statsmodels": StatsForecaster("ets", horizon=5, season=3)}
 
 
 # Beside LSSL and MLP they are the same classes around another module, or around these, and have tests of their own.
-LATER = ("tcnca", "mamba", "tempo", "auto", "raft", "conformal", "cleaned", "theta of statsmodels", *SLOW)
+LATER = (
+    "tcnca",
+    "mamba",
+    "tempo",
+    "auto",
+    "analogues of a base",
+    "raft",
+    "conformal",
+    "cleaned",
+    "theta of statsmodels",
+    *SLOW,
+)
 
 
 @pytest.fixture(params=[pytest.param(n, marks=[pytest.mark.slow] * (n in LATER)) for n in (*FORECASTERS, *SLOW)])

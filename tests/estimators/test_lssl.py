@@ -252,6 +252,7 @@ class TestCovariates:
         return float((table[0, "forecast"] - table[0, "y"]).abs().mean())
 
     @pytest.mark.parametrize("missing", [0.0, 0.1, 0.3])
+    @pytest.mark.slow
     def test_a_level_like_covariate_with_holes_keeps_its_effect(self, missing):
         rng = np.random.default_rng(1)
         x = self.walk(0)

@@ -36,6 +36,7 @@ BACKBONES, KINDS = ("lssl", "transformer", "tcnca", "mamba", "identity"), ("pool
 @pytest.mark.parametrize(
     ("backbone", "prompt"), [*(("lssl", kind) for kind in KINDS), *((one, "pool") for one in BACKBONES[1:])]
 )
+@pytest.mark.slow
 def test_every_backbone_takes_prompts_and_every_prompt_is_taken(backbone, prompt):
     model = fitted(backbone=backbone, prompt=prompt, linear=None)
     parts = model.predict_components()

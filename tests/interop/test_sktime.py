@@ -304,6 +304,7 @@ def test_adapters_may_hold_adapters():
 
 
 @pytest.mark.parametrize("as_frame", [False, True])
+@pytest.mark.slow
 def test_classifiers_answer_as_ours(as_frame):
     X, y = collection()
     if as_frame:
