@@ -33,6 +33,7 @@ def records(suite, tmp_path_factory):
     return out, suite.read(out)
 
 
+@pytest.mark.slow
 def test_everything_is_recorded_and_losses_fall(suite, records):
     _, runs = records
     assert [(one["task"], one["model"]) for one in runs] == [(t, m) for t in suite.TASKS for m in suite.MODELS]

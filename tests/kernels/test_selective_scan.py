@@ -350,6 +350,7 @@ def test_two_runs_are_identical():
     assert all(torch.equal(found[name], again[name]) for name in NAMES)
 
 
+@pytest.mark.slow
 def test_parallel_equals_serial_bit_for_bit(backend, monkeypatch):
     if backend != "numba":
         pytest.skip("numba has two variants of each kernel")

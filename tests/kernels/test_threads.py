@@ -105,6 +105,7 @@ def test_serial_and_parallel_are_two_functions():
         assert serial.targetoptions["nogil"]
 
 
+@pytest.mark.slow
 def test_large_calls_from_threads_at_once_agree_with_the_main_thread():
     a, b = torch.rand(8, 128, 256), torch.rand(8, 128, 256)
     wanted, _ = linear_scan(a, b)

@@ -14,7 +14,15 @@ WINDOWS = RNG.normal(size=(7, 48)).cumsum(1)
 
 @pytest.mark.parametrize(
     "model",
-    [STL(12), STL(12, causal=True), MSTL((6, 12)), STL(None), MovingAverage(5), Whittaker(), FourierSeasonal(12)],
+    [
+        STL(12),
+        pytest.param(STL(12, causal=True), marks=pytest.mark.slow),
+        pytest.param(MSTL((6, 12)), marks=pytest.mark.slow),
+        pytest.param(STL(None), marks=pytest.mark.slow),
+        MovingAverage(5),
+        pytest.param(Whittaker(), marks=pytest.mark.slow),
+        pytest.param(FourierSeasonal(12), marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_matrices_do_what_the_decomposer_does(model):

@@ -7,6 +7,8 @@ from tsrec.retrieval import SubsequenceRetriever
 
 stumpy = pytest.importorskip("stumpy")
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(6)
 N = 5000
 NOISE = RNG.standard_normal(N)

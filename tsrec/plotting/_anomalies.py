@@ -192,7 +192,7 @@ def _like(observed: Any, expected: pd.DataFrame) -> pd.DataFrame:
 def _owners(frame: pd.DataFrame, series: Sequence[Hashable] | None) -> np.ndarray:
     """The series of each group of tracks, in a one-dimensional array of objects."""
     several = isinstance(frame.index, pd.MultiIndex)
-    names = [None] if not several else list(frame.index.droplevel(-1).unique() if series is None else named(series))
+    names = [None] if not several else named(frame.index.droplevel(-1).unique() if series is None else series)
     owners = np.empty(len(names), dtype=object)
     owners[:] = names
     return owners
