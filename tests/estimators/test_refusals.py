@@ -106,6 +106,20 @@ def test_a_step_asked_for_twice_with_different_covariates_is_refused():
     np.testing.assert_array_equal(twice[:5], twice[5:])
 
 
+def test_times_of_several_series_need_the_names_of_the_series():
+    days = pd.date_range("2024-01-01", periods=60, freq="D", name="day")
+    X = pd.concat({s: pd.DataFrame({"promo": np.arange(60) % 2.0}, days) for s in "ab"}, names=["shop"])
+    past, plan = X.loc[(slice(None), days[:50]), :], X.loc[(slice(None), days[50:55]), :]
+    y = (10 + 3 * past["promo"]).rename("y")
+    nameless = r"X: 5 of its rows repeat a time, the first Timestamp\('2024-02-20 .* of the 2 series.*\['shop', 'day'\]"
+    model = LSSLForecaster(horizon=5, max_epochs=0).fit(past, y)
+    with pytest.raises(ValueError, match=nameless):
+        model.predict(plan.droplevel("shop"))
+    with pytest.raises(ValueError, match=nameless):
+        clone(NAIVE).fit(y).predict(plan.droplevel("shop").index)
+    np.testing.assert_array_equal(model.predict(plan.loc["a"]), model.predict(plan))
+
+
 def test_texts_in_an_array_are_no_numbers():
     panel = pd.concat(dict.fromkeys("ab", Y), names=["shop"])
     with pytest.raises(TypeError, match=r"^static: not all of its values are numbers.*'cafe'"):

@@ -66,3 +66,12 @@ def test_a_history_says_which_column_holds_its_times():
         LSSLForecaster(horizon=3, context=12, max_epochs=0).fit(HOURS.to_frame()).predict(history=raw)
     with pytest.raises(ValueError, match="history: it has no time index, but the fitted y had one"):
         fitted.predict(history=HOURS.reset_index(drop=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("97.2", r"pd.to_numeric\(column, errors='coerce'\), which leaves NaN"), ("97,2", r"decimal=','\), or thousands")],
+)
+def test_numbers_as_text_are_read_by_their_sign(text, hint):
+    with pytest.raises(TypeError, match=f"y: column 'load' holds .* such as '{text}', not numbers.*{hint}"):
+        MODEL.fit(HOURS.to_frame().assign(load=text))

@@ -88,6 +88,7 @@ def test_covariates_of_all_kinds_are_inputs(name, panel):
     future = X.loc[X.index.difference(panel.index)]
     module = tsrec.to_torch(forecaster)
     assert module.input_names == ("context", "known", "past", "static", "series")
+    assert module.static_columns == ["size", "kind = shop", "kind = web"]
     blocks = [last_rows(X, module.context + 5)]
     if name != "tempo":
         ordinals = forecaster.panel_.ordinals()[: len(panel) // 3]

@@ -127,10 +127,12 @@ def test_files_are_compared_on_data_with_holes_too(panel):
     assert not bool(given["context"].isnan().all())
 
 
-def test_a_module_has_a_length_already(panel, tmp_path):
+def test_what_cannot_be_written_is_told_before_the_work(panel, tmp_path):
     module = tsrec.to_torch(clone(FORECASTERS["ridge"]).fit(panel))
     with pytest.raises(ValueError, match="length: found 9, but the module has one"):
         tsrec.export_onnx(module, tmp_path / "never.onnx", length=9)
+    with pytest.raises(FileNotFoundError, match=r"path: there is no folder '.*absent'"):
+        tsrec.export_onnx(module, tmp_path / "absent" / "never.onnx")
 
 
 def test_missing_packages_are_named(monkeypatch):

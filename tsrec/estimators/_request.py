@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsrec.frames import Panel, check_given, panel_index, read_index
+from tsrec.frames import Panel, check_given, label_at, panel_index, read_index
 from tsrec.frames.inference import is_default
 
 
@@ -112,6 +112,14 @@ def _steps_ahead(panel: Panel, steps: int) -> Request:
 
 def _times_of_all(index: pd.Index, covariates: np.ndarray | None, panel: Panel) -> Request:
     """A plain time index for a panel: these times for every series, with the same covariates."""
+    if index.has_duplicates:
+        again = index.duplicated()
+        levels = [] if panel.ids is None else [*panel.ids.names, panel.grid.name]
+        raise ValueError(
+            f"X: {int(again.sum())} of its rows repeat a time, the first {label_at(index[again], 0)!r}, and its index does "
+            f"not say of which of the {panel.n_series} series they are. Give the levels of y's index, {levels}; or each "
+            "time once, for every series."
+        )
     ordinals = panel.grid.encode(read_index(index, where="X").times, where="X")
     series = np.repeat(np.arange(panel.n_series), len(ordinals))
     positions = _positions(panel, series, np.tile(ordinals, panel.n_series))

@@ -10,9 +10,11 @@ from sklearn.utils import check_array
 
 from tsrec.estimators._request import has_time
 from tsrec.frames import Panel, check_names, columns_message, label_at, to_numbers
+from tsrec.frames.warn import warn_user
 
 # With more, what tells of thirty thousand series would not fit into memory.
 _MOST_CATEGORIES = 1000
+_SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,12 @@ class StaticCoding:
                 found[str(k)] = _categories(static[name])
         return cls(static.columns, found)
 
+    @property
+    def names(self) -> list[str]:
+        """What each number of `encode` is: a column, or a column and one of its categories."""
+        parts = [(name, self.categories.get(str(k))) for k, name in enumerate(self.columns)]
+        return [text for name, known in parts for text in ([str(name)] if known is None else _equal_to(name, known))]
+
     def encode(self, static: pd.DataFrame) -> np.ndarray:
         """Numbers (n_series, n_numbers); of a category that was not learned from, and of none, all are 0.
 
@@ -61,8 +69,19 @@ class StaticCoding:
                 continue
             column = static[name]
             codes = known.get_indexer(column.astype(object).where(column.notna(), None).map(_as_text))
+            _tell_of_new(column[(codes < 0) & column.notna().to_numpy()], known)
             blocks.append((codes[:, None] == np.arange(len(known))).astype(np.float64))
         return np.hstack(blocks) if blocks else np.empty((len(static), 0))
+
+
+def _tell_of_new(column: pd.Series, known: pd.Index) -> None:
+    """Warn of categories that were not learned from: a slip of the pen looks like one."""
+    if len(column):
+        learned = ", ".join(map(repr, known[:_SHOWN])) + (", ..." if len(known) > _SHOWN else "")
+        warn_user(
+            f"static: column {column.name!r} of {len(column)} series holds a category that was not learned from, the "
+            f"first is {str(column.iloc[0])!r}; it counts as unknown. Those learned from: {learned}."
+        )
 
 
 def _holds_numbers(column: pd.Series) -> bool:
@@ -94,6 +113,10 @@ def _categories(column: pd.Series) -> pd.Index:
             "each series."
         )
     return found
+
+
+def _equal_to(name: Any, known: pd.Index) -> list[str]:
+    return [f"{name} = {category}" for category in known]
 
 
 def _as_text(category: Any) -> str | None:

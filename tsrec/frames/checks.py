@@ -1,8 +1,10 @@
 """Refusals of what is no rows of numbers, in words that say how to mend it."""
 
+import os
 import re
 from collections.abc import Mapping
 from numbers import Number
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import pandas as pd
 # How dates and times of day are written: 2024-01-31, 31.01.2024, 1/31/24, 12:30.
 _DATE = re.compile(r"\b\d{4}[-/]\d{1,2}\b|\b\d{4}\.\d{1,2}\.\d|\b\d{1,2}([-/.])\d{1,2}\1\d{2}(\d{2})?\b|\d:\d\d")
 _NUMBER = re.compile(r"\s*[-+]?[.,]?\d")
+_TO_NUMBERS = "pd.to_numeric(column, errors='coerce'), which leaves NaN for every text that is none"
 
 
 def check_given(rows: Any, where: str) -> None:
@@ -119,12 +122,34 @@ def _mend(column: pd.Series, where: str) -> str:
         )
     text = _first_text(column)
     if text is not None and _NUMBER.match(text):
-        return "Numbers written as text: pd.to_numeric(column, errors='coerce')."
+        if "," in text:
+            return "Numbers with a comma: read them with pd.read_csv(..., decimal=','), or thousands=',' if it is that."
+        return f"Numbers written as text: {_TO_NUMBERS}."
     mend = "Drop it, or encode it first (for example pd.get_dummies or astype(float))."
     if text is not None:
-        mend += " Numbers written as text: pd.to_numeric(column, errors='coerce')."
+        mend += f" Numbers written as text: {_TO_NUMBERS}."
         mend += f" Names of series: tsrec.frames.from_long(frame, id={name!r}, time=..., target=...)."
     return mend
+
+
+def check_folder(path: str | os.PathLike, where: str = "path") -> None:
+    """Refuse the path of a file to write whose folder does not exist, before the work that it is for.
+
+    Parameters
+    ----------
+    path : str or path
+        Of the file.
+    where : str
+        How errors call the argument.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    """
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{where}: there is no folder {os.fspath(folder)!r}. Make it first.")
 
 
 def refuse_mne(X: Any, where: str) -> None:

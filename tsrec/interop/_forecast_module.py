@@ -24,7 +24,7 @@ from tsrec.layers.tempo import TEMPOBranch
 _CONTEXT = "the latest values of each variable, oldest first, NaN where missing or before the series began"
 _KNOWN = "covariates whose future is known, of the context and then of the steps ahead, NaN where missing"
 _PAST = "covariates that are known of the context only, NaN where missing"
-_STATIC = "numbers of the series as fit had them, a column of 0 and 1 for each category, NaN where missing"
+_STATIC = "numbers of the series as fit had them, 0 or 1 for each category, NaN where missing"
 _SERIES = "number of the series among those of fit, -1 for others, whose unit is then measured in the context"
 
 
@@ -48,12 +48,15 @@ class ForecastModule(DeclaredModule):
         Names of the variables.
     known_columns : list
         Names of the K covariates: those of X, then what `tsrec.frames.calendar.calendar_features` makes of dates.
+    static_columns : list
+        Names of the S numbers of a series: columns of `static`, and "column = category" for each category, 0 or 1.
     """
 
     levels: tuple[float, ...]
     ids: list[Any]
     columns: list[Any]
     known_columns: list[Any]
+    static_columns: list[Any]
     context: int
     horizon: int
 
@@ -68,7 +71,8 @@ class ForecastModule(DeclaredModule):
         if n_past:
             found.append(Declared("past", ("batch", self.context, n_past), real, _PAST))
         if n_static:
-            found.append(Declared("static", ("batch", n_static), real, _STATIC))
+            named = ": ".join([_STATIC, ", ".join(map(str, self.static_columns))]) if self.static_columns else _STATIC
+            found.append(Declared("static", ("batch", n_static), real, named))
         if self.ids:
             found.append(Declared("series", ("batch",), torch.int64, _SERIES))
         self.inputs = tuple(found)
@@ -100,6 +104,8 @@ class NetworkForecast(ForecastModule):
         self.levels = tuple(forecaster.levels_.tolist())
         self.ids, self.columns = [] if ids is None else ids.tolist(), panel.columns.tolist()
         self.known_columns, self.knows_names = _known_columns(forecaster), forecaster.n_names_ > 0
+        coding = getattr(forecaster, "static_coding_", None)
+        self.static_columns = [] if coding is None else coding.names
         self.period = _filled_period(forecaster)
         self.network = copy.deepcopy(forecaster.module_).cpu().eval()
         _settle(self.network)
@@ -188,7 +194,7 @@ class MeanForecast(ForecastModule):
     def __init__(self, members: Sequence[NetworkForecast], weights: Sequence[float]) -> None:
         super().__init__()
         first = members[0]
-        for name in ("levels", "ids", "columns", "known_columns", "horizon"):
+        for name in ("levels", "ids", "columns", "known_columns", "static_columns", "horizon"):
             setattr(self, name, getattr(first, name))
         self.context = max(member.context for member in members)
         self.members, self.weights = nn.ModuleList(members), tuple(weights)

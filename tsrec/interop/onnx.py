@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tsrec.frames.checks import check_folder
 from tsrec.interop._declared import DeclaredModule
 from tsrec.interop.modules import to_torch
 from tsrec.kernels.plain import plain_operators
@@ -65,6 +66,8 @@ def export_onnx(
         Without the packages of ``tsrec[onnx]``.
     ValueError, TypeError
         If there is no network, or one that cannot be written.
+    FileNotFoundError
+        If the folder of the path does not exist.
     RuntimeError
         If onnxruntime answers otherwise than the module, by more than 1e-4 of the size of the answers.
 
@@ -81,6 +84,7 @@ def export_onnx(
     >>> onnxruntime.InferenceSession("sales.onnx").run(["forecast"], {"context": context})  # doctest: +SKIP
     """
     runtime = _runtime()
+    check_folder(path)
     if length is not None and isinstance(est, DeclaredModule):
         raise ValueError(f"length: found {length!r}, but the module has one. Leave it out, or give the estimator.")
     module = est if isinstance(est, DeclaredModule) else to_torch(est, length=length)

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 import tsrec
+from tsrec.frames.checks import check_folder
 from tsrec.io._codec import decode, encode
 from tsrec.io._estimators import is_estimator
 
@@ -56,8 +57,7 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
     if not is_estimator(estimator):
         raise TypeError(f"estimator: found a {type(estimator).__name__}. Give an estimator of tsrec.")
     target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"path: there is no folder {os.fspath(target.parent)!r}. Make it first.")
+    check_folder(target)
     state, arrays = encode(estimator, "estimator")
     text = json.dumps({"format": FORMAT, "version": tsrec.__version__, "state": state})
     draft = target.with_name(f".{uuid4().hex}.part")
