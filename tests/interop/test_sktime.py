@@ -54,10 +54,12 @@ def collection(n=12, length=20):
 @pytest.mark.filterwarnings("ignore:X. the covariates of [0-9]+ steps between:UserWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", adapters.__all__)
-def test_sktime_checks_an_estimator(name):
+def test_sktime_checks_an_estimator(name, record_property):
     found = check_estimator(getattr(adapters, name), raise_exceptions=True, verbose=False)
     assert found
     assert set(found.values()) == {"PASSED"}
+    # With pytest's --junitxml, how many they were.
+    record_property("checks", len(found))
     assert not getattr(adapters, name).get_class_tag("tests:skip_by_name")
 
 
