@@ -86,6 +86,15 @@ def test_weights_are_equal_where_nothing_can_be_held_out():
     assert model.weights_ == {"a": 0.5, "b": 0.5}
 
 
+@pytest.mark.parametrize("n", [9, 13])
+def test_series_may_be_shorter_than_a_season(n):
+    y = pd.Series(np.arange(n) % 4.0, pd.date_range("2024-01-01", periods=n, freq="MS"))
+    members = [ThetaForecaster(horizon=1, season=12), SeasonalNaiveForecaster(horizon=1, season=12)]
+    forecaster = EnsembleForecaster(members, weights="backtest").fit(y)
+    assert np.isfinite(forecaster.predict()).all()
+    assert np.isnan(forecaster.naive_scale()).all(axis=None) == (n < 12)
+
+
 def test_weights_do_not_hang_on_the_units_of_series():
     y = pd.concat({name: hours(seed=seed) for seed, name in enumerate("ab")}, names=["id"])
     scale = np.where(y.index.get_level_values(0) == "a", 1e6, 1.0)
