@@ -102,6 +102,11 @@ def test_weights_do_not_hang_on_the_units_of_series():
     assert models[0].weights_ == pytest.approx(models[1].weights_, rel=1e-9)
 
 
+def test_weights_go_by_names_that_are_no_texts():
+    model = EnsembleForecaster({1: NAIVE, 2: LAST}, weights={2: 3, 1: 1}).fit(hours())
+    assert model.weights_ == {"1": 0.25, "2": 0.75}
+
+
 def test_parameters_are_those_of_the_members_unless_given_here():
     model = EnsembleForecaster([NAIVE, THETA], quantiles=(0.2, 0.8), horizon=4).fit(hours())
     assert model.levels_.tolist() == [0.2, 0.8]
@@ -177,7 +182,9 @@ def test_what_a_member_uses_is_used():
         ({"forecasters": [ThetaForecaster]}, TypeError, "give an object, not the class"),
         ({"forecasters": {"how": THETA}}, ValueError, "the name 'how' means something else"),
         ({"forecasters": [("a", THETA), ("a", NAIVE)]}, ValueError, "the name 'a' is there twice"),
+        ({"forecasters": {1: THETA, "1": NAIVE}}, ValueError, r"names \[1, '1'\] read alike"),
         ({"how": "mode"}, ValueError, "how: found 'mode'"),
+        ({"weights": 0.5}, ValueError, r"weights: found 0.5. Give numbers"),
         ({"weights": "best"}, ValueError, "weights: found 'best'"),
         ({"weights": [1]}, ValueError, r"weights: found \[1\]. Give numbers .* one for each of"),
         ({"weights": {"Theta": 1, "x": 2}}, ValueError, r"weights: found those of \['Theta', 'x'\]"),
