@@ -86,11 +86,25 @@ def test_weights_are_equal_where_nothing_can_be_held_out():
     assert model.weights_ == {"a": 0.5, "b": 0.5}
 
 
+@pytest.mark.parametrize("n", [9, 13])
+def test_series_may_be_shorter_than_a_season(n):
+    y = pd.Series(np.arange(n) % 4.0, pd.date_range("2024-01-01", periods=n, freq="MS"))
+    members = [ThetaForecaster(horizon=1, season=12), SeasonalNaiveForecaster(horizon=1, season=12)]
+    forecaster = EnsembleForecaster(members, weights="backtest").fit(y)
+    assert np.isfinite(forecaster.predict()).all()
+    assert np.isnan(forecaster.naive_scale()).all(axis=None) == (n < 12)
+
+
 def test_weights_do_not_hang_on_the_units_of_series():
     y = pd.concat({name: hours(seed=seed) for seed, name in enumerate("ab")}, names=["id"])
     scale = np.where(y.index.get_level_values(0) == "a", 1e6, 1.0)
     models = [EnsembleForecaster([NAIVE, LAST], weights="backtest").fit(values) for values in (y, y * scale)]
     assert models[0].weights_ == pytest.approx(models[1].weights_, rel=1e-9)
+
+
+def test_weights_go_by_names_that_are_no_texts():
+    model = EnsembleForecaster({1: NAIVE, 2: LAST}, weights={2: 3, 1: 1}).fit(hours())
+    assert model.weights_ == {"1": 0.25, "2": 0.75}
 
 
 def test_parameters_are_those_of_the_members_unless_given_here():
@@ -168,7 +182,9 @@ def test_what_a_member_uses_is_used():
         ({"forecasters": [ThetaForecaster]}, TypeError, "give an object, not the class"),
         ({"forecasters": {"how": THETA}}, ValueError, "the name 'how' means something else"),
         ({"forecasters": [("a", THETA), ("a", NAIVE)]}, ValueError, "the name 'a' is there twice"),
+        ({"forecasters": {1: THETA, "1": NAIVE}}, ValueError, r"names \[1, '1'\] read alike"),
         ({"how": "mode"}, ValueError, "how: found 'mode'"),
+        ({"weights": 0.5}, ValueError, r"weights: found 0.5. Give numbers"),
         ({"weights": "best"}, ValueError, "weights: found 'best'"),
         ({"weights": [1]}, ValueError, r"weights: found \[1\]. Give numbers .* one for each of"),
         ({"weights": {"Theta": 1, "x": 2}}, ValueError, r"weights: found those of \['Theta', 'x'\]"),

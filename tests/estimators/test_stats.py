@@ -73,7 +73,7 @@ def test_a_seasonal_arima_repeats_the_season():
     assert np.corrcoef(model.predict().diff().dropna(), 5 * np.diff(np.sin(np.pi / 2 * np.arange(80, 88))))[0, 1] > 0.9
 
 
-@pytest.mark.parametrize("model", ["ets", "theta"])
+@pytest.mark.parametrize("model", ["ets", "theta", pytest.param("arima", marks=pytest.mark.slow)])
 def test_other_cut_offs_keep_the_parameters_and_see_earlier_rows_only(model):
     y = months()
     forecaster = StatsForecaster(model, horizon=3, season=4).fit(y.iloc[:100])

@@ -195,6 +195,7 @@ def test_a_forecast_stream_forecasts_from_the_end_of_what_came(kind):
     level = pd.Series(np.sin(np.arange(400) / 4) + rng.normal(size=400) / 10, time, name="load")
     if kind == "panel":
         target = pd.concat({name: level * (name + 1) for name in range(3)}, names=["who", "t"])
+        target.index = target.index.set_levels(pd.CategoricalIndex(range(3)), level="who")
 
         def rows(start, end):
             return target[target.index.get_level_values("t").isin(time[start:end])]

@@ -19,6 +19,8 @@ MODEL = MLPForecaster(horizon=3, context=12, season=12, max_epochs=0)
         ("loads.csv", TypeError, "found 'loads.csv'.*pd.read_csv"),
         (None, TypeError, "found None. Give the rows themselves"),
         ({1.0, 2.0}, TypeError, "found a set"),
+        (HOURS.index.to_numpy(), TypeError, r"found an array of datetime64\[.s\], times and not numbers"),
+        (np.ones(2, "m8[s]"), TypeError, r"found an array of timedelta64\[s\]"),
         ([[1.0, 2.0], [3.0]], ValueError, "found a list whose elements differ in length"),
     ],
 )

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from tsrec import LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster
+from tsrec import LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster, StatsForecaster
 from tsrec.model_selection import backtest
 
 RNG = np.random.default_rng(0)
@@ -29,6 +29,17 @@ def test_every_cutoff_equals_a_forecast_made_then(forecaster):
         np.testing.assert_allclose(part["a", "forecast"], then["a"], rtol=1e-5, atol=1e-6)
         np.testing.assert_array_equal(part["a", "y"], Y.loc[times, "a"])
     assert table.index.get_level_values("cutoff").unique().tolist() == INDEX[[105, 108, 111, 114]].tolist()
+
+
+@pytest.mark.parametrize("window", [None, 41])
+def test_rows_without_times_keep_their_places_in_the_season(window):
+    rng = np.random.default_rng(0)
+    values = np.tile([0.0, 5, 1, 8, 2, 9, -4, 3, 0, 1, 7, -6], 9) + 0.1 * rng.normal(size=108)
+    dated = pd.Series(values, INDEX[:108])
+    asked = {"n_windows": 2, "refit": True, "window": window}
+    wanted = backtest(StatsForecaster("theta", season=12, horizon=6), dated, **asked)
+    for y in (values, pd.Series(values), pd.DataFrame({"a": values})):
+        np.testing.assert_array_equal(backtest(StatsForecaster("theta", season=12, horizon=6), y, **asked), wanted)
 
 
 def test_a_forecaster_that_saw_the_cutoffs_is_fitted_anew():

@@ -161,6 +161,14 @@ def test_series_of_several_levels():
     np.testing.assert_allclose(by.loc[("naive", "n", "x"), "mase"], by.loc[("naive", "s", "x"), "mase"])
 
 
+def test_names_of_series_may_be_categories():
+    shops, days = (PANEL.index.get_level_values(level) for level in (0, 1))
+    categories = pd.Categorical(shops, categories=["none", "new", "old"])
+    y = PANEL.set_axis(pd.MultiIndex.from_arrays([categories, days], names=["shop", "day"]))
+    board = leaderboard(backtest(MODELS, y, n_windows=3), y, by="series")
+    np.testing.assert_array_equal(board, leaderboard(TABLE, PANEL, by="series"))
+
+
 def test_series_called_models_are_series():
     cars = PANEL.rename_axis(index={"shop": "model"})
     board = leaderboard(backtest(MODELS["naive"], cars, n_windows=3), cars, season=7)

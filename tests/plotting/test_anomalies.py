@@ -56,9 +56,10 @@ def test_one_series_of_many_may_be_shown_with_what_is_true(detector, frame):
     assert texts == ["labelled", "expected", "observed", "anomaly", "interval"]
     assert len(display.ax_) == 2
     assert len(display.ax_[0].patches) == 1
-    north = frame.loc[["b"]].rename({"b": "north"})
-    alone = AnomalyDisplay.from_estimator(detector, pd.concat([frame, north]), series="north")
-    assert [ax.get_title(loc="left") for ax in alone.ax_] == ["north, x", "north, y"]
+    more = pd.concat([frame, frame.loc[["b"]].rename({"b": "north"}), frame.loc[["b"]].rename({"b": 7})])
+    for name in ("north", 7):
+        alone = AnomalyDisplay.from_estimator(detector, more, series=name)
+        assert [ax.get_title(loc="left") for ax in alone.ax_] == [f"{name}, x", f"{name}, y"]
 
 
 def test_arrays_are_drawn_by_their_rows(frame):

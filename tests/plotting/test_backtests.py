@@ -96,6 +96,15 @@ def test_series_and_models_can_be_chosen_and_ordered():
     assert alone.ax_.get_title(loc="left") == "s7"
 
 
+def test_times_may_be_durations():
+    y = pd.Series(np.arange(40.0) % 7, pd.to_timedelta(np.arange(40), unit="min"), name="y")
+    table = backtest(SeasonalNaiveForecaster(horizon=4, season=7), y, n_windows=3)
+    display = BacktestDisplay(table, y=y).plot()
+    drawn = {one.get_label(): one.get_xdata() for one in display.ax_.get_lines()}
+    assert max(drawn["truth"]) == max(drawn["forecast"]) == 39 * 60
+    assert ResidualsDisplay(table).plot().figure_ is not None
+
+
 def test_variables_have_axes_of_their_own():
     wide = pd.DataFrame({"a": Y, "b": -Y})
     display = BacktestDisplay.from_estimator(NAIVE, wide, n_windows=2)

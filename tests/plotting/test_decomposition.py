@@ -56,6 +56,9 @@ def test_one_variable_may_be_named_without_a_list():
     wide = frame().set_axis(["sales", "price"], axis=1)
     display = DecompositionDisplay.from_estimator(STL(12), wide, variables="price")
     assert [ax.get_title(loc="left") for ax in display.axes_[:1, 0]] == ["price"]
+    pairs = wide.set_axis(pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")]), axis=1)
+    display = DecompositionDisplay.from_estimator(STL(12), pairs)
+    assert [ax.get_title(loc="left") for ax in display.axes_[0]] == ["('a', 'x')", "('a', 'y')"]
 
 
 def test_what_cannot_be_shown_is_refused():

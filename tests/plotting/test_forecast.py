@@ -95,6 +95,16 @@ def test_each_variable_has_axes_of_its_own_found_by_name():
     np.testing.assert_array_equal(line(display.ax_[1], "history").get_ydata(), y["unemp"][-56:-8])
 
 
+def test_names_of_variables_may_be_tuples_and_times_durations():
+    names, hours = [("p", "a"), ("p", "b")], pd.to_timedelta(np.arange(24), unit="h")
+    y = pd.DataFrame(np.arange(48.0).reshape(24, 2) % 6, hours, pd.MultiIndex.from_tuples(names))
+    display = ForecastDisplay.from_estimator(SeasonalNaiveForecaster(horizon=2, season=3).fit(y))
+    assert [ax.get_title(loc="left") for ax in display.ax_] == ["('p', 'a')", "('p', 'b')"]
+    for ax in display.ax_:
+        np.testing.assert_array_equal(line(ax, "forecast").get_xdata()[-2:], [24 * 3600, 25 * 3600])
+        assert len(ax.collections) == 2
+
+
 def test_each_series_has_axes_of_its_own(panel):
     display = ForecastDisplay(*panel).plot()
     assert [ax.get_title(loc="left") for ax in display.ax_] == [f"series_{i}" for i in range(5)]

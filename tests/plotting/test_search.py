@@ -8,7 +8,8 @@ from matplotlib import dates
 from matplotlib import pyplot as plt
 
 from tsrec.plotting import EventsDisplay, MatchesDisplay
-from tsrec.plotting._envelope import axis_times, envelope
+from tsrec.plotting._envelope import envelope
+from tsrec.plotting._tracks import plain_times
 from tsrec.retrieval import SubsequenceRetriever
 
 matplotlib.use("Agg")
@@ -169,7 +170,7 @@ def test_times_of_every_kind_are_drawn(index):
     series = pd.Series(np.random.default_rng(0).normal(size=400).cumsum(), index, name="x")
     retriever = SubsequenceRetriever(scales=(32,)).fit(series)
     display = MatchesDisplay.from_retriever(retriever, series.iloc[150:200], k=2)
-    first = axis_times(index[[150]])[0]
+    first = plain_times(index[[150]])[0]
     expected = dates.date2num(first) if isinstance(first, np.datetime64) else first
     assert marks(display.ax_[1])[0][0] == pytest.approx(expected)
     display.figure_.canvas.draw()

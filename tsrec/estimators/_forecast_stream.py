@@ -72,7 +72,7 @@ class ForecastStream:
         if isinstance(rows, pd.Series | pd.DataFrame):
             if rows.index.nlevels > 1:
                 names = list(range(rows.index.nlevels - 1))
-                return rows.groupby(level=names, sort=False, group_keys=False).tail(size)
+                return rows.groupby(level=names, sort=False, group_keys=False, observed=True).tail(size)
             return rows.iloc[-size:].copy()
         return np.array(rows)[-size:].copy()
 

@@ -204,9 +204,14 @@ class EnsembleForecaster(ComposedForecaster):
             if given != "backtest":
                 raise ValueError(f"weights: found {given!r}. {mend}.")
             return None
-        if isinstance(given, Mapping) and set(given) != set(names):
-            raise ValueError(f"weights: found those of {sorted(map(str, given))}. {mend}.")
-        listed = [given[name] for name in names] if isinstance(given, Mapping) else list(given)
+        if isinstance(given, Mapping):
+            told = {str(name): weight for name, weight in given.items()}
+            if set(told) != set(names):
+                raise ValueError(f"weights: found those of {sorted(told)}. {mend}.")
+            given = [told[name] for name in names]
+        if np.ndim(given) != 1:
+            raise ValueError(f"weights: found {given!r}. {mend}.")
+        listed = list(given)
         found = np.asarray(listed, dtype=np.float64)
         if found.shape != (len(names),) or not np.isfinite(found).all() or (found < 0).any() or not found.any():
             raise ValueError(f"weights: found {given!r}. {mend}; not all may be 0.")
@@ -293,10 +298,13 @@ def _is_listed(forecasters: Any) -> bool:
 def _named(forecasters: Any) -> dict[str, Any]:
     """Members by name, whether given by name, in pairs, or alone."""
     if isinstance(forecasters, Mapping):
-        return {str(name): member for name, member in forecasters.items()}
+        named: dict[str, Any] = {str(name): member for name, member in forecasters.items()}
+        if len(named) < len(forecasters):
+            raise ValueError(f"forecasters: some of the names {list(forecasters)} read alike. Give each its own.")
+        return named
     if not _is_listed(forecasters):
         raise TypeError(f"forecasters: found {forecasters!r}. Give a list of forecasters, or a dict of them.")
-    named: dict[str, Any] = {}
+    named = {}
     for one in forecasters:
         if isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str):
             name, one = one

@@ -29,11 +29,17 @@ def check_given(rows: Any, where: str) -> None:
     Raises
     ------
     TypeError
-        If it is a dict, a list of frames, a text or a single value.
+        If it is a dict, a list of frames, a text, a single value or an array of times.
     ValueError
         If it is a list of rows of different lengths.
     """
     # Some sparse arrays are dicts; scikit-learn's own check refuses them by name.
+    if isinstance(rows, np.ndarray) and rows.dtype.kind in "mM":
+        # numpy would make numbers of them, in whatever unit they have.
+        raise TypeError(
+            f"{where}: found an array of {rows.dtype}, times and not numbers. Give the values, with the times for "
+            "their index: pd.Series(values, index=times)."
+        )
     if isinstance(rows, pd.Series | pd.DataFrame | np.ndarray) or hasattr(rows, "tocsr"):
         return
     parts = list(rows.values()) if isinstance(rows, Mapping) else rows if isinstance(rows, list | tuple) else []

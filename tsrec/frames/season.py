@@ -20,7 +20,7 @@ def seasonal_scale(panel: Panel, season: int) -> np.ndarray:
     """
     values, owner = panel.values, np.repeat(np.arange(panel.n_series), panel.lengths)
     gaps = np.abs(values[season:] - values[:-season])
-    gaps[owner[season:] != owner[: len(owner) - season]] = np.nan
+    gaps[owner[season:] != owner[:-season]] = np.nan
     seen = ~np.isnan(gaps)
     sums = np.zeros((panel.n_series, panel.n_channels))
     counts = np.zeros_like(sums)

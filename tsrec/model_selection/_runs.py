@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.parallel import delayed
 
 from tsrec.frames import Panel, read_panel
-from tsrec.model_selection._training_rows import Given, by_name, fit_before, knows_all, trained_before
+from tsrec.model_selection._training_rows import Given, by_name, fit_before, knows_all, numbered, trained_before
 from tsrec.model_selection.jobs import run_jobs
 
 
@@ -70,6 +70,8 @@ def jobs_of(
             forecaster = deepcopy(forecaster).describe(by_name(given.static, panel))
         panel, given = read_panel(y, freq=forecaster._freq()), Given(y, given.X, given.past)
         return [Job(name, forecaster, panel, given, np.arange(len(cutoffs)), cutoffs, False, None)]
+    if not panel.grid.has_time:
+        given = numbered(given)
     groups = np.zeros_like(turns) if refit is None else turns // refit
     chosen = np.split(np.argsort(groups, kind="stable"), np.flatnonzero(np.diff(np.sort(groups))) + 1)
     return [Job(name, forecaster, panel, given, rows, cutoffs[rows], True, window) for rows in chosen]

@@ -1,6 +1,6 @@
 """The rows that a forecaster may learn from before it forecasts from cut-offs, and the fit on them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,22 @@ class Given:
     past: Any = None
     static: Any = None
     weight: Any = None
+
+
+def numbered(given: Given) -> Given:
+    """Rows that carry no time, by numbers from 1 on: those cut from them for a fit keep their places in a season."""
+
+    def with_numbers(rows: Any) -> Any:
+        if isinstance(rows, pd.Series | pd.DataFrame):
+            return rows.set_axis(pd.RangeIndex(1, len(rows) + 1))
+        rows = np.asarray(rows)
+        return (pd.Series if rows.ndim == 1 else pd.DataFrame)(rows, index=pd.RangeIndex(1, len(rows) + 1))
+
+    beside = {name: getattr(given, name) for name in ("X", "past")}
+    known = {name: with_numbers(rows) for name, rows in beside.items() if rows is not None}
+    if isinstance(given.weight, pd.Series) and len(given.weight) == len(given.y):
+        known["weight"] = with_numbers(given.weight)
+    return replace(given, y=with_numbers(given.y), **known)
 
 
 def trained_before(forecaster: Any, panel: Panel, cutoffs: np.ndarray) -> bool:

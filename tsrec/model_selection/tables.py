@@ -110,7 +110,7 @@ def read_forecasts(table: Any, where: str = "table") -> Forecasts:
         names,
         index.get_level_values(-2),
         index.get_level_values(-1),
-        table.groupby(level=list(range(index.nlevels - 1)), sort=False).cumcount().to_numpy() + 1,
+        table.groupby(level=list(range(index.nlevels - 1)), sort=False, observed=True).cumcount().to_numpy() + 1,
     )
 
 

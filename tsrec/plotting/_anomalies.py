@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tsrec.plotting._envelope import axis_times
 from tsrec.plotting._forecast import forecast_legend
 from tsrec.plotting._style import BLACK, BLUE, dress, named, small_axes
-from tsrec.plotting._tracks import Track, tracks
+from tsrec.plotting._tracks import Track, plain_times, tracks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -202,7 +201,7 @@ def _spans(table: pd.DataFrame, owner: Hashable) -> list[tuple[Any, Any]]:
     """Start and end of the intervals of a series."""
     if owner is not None and "series" in table:
         table = table[np.array([name == owner for name in table["series"]], dtype=bool)]
-    start, end = (axis_times(pd.Index(table[column])) for column in ("start", "end"))
+    start, end = (plain_times(pd.Index(table[column])) for column in ("start", "end"))
     return list(zip(start, end, strict=True))
 
 

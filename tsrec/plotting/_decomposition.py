@@ -194,7 +194,7 @@ class DecompositionDisplay:
         if absent or not 0 < len(variables) <= _MOST_VARIABLES:
             what = f"{absent[0]!r} is none of the variables" if absent else f"found {len(variables)}"
             raise ValueError(f"variables: {what}. Name 1 to {_MOST_VARIABLES} of {list(table.columns.unique(0))}.")
-        names = list(table[variables[0]].columns)
+        names = list(_parts_of(table, variables[0]).columns)
         self.figure_, self.axes_ = pyplot("DecompositionDisplay").subplots(
             len(names) + 1,
             len(variables),
@@ -205,7 +205,7 @@ class DecompositionDisplay:
         )
         time = plain_times(table.index)
         for column, variable in zip(self.axes_.T, variables, strict=True):
-            parts = table[variable]
+            parts = _parts_of(table, variable)
             title = str(variable) if name is None else f"{name}: {variable}"
             before = self._before(parts, variable, name)
             total = parts.sum(axis=1, skipna=False)
@@ -243,6 +243,11 @@ class DecompositionDisplay:
         if not chosen.any():
             raise ValueError(f"series: {name!r} is none of the {names.nunique()} series, such as {names[0]!r}.")
         return table[chosen].set_axis(table.index[chosen].get_level_values(-1)), name
+
+
+def _parts_of(table: pd.DataFrame, variable: Hashable) -> pd.DataFrame:
+    """The components of a variable, whose name may be a tuple."""
+    return table.xs(variable, axis=1, level=0)
 
 
 def _draw(ax: Any, time: np.ndarray, values: pd.Series, color: str, title: str, before: Line | None = None) -> None:

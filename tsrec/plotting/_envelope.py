@@ -9,12 +9,6 @@ from tsrec.plotting._tracks import plain_times
 _PIECES = 2000
 
 
-def axis_times(index: pd.Index) -> np.ndarray:
-    """Positions on the horizontal axis as `plain_times`; durations in seconds."""
-    times = plain_times(index)
-    return times / np.timedelta64(1, "s") if times.dtype.kind == "m" else times
-
-
 def envelope(index: pd.Index, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A line that looks like a series, however long that is.
 
@@ -33,7 +27,7 @@ def envelope(index: pd.Index, values: np.ndarray) -> tuple[np.ndarray, np.ndarra
         The series itself if it is short, else the least and the greatest value of each of 2000 pieces in turn.
     """
     if len(values) <= 2 * _PIECES:
-        return axis_times(index), values
+        return plain_times(index), values
     first = np.linspace(0, len(values), _PIECES, endpoint=False).astype(np.int64)
     ends = [part.reduceat(values, first) for part in (np.fmin, np.fmax)]
-    return np.repeat(axis_times(index[first]), 2), np.stack(ends, axis=1).ravel()
+    return np.repeat(plain_times(index[first]), 2), np.stack(ends, axis=1).ravel()

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tsrec.plotting._envelope import axis_times
 from tsrec.plotting._style import BLACK, dress, named, pyplot
+from tsrec.plotting._tracks import plain_times
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -160,7 +160,7 @@ class EventsDisplay:
 
     def _draw(self, ax: "Axes", table: pd.DataFrame, place: float, colours: dict[Hashable, Any]) -> np.ndarray:
         """Bars of one line; returns their ends."""
-        start, end = (axis_times(pd.Index(table[column])) for column in ("start", "end"))
+        start, end = (plain_times(pd.Index(table[column])) for column in ("start", "end"))
         if np.issubdtype(start.dtype, np.datetime64):
             from matplotlib import dates
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tsrec.plotting._envelope import axis_times, envelope
+from tsrec.plotting._envelope import envelope
 from tsrec.plotting._found import (
     MOST_CHANNELS,
     Match,
@@ -20,6 +20,7 @@ from tsrec.plotting._found import (
     picked,
 )
 from tsrec.plotting._style import BLACK, GREY, dress, named, pyplot
+from tsrec.plotting._tracks import plain_times
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -229,7 +230,7 @@ class MatchesDisplay:
         ax.plot(times, values, color=GREY, linewidth=0.7, alpha=0.8)
         _leave_room(ax, values)
         for match in matches:
-            first, last = axis_times(pd.Index([match.start, match.end]))
+            first, last = plain_times(pd.Index([match.start, match.end]))
             # A line at its edge keeps a short match visible on a long series.
             ax.axvspan(first, last, facecolor=colours[match.number], alpha=0.35, linewidth=0)
             ax.axvline(first, color=colours[match.number], linewidth=1.0, alpha=0.9)
@@ -309,7 +310,7 @@ def _number(ax: "Axes", matches: list[Match], colours: dict[int, Any]) -> None:
     from matplotlib.patheffects import withStroke
 
     transform, last = ax.get_xaxis_transform(), [-np.inf] * _LABEL_LEVELS
-    places = [(float(ax.convert_xunits(axis_times(pd.Index([match.start]))[0])), match) for match in matches]
+    places = [(float(ax.convert_xunits(plain_times(pd.Index([match.start]))[0])), match) for match in matches]
     low, high = ax.get_xlim()
     for place, match in sorted(places, key=lambda one: one[0]):
         share = (place - low) / (high - low)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def pyplot(name: str) -> Any:
 
 
 def named(names: Any) -> list[Any]:
-    """One name or several, as a list: a text alone is a name, not its letters."""
-    return [names] if isinstance(names, str) else list(names)
+    """One name or several, as a list: a text, a number or a time alone is a name."""
+    return [names] if pd.api.types.is_scalar(names) else list(names)
 
 
 def single_axes(ax: Any, name: str, size: tuple[float, float]) -> tuple[Any, Any]:

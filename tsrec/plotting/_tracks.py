@@ -183,10 +183,12 @@ def _bands(bounds: pd.DataFrame, variable: Hashable, n_variables: int) -> tuple[
             f"intervals: the columns have {bounds.columns.nlevels} levels. Give columns (variable, coverage, "
             "'lower' or 'upper'), as predict_interval does."
         )
-    if n_variables > 1 or variable in bounds.columns.get_level_values(0):
-        if variable not in bounds.columns.get_level_values(0):
+    # Names may be tuples, which pandas would take for keys of several levels.
+    mine = np.array([name == variable for name in bounds.columns.get_level_values(0)])
+    if n_variables > 1 or mine.any():
+        if not mine.any():
             raise ValueError(f"intervals: there is no variable {variable!r}, which the forecast has. Add it.")
-        bounds = bounds[[variable]]
+        bounds = bounds.loc[:, mine]
     bounds = bounds.droplevel(0, axis=1).sort_index()
     widths = sorted({float(share) for share in bounds.columns.get_level_values(0)}, reverse=True)
     time = plain_times(bounds.index)
@@ -196,12 +198,13 @@ def _bands(bounds: pd.DataFrame, variable: Hashable, n_variables: int) -> tuple[
 
 
 def plain_times(index: pd.Index) -> np.ndarray:
-    """Positions on the horizontal axis: periods at their start, time zones as wall clock."""
+    """Positions on the horizontal axis: periods at their start, time zones as wall clock, durations in seconds."""
     if isinstance(index, pd.PeriodIndex):
         index = index.to_timestamp()
     if isinstance(index, pd.DatetimeIndex) and index.tz is not None:
         index = index.tz_localize(None)
-    return index.to_numpy()
+    times = index.to_numpy()
+    return times / np.timedelta64(1, "s") if times.dtype.kind == "m" else times
 
 
 def _title(series: Hashable, variable: Hashable, frame: pd.DataFrame) -> str:
