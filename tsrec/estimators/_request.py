@@ -116,9 +116,9 @@ def _times_of_all(index: pd.Index, covariates: np.ndarray | None, panel: Panel) 
         again = index.duplicated()
         levels = [] if panel.ids is None else [*panel.ids.names, panel.grid.name]
         raise ValueError(
-            f"X: {int(again.sum())} of its rows repeat a time, the first {label_at(index[again], 0)!r}, and its index does "
-            f"not say of which of the {panel.n_series} series they are. Give the levels of y's index, {levels}; or each "
-            "time once, for every series."
+            f"X: {int(again.sum())} of its rows repeat a time, the first {label_at(index[again], 0)!r}, and its index "
+            f"does not say of which of the {panel.n_series} series they are. Give the levels of y's index, {levels}; or "
+            "each time once, for every series."
         )
     ordinals = panel.grid.encode(read_index(index, where="X").times, where="X")
     series = np.repeat(np.arange(panel.n_series), len(ordinals))
