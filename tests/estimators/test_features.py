@@ -154,7 +154,7 @@ def test_new_series_are_described_or_count_as_usual():
     assert not np.allclose(as_s1, usual)
     np.testing.assert_allclose(as_s1.to_numpy(), model.predict(history=y).loc["s1"].to_numpy(), rtol=0.2, atol=0.5)
     other = STATIC.loc[["s1"]].set_axis(["new"]).assign(group="unheard of")
-    with pytest.warns(UserWarning, match="'group' of 1 series .* first is 'unheard of'.* learned from: 'flat', 'rising'"):
+    with pytest.warns(UserWarning, match="'group' of 1 series .* 'unheard of'.* learned from: 'flat', 'rising'"):
         model.describe(other)
     assert np.isfinite(model.predict(history=new)).all()
     model.describe(other.assign(group=None))

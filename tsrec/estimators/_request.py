@@ -117,8 +117,8 @@ def _times_of_all(index: pd.Index, covariates: np.ndarray | None, panel: Panel) 
         levels = [] if panel.ids is None else [*panel.ids.names, panel.grid.name]
         raise ValueError(
             f"X: {int(again.sum())} of its rows repeat a time, the first {label_at(index[again], 0)!r}, and its index "
-            f"does not say of which of the {panel.n_series} series they are. Give the levels of y's index, {levels}; or "
-            "each time once, for every series."
+            f"does not say of which of the {panel.n_series} series they are. Give y's levels, {levels}, or "
+            "each time once, for all of them."
         )
     ordinals = panel.grid.encode(read_index(index, where="X").times, where="X")
     series = np.repeat(np.arange(panel.n_series), len(ordinals))
