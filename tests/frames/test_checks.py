@@ -77,3 +77,13 @@ def test_a_history_says_which_column_holds_its_times():
 def test_numbers_as_text_are_read_by_their_sign(text, hint):
     with pytest.raises(TypeError, match=f"y: column 'load' holds .* such as '{text}', not numbers.*{hint}"):
         MODEL.fit(HOURS.to_frame().assign(load=text))
+
+
+def test_numbers_that_go_on_are_times_to_a_forecaster_that_has_none():
+    fitted = MODEL.fit(HOURS.reset_index(drop=True))
+    further = HOURS.reset_index(drop=True)[30:]
+    with pytest.raises(ValueError, match="history: its index of numbers is taken for times, but the fitted y had none"):
+        fitted.predict(history=further)
+    with pytest.raises(ValueError, match="history: it has a time index, but the fitted y had none"):
+        fitted.predict(history=HOURS)
+    assert len(fitted.predict(history=further.reset_index(drop=True))) == 3

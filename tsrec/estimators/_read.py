@@ -335,8 +335,9 @@ def _check_alike(panel: Panel, fitted: Panel, where: str, times: Any) -> None:
             mend = "Give a Series or a frame whose index is the time of each row"
         raise ValueError(f"{where}: it has no time index, but the fitted y had one. {mend}.")
     if theirs.has_time and not ours.has_time:
+        found = "its index of numbers is taken for times" if theirs.kind == "integer" else "it has a time index"
         raise ValueError(
-            f"{where}: it has a time index, but the fitted y had none. Fit on y with its time index, or give "
+            f"{where}: {found}, but the fitted y had none. Fit on y with its time index, or give "
             f"{where}.reset_index(drop=True)."
         )
     if (ours.tz is None) != (theirs.tz is None):
