@@ -53,6 +53,19 @@ def test_maps_are_solved_behind_a_bar(frame, linear, bars):
     pd.testing.assert_frame_equal(loud.predict(), model.predict())
 
 
+@pytest.mark.parametrize(("rows", "told"), [(60, "off, too few rows to train it\n"), (600, "")])
+def test_it_is_said_where_rows_are_too_few_for_a_branch(rows, told, capsys):
+    model = LSSLForecaster(horizon=24, context=24, d_model=4, max_epochs=1, random_state=0)
+    model.fit(hours(rows))
+    assert capsys.readouterr() == ("", "")
+    model.set_params(verbose=1).fit(hours(rows))
+    out, shown = capsys.readouterr()
+    assert out == ""
+    assert shown.partition("LSSLForecaster: recurrent branch: ")[2] == told
+    model.set_params(max_epochs=0).fit(hours(rows))
+    assert "branch" not in capsys.readouterr().err
+
+
 def test_what_is_not_solved_for_has_no_bar(bars):
     LSSLForecaster(**QUICK, linear=None, verbose=1).fit(hours())
     assert not bars

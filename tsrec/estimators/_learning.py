@@ -20,7 +20,7 @@ from tsrec.layers.ridge import RidgeMap
 from tsrec.layers.seasonal import SeasonalRoot, seasonal_map, seasonal_mean_map
 from tsrec.layers.spread import fit_spread
 from tsrec.training import TrainingState, WindowBatches
-from tsrec.training.bar import moving
+from tsrec.training.bar import moving, say
 
 # Segments of `time_segments`: up to the front's last, and the tail, which no target of the front reaches.
 _FRONT, _TAIL = 2, 4
@@ -172,6 +172,8 @@ class Learner:
             for name in ("shrink", "spread_share", "covariate_share"):
                 getattr(module, name).zero_()
             forecaster.share_ = 0.0
+            if trains:
+                say(f"{type(forecaster).__name__}: {forecaster._branch_told()}", verbose=forecaster.verbose)
             return
         everything = torch.arange(len(self.windows.origins))
         try:
