@@ -7,7 +7,7 @@ from scipy.stats import genpareto
 from sklearn.base import clone
 
 import tsrec
-from tsrec import AnomalyDetector, SeasonalMeanForecaster, SeasonalNaiveForecaster, ThetaForecaster
+from tsrec import AnomalyDetector, LSSLForecaster, SeasonalMeanForecaster, SeasonalNaiveForecaster, ThetaForecaster
 from tsrec.estimators import _surprise
 from tsrec.estimators._surprise import Past, rare_before, usual_tail
 from tsrec.estimators._tails import rare_level
@@ -69,6 +69,8 @@ def test_parts_and_their_bar_change_no_answer(forecaster, close, monkeypatch, ba
     monkeypatch.setattr(_surprise, "_PART", 100)
     model.set_params(verbose=1).fit(frame)
     found = model.score_samples(frame)
+    if forecaster is None:
+        assert bars.pop(0).label == "LSSLForecaster map"
     # Of fit, and of the scores.
     assert [(bar.label, bar.total, bar.moves, bar.closed) for bar in bars] == [
         ("AnomalyDetector", 5, [1] * 5, True)
@@ -76,6 +78,13 @@ def test_parts_and_their_bar_change_no_answer(forecaster, close, monkeypatch, ba
     pd.testing.assert_series_equal(found, whole, rtol=close, atol=close)
     pd.testing.assert_frame_equal(model.expected(frame), expected, rtol=close, atol=close)
     assert len(bars) == 3
+
+
+@pytest.mark.parametrize("loud", [0, 1])
+def test_a_given_forecaster_keeps_its_own_loudness(loud, bars):
+    given = LSSLForecaster(context=24, max_epochs=0, verbose=loud)
+    AnomalyDetector(given, horizon=3, verbose=1 - loud).fit(recording())
+    assert [bar.label for bar in bars] == (["LSSLForecaster map"] if loud else ["AnomalyDetector"])
 
 
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)

@@ -6,15 +6,14 @@ import torch
 
 from tsrec.layers.ridge import (
     PENALTIES,
-    RidgeStatistics,
     _best_departure,
     _gains,
-    _pooled,
     mapped,
     solve_apart,
     solve_own,
     solve_ridge,
 )
+from tsrec.layers.ridge_sums import RidgeStatistics, pooled
 from tsrec.layers.seasonal import seasonal_map
 from tsrec.layers.segments import FOLDS, time_segments
 
@@ -222,7 +221,7 @@ def test_a_cheap_departure_has_to_pay_for_it(monkeypatch):
 
 def test_no_variable_has_more_say_than_half_or_twice_the_error():
     z, _, truth = draw(60)
-    unseen = _pooled(summed(z, z @ truth, torch.full((60,), 4)), (4,))
+    unseen = pooled(summed(z, z @ truth, torch.full((60,), 4)), (4,))
     found = _gains([0.5 * truth, truth, 0.4 * truth, -truth], unseen)
     torch.testing.assert_close(found, torch.tensor([0, -math.log(2), 2 * math.log(1.2), math.log(2)]).double())
 

@@ -46,10 +46,7 @@ def _detail(forecaster: Any) -> str | None:
     """Context and share of the branch, of those that have one."""
     if not hasattr(forecaster, "share_"):
         return None
-    share = forecaster.share_
-    why = "it gained too little on the held-out tail" if forecaster.n_epochs_ else "too few rows to train it"
-    branch = f"{share:.0%}".replace("%", " %") if share > 0 else f"off, {why}"
-    return f"context {forecaster.context_}, {type(forecaster).BRANCH} branch: {branch}"
+    return f"context {forecaster.context_}, {forecaster._branch_told()}"
 
 
 def flat(answer: pd.DataFrame, bounds: pd.DataFrame) -> pd.DataFrame:

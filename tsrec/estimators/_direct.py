@@ -37,6 +37,8 @@ class DirectFamily(TorchForecaster):
     patch: int | str
     d_model: int
     maps_: int
+    n_epochs_: int
+    share_: float
     linear_: str | None
     day_: int
     # What the branch is called among the components of a forecast.
@@ -77,6 +79,12 @@ class DirectFamily(TorchForecaster):
         """What learns beside the linear map; see `tsrec.layers.patch`."""
         mixer, size = self._mixer(generator), {"context": self.context_, "d_model": self.d_model}
         return PatchBranch(mixer, **size, patch=self.patch_, beside=self._sizes(), generator=generator)
+
+    def _branch_told(self) -> str:
+        """How much of the fitted branch is used, or why none is, in words."""
+        why = "it gained too little on the held-out tail" if self.n_epochs_ else "too few rows to train it"
+        share = f"{self.share_:.0%}".replace("%", " %") if self.share_ > 0 else f"off, {why}"
+        return f"{self.BRANCH} branch: {share}"
 
     def _patch(self) -> int:
         """Steps per token: as asked for, or some tokens of whole seasons."""

@@ -1,5 +1,6 @@
 """How a forecaster's module learns: closed form first, epochs chosen on a held-out tail, then a refit on all rows."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -10,14 +11,16 @@ from tsrec.estimators._callbacks import EpochHook
 from tsrec.estimators._epochs import named_losses, train_epochs
 from tsrec.estimators._recipe import kind_of
 from tsrec.estimators._training_windows import WindowTable
-from tsrec.layers.closed_form import fit_closed_form, fit_shrink, thinned_chunks
+from tsrec.layers.closed_form import fit_closed_form, fit_shrink, steps_of, thinned_chunks
 from tsrec.layers.ensemble import mean_of
 from tsrec.layers.forecast import DirectForecaster
+from tsrec.layers.known import Known
 from tsrec.layers.past_map import fit_past_map
 from tsrec.layers.ridge import RidgeMap
 from tsrec.layers.seasonal import SeasonalRoot, seasonal_map, seasonal_mean_map
 from tsrec.layers.spread import fit_spread
 from tsrec.training import TrainingState, WindowBatches
+from tsrec.training.bar import moving, say
 
 # Segments of `time_segments`: up to the front's last, and the tail, which no target of the front reaches.
 _FRONT, _TAIL = 2, 4
@@ -111,30 +114,35 @@ class Learner:
 
     def _start(self) -> tuple[nn.Module, RidgeMap | None]:
         """A module with what is solved for; a structural model that "auto" chose stays unless folds are against it."""
-        module = self._module()
-        solution = self._solve(module)
         forecaster = self.forecaster
-        if solution is None or not forecaster._undecided():
-            return module, solution
-        forecaster.linear_ = "ridge"
-        other = self._module()
-        alone = self._solve(other)
-        if alone is not None and alone.held_out < _CLEARLY * solution.held_out:
+        module: Any = self._module()
+        if not _solvable(module):
+            return module, None
+        known, steps, undecided = Known(), steps_of(module), forecaster._undecided()
+        told = {"label": f"{type(forecaster).__name__} map", "unit": "step", "verbose": forecaster.verbose}
+        with moving(steps * (1 + undecided), **told) as move:
+            solution = self._solve(module, known, move)
+            if not undecided:
+                return module, solution
+            forecaster.linear_ = "ridge"
+            other: Any = self._module()
+            # Where the first had no use for maps of their own, there is less to do.
+            move(steps - steps_of(other))
+            alone = self._solve(other, known, move)
+        if alone.held_out < _CLEARLY * solution.held_out:
             return other, alone
         forecaster.linear_ = "structural"
         forecaster.penalty_, forecaster.maps_ = solution.penalty, module.maps
         return module, solution
 
-    def _solve(self, module: nn.Module) -> RidgeMap | None:
-        if not isinstance(module, DirectForecaster) or module.linear is None or isinstance(module.linear, nn.Parameter):
-            return None
+    def _solve(self, module: Any, known: Known, move: Callable[[int], Any]) -> RidgeMap:
         priors, root = self._priors()
         # First what was known before: it stands where nothing speaks for another.
         priors = [*self.forecaster._prior_maps(), *priors]
         # The closed form is solved where the windows lie; the module follows to its device afterwards.
         module.cpu()
         chunks = thinned_chunks(self.windows, self.segments)
-        solution = fit_closed_form(module, chunks, prior=priors, root=root, apart=self.apart)
+        solution = fit_closed_form(module, chunks, prior=priors, root=root, apart=self.apart, known=known, move=move)
         self.past_folds = [] if module.past_map is None else fit_past_map(module, chunks, solution)
         module.to(self.device)
         self.forecaster.penalty_, self.forecaster.maps_ = solution.penalty, module.maps
@@ -164,6 +172,8 @@ class Learner:
             for name in ("shrink", "spread_share", "covariate_share"):
                 getattr(module, name).zero_()
             forecaster.share_ = 0.0
+            if trains:
+                say(f"{type(forecaster).__name__}: {forecaster._branch_told()}", verbose=forecaster.verbose)
             return
         everything = torch.arange(len(self.windows.origins))
         try:
@@ -265,6 +275,11 @@ class Learner:
             device=self.device,
             state=state,
         )
+
+
+def _solvable(module: nn.Module) -> bool:
+    solved = isinstance(module, DirectForecaster) and module.linear is not None
+    return solved and not isinstance(module.linear, nn.Parameter)
 
 
 def _numbered(phase: str, number: int) -> str:

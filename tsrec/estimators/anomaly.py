@@ -56,7 +56,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     random_state : int, RandomState or None
         Seed of the forecaster that is taken when `forecaster` is omitted.
     verbose : int
-        1 shows a progress bar while rows are forecast; 0 is silent.
+        1 shows a progress bar while rows are forecast, and before while the forecaster of its own learns, which a
+        given one does as it was told; 0 is silent.
 
     Attributes
     ----------
@@ -198,7 +199,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             return clone(self.forecaster).set_params(horizon=self.horizon)
         from tsrec.estimators.lssl import LSSLForecaster
 
-        return LSSLForecaster(horizon=self.horizon, max_epochs=0, random_state=self.random_state)
+        return LSSLForecaster(horizon=self.horizon, max_epochs=0, random_state=self.random_state, verbose=self.verbose)
 
     def _warm_up(self) -> int:
         if self.warm_up != "auto":

@@ -71,7 +71,7 @@ class LSSLForecaster(DirectFamily):
     random_state : int, RandomState or None
         Seed; with an int, fits on the same machine are equal bit for bit.
     verbose : int
-        1 shows the progress of the epochs.
+        1 shows the progress of the linear map and of the epochs.
 
     Attributes
     ----------

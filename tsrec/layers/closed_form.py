@@ -1,17 +1,21 @@
 """Fit the closed-form parts of a direct forecaster: linear map and its spread, share of the branch."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from tsrec.layers.forecast import DirectForecaster
 from tsrec.layers.forecast_parts import Window
-from tsrec.layers.ridge import PENALTIES, RidgeMap, RidgeStatistics, Root, mapped, solve_apart, solve_own, solve_ridge
+from tsrec.layers.known import Known
+from tsrec.layers.ridge import PENALTIES, RidgeMap, Root, mapped, solve_apart, solve_own, solve_ridge
+from tsrec.layers.ridge_sums import RidgeStatistics
+from tsrec.layers.segments import FOLDS
 from tsrec.layers.spread import Residuals, mean_square, residuals_of, set_spread
+from tsrec.training.bar import still
 from tsrec.training.batch import Batch
 from tsrec.training.windows import WindowBatches
 
@@ -62,6 +66,11 @@ def thinned_chunks(windows: WindowBatches, segments: Tensor) -> Chunks:
     return chunks
 
 
+def steps_of(module: DirectForecaster) -> int:
+    """How far `fit_closed_form` moves a bar: sums and folds, twice at most, sums of each variable, and the spread."""
+    return 2 * (1 + len(FOLDS)) + (module.maps if module.maps > 1 else 0) + 1
+
+
 @torch.no_grad()
 def fit_closed_form(
     module: DirectForecaster,
@@ -71,6 +80,8 @@ def fit_closed_form(
     penalties: Sequence[float] = PENALTIES,
     root: Root | None = None,
     apart: bool = False,
+    known: Known | None = None,
+    move: Callable[[int], Any] = still,
 ) -> RidgeMap:
     """Solve W on all windows, penalty by blocked validation, and set the spread from residuals of unseen segments.
 
@@ -97,6 +108,10 @@ def fit_closed_form(
     apart : bool
         Whether variables are kinds of windows that have nothing to do with each other: their maps are then solved as
         if there were no others.
+    known : Known, optional
+        What modules that see the same contexts share.
+    move : callable
+        Takes how much was done since the last call, `steps_of` the module in all.
 
     Returns
     -------
@@ -111,27 +126,36 @@ def fit_closed_form(
         raise ValueError("fit_closed_form needs a DirectForecaster with linear='ridge'.")
     first = prior if prior is None or isinstance(prior, Tensor) else prior[0]
     guess = module.linear.new_zeros(module.context, module.horizon) if first is None else first.to(module.linear)
+    known = Known() if known is None else known
     statistics, missing = _statistics(module, chunks, guess, plain=apart)
-    solution = solve_ridge(statistics, penalties=penalties, prior=prior, root=root)
+    move(1)
+    how: dict[str, Any] = {"penalties": penalties, "root": root}
+    solution = solve_ridge(statistics, prior=prior, known=known, move=move, **how)
     if missing:
         guess = solution.weight.to(module.linear)
-        statistics, _ = _statistics(module, chunks, guess, plain=apart)
-        solution = solve_ridge(statistics, penalties=penalties, prior=prior, root=root)
+        statistics, _ = _statistics(module, chunks, guess, plain=apart, gram=statistics.gram)
+        move(1)
+        solution = solve_ridge(statistics, prior=prior, known=known, move=move, **how)
+    else:
+        move(1 + len(FOLDS))
     if module.maps > 1:
         left = _left_over(module)
         # One after the other: sums of a long context take memory.
         own = [
-            partial(_sums, module, partial(chunks, variable), 0 * guess if left[variable] else guess)
+            partial(_sums, module, partial(chunks, variable), 0 * guess if left[variable] else guess, move)
             for variable in range(module.maps)
         ]
         if apart:
-            priors = [None if expected else prior for expected in left]
-            solution = solve_apart(own, solution, priors, penalties=penalties, root=root)
-        else:
+            solution = solve_apart(own, solution, [None if expected else prior for expected in left], **how)
+        elif solution.fold_weights:
             solution = solve_own(own, solution, root=root)
+        else:
+            # Nothing speaks for maps of their own.
+            move(module.maps)
     module.linear = solution.weight.to(module.linear)
     found = unseen_residuals(module, chunks, solution)
     set_spread(module, found)
+    move(1)
     return solution._replace(held_out=mean_square(found)) if solution.fold_weights else solution
 
 
@@ -258,13 +282,14 @@ def _left_over(module: DirectForecaster) -> list[bool]:
 
 
 def _statistics(
-    module: DirectForecaster, chunks: Chunks, guess: Tensor, *, plain: bool = False
+    module: DirectForecaster, chunks: Chunks, guess: Tensor, *, plain: bool = False, gram: Tensor | None = None
 ) -> tuple[RidgeStatistics, bool]:
     """Sum up all windows, missing targets filled by ``guess`` (L, H); tell whether there were any.
 
-    Plain targets are what windows of kinds that are not known have.
+    Plain targets are what windows of kinds that are not known have. With their Gram matrices from before, only
+    targets are looked at.
     """
-    statistics = RidgeStatistics(module.context, module.horizon)
+    statistics = RidgeStatistics(module.context, module.horizon, gram)
     any_missing = False
     for segment, batch in chunks():
         window, target = normalised(module, batch, plain=plain)
@@ -278,8 +303,10 @@ def _statistics(
     return statistics, any_missing
 
 
-def _sums(module: DirectForecaster, chunks: Chunks, guess: Tensor) -> RidgeStatistics:
-    return _statistics(module, chunks, guess)[0]
+def _sums(module: DirectForecaster, chunks: Chunks, guess: Tensor, move: Callable[[int], Any]) -> RidgeStatistics:
+    found = _statistics(module, chunks, guess)[0]
+    move(1)
+    return found
 
 
 def window_weight(batch: Batch, share: Tensor | None) -> Tensor | None:

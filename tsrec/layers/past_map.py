@@ -11,7 +11,8 @@ from torch import Tensor
 
 from tsrec.layers.closed_form import Chunks, normalised, unseen_residuals, window_weight
 from tsrec.layers.forecast import DirectForecaster
-from tsrec.layers.ridge import PENALTIES, RidgeMap, RidgeStatistics, mapped, solve_ridge
+from tsrec.layers.ridge import PENALTIES, RidgeMap, mapped, solve_ridge
+from tsrec.layers.ridge_sums import RidgeStatistics
 from tsrec.layers.spread import set_spread
 from tsrec.training.batch import Batch
 

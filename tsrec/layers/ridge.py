@@ -8,13 +8,16 @@ Forecasting Models, arXiv:2403.14587 (closed-form linear forecasters). Blocked v
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from tsrec.layers.known import Known
+from tsrec.layers.ridge_sums import RidgeStatistics, Sums, pooled
 from tsrec.layers.segments import FOLDS, N_SEGMENTS
+from tsrec.training.bar import still
 
 PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, math.inf)
 # Blocked folds are few and differ in season, so their verdict on the penalty is noisy: a decade away from the usual
@@ -72,59 +75,14 @@ class RidgeMap(NamedTuple):
     held_out: float = math.nan
 
 
-class RidgeStatistics:
-    """Sums of outer products of windows, per segment of time; float64, whatever the windows are.
-
-    Parameters
-    ----------
-    context, horizon : int
-        L and H.
-    """
-
-    def __init__(self, context: int, horizon: int):
-        self.gram = torch.zeros(N_SEGMENTS, context, context, dtype=torch.float64)
-        self.cross = torch.zeros(N_SEGMENTS, context, horizon, dtype=torch.float64)
-        self.square = torch.zeros(N_SEGMENTS, dtype=torch.float64)
-        self.weight = torch.zeros(N_SEGMENTS, dtype=torch.float64)
-
-    def add(self, z: Tensor, target: Tensor, segment: int, weight: Tensor | None = None) -> None:
-        """Add windows of one segment.
-
-        Products are formed in the windows' own precision, a few thousand rows at a time at most, and summed in float64.
-
-        Parameters
-        ----------
-        z : Tensor of shape (B, L)
-            Normalised contexts.
-        target : Tensor of shape (B, H)
-            Normalised targets, finite.
-        segment : int
-            As given by :func:`tsrec.layers.segments.time_segments`.
-        weight : Tensor of shape (B,), optional
-            Non-negative weight of each window.
-        """
-        if weight is not None:
-            root = weight.sqrt()[:, None].to(z.dtype)
-            z, target = z * root, target * root
-        self.gram[segment] += (z.T @ z).double().cpu()
-        self.cross[segment] += (z.T @ target).double().cpu()
-        self.square[segment] += float(target.double().square().sum())
-        self.weight[segment] += len(z) if weight is None else float(weight.double().sum())
-
-
-class _Sums(NamedTuple):
-    gram: Tensor
-    cross: Tensor
-    square: float
-    weight: float
-
-
 def solve_ridge(
     statistics: RidgeStatistics,
     *,
     penalties: Sequence[float] = PENALTIES,
     prior: Tensor | Sequence[Tensor] | None = None,
     root: Root | None = None,
+    known: Known | None = None,
+    move: Callable[[int], Any] = still,
 ) -> RidgeMap:
     """Choose the penalty on the folds, then solve on all windows.
 
@@ -144,6 +102,10 @@ def solve_ridge(
         omitted. Of several the folds choose one; where they cannot, it is the first.
     root : Root, optional
         F, such as :class:`tsrec.layers.seasonal.SeasonalRoot`; the identity when omitted.
+    known : Known, optional
+        What other maps of the same contexts share with this one, whatever their targets are.
+    move : callable
+        Takes a 1 after each fold.
 
     Returns
     -------
@@ -151,25 +113,27 @@ def solve_ridge(
     """
     context, horizon = statistics.cross.shape[1:]
     starts = _starts(prior, context, horizon)
-    folds = []
+    known, folds, found = Known() if known is None else known, [], []
     for trained, held_out in FOLDS:
-        sums = _pooled(statistics, trained), _pooled(statistics, held_out)
-        if all(part.weight > 0 for part in sums):
-            folds.append((*sums, held_out))
+        train, unseen = pooled(statistics, trained), pooled(statistics, held_out)
+        if min(train.weight, unseen.weight) > 0:
+            folds.append((train, held_out))
+            found.append(_errors(train, unseen, penalties, starts, root, known))
+        move(1)
     errors = torch.zeros(0, len(starts), len(penalties), dtype=torch.float64)
     first, penalty, scarcity = 0, math.inf, _scarcity(statistics)
     if folds:
-        errors = torch.stack([_errors(train, unseen, penalties, starts, root) for train, unseen, _ in folds])
+        errors = torch.stack(found)
         usual = _usual(scarcity, shaped=root is not None)
         first, second = _choose(errors, penalties, scarcity, usual)
         penalty = penalties[second]
     return RidgeMap(
-        _solved(_pooled(statistics, range(N_SEGMENTS)), [penalty], starts[first], root)[0].float(),
+        _solved(pooled(statistics, range(N_SEGMENTS)), [penalty], starts[first], root)[0].float(),
         penalty,
         first,
         errors[:, first],
-        [_solved(train, [penalty], starts[first], root)[0].float() for train, _, _ in folds],
-        [segments for _, _, segments in folds],
+        [_solved(train, [penalty], starts[first], root)[0].float() for train, _ in folds],
+        [segments for _, segments in folds],
         scarcity,
     )
 
@@ -203,9 +167,9 @@ def solve_own(
     gains, everything = [], []
     candidates: list[list[list[Tensor]]] = [[] for _ in folds]
     for statistics in (summed() for summed in apart if folds):
-        everything.append(_pooled(statistics, range(N_SEGMENTS)))
+        everything.append(pooled(statistics, range(N_SEGMENTS)))
         for of_fold, (trained, held_out), weight in zip(candidates, folds, shared.fold_weights, strict=True):
-            train, unseen, start = _pooled(statistics, trained), _pooled(statistics, held_out), weight.double()
+            train, unseen, start = pooled(statistics, trained), pooled(statistics, held_out), weight.double()
             maps = _solved(train, penalties, start, root)
             of_fold.append([one.float() for one in maps])
             if min(train.weight, unseen.weight, unseen.square) > 0:
@@ -258,7 +222,7 @@ def solve_apart(
     return shared._replace(weight=torch.stack([one.weight for one in found]), fold_weights=folds)
 
 
-def _gains(maps: Sequence[Tensor], held_out: _Sums) -> Tensor:
+def _gains(maps: Sequence[Tensor], held_out: Sums) -> Tensor:
     """Log errors of maps, relative to the first; what is next to exact counts as a thousandth of the spread."""
     squares = torch.stack([_square(one, held_out) for one in maps]).clamp_min(_EXACT * held_out.square).log()
     return (squares - squares[0]).clamp(-math.log(2), math.log(2))
@@ -321,23 +285,13 @@ def _starts(prior: Tensor | Sequence[Tensor] | None, context: int, horizon: int)
     return [start.double().cpu() for start in ([prior] if isinstance(prior, Tensor) else prior)]
 
 
-def _pooled(statistics: RidgeStatistics, segments: Iterable[int]) -> _Sums:
-    chosen = list(segments)
-    return _Sums(
-        statistics.gram[chosen].sum(0),
-        statistics.cross[chosen].sum(0),
-        float(statistics.square[chosen].sum()),
-        float(statistics.weight[chosen].sum()),
-    )
-
-
-def _unit(sums: _Sums) -> float:
+def _unit(sums: Sums) -> float:
     """Mean square of a feature. Windows that all lie at their level have none: any positive number keeps the prior."""
     return float(sums.gram.diagonal().mean()) / sums.weight or 1.0
 
 
 def _errors(
-    train: _Sums, held_out: _Sums, penalties: Sequence[float], starts: Sequence[Tensor], root: Root | None
+    train: Sums, held_out: Sums, penalties: Sequence[float], starts: Sequence[Tensor], root: Root | None, known: Known
 ) -> Tensor:
     """Held-out error of every prior and penalty, (S, P).
 
@@ -345,11 +299,11 @@ def _errors(
     The quadratic form of the held-out windows is then d' ((V'GV) * (r r')) d: penalties cost next to nothing.
     """
     gram = train.gram / train.weight
-    values, vectors = torch.linalg.eigh(_shaped(gram, root))
+    values, vectors = known(torch.linalg.eigh, _shaped(gram, root))
     # Back from the space in which all directions are equally dear.
     vectors = vectors if root is None else root.times(vectors)
     damping = [values.clamp_min(0) + penalty * _unit(train) for penalty in penalties]
-    seen = vectors.T @ held_out.gram @ vectors
+    seen = known(_turned, vectors, held_out.gram)
     rows = []
     for start in starts:
         remaining = vectors.T @ (train.cross / train.weight - gram @ start)
@@ -361,7 +315,7 @@ def _errors(
     return torch.stack(rows)
 
 
-def _solved(sums: _Sums, penalties: Sequence[float], start: Tensor, root: Root | None) -> list[Tensor]:
+def _solved(sums: Sums, penalties: Sequence[float], start: Tensor, root: Root | None) -> list[Tensor]:
     """The map of each penalty, (L, H)."""
     if sums.weight <= 0:
         return [start for _ in penalties]
@@ -382,12 +336,16 @@ def _solved(sums: _Sums, penalties: Sequence[float], start: Tensor, root: Root |
     return found
 
 
+def _turned(vectors: Tensor, gram: Tensor) -> Tensor:
+    return vectors.T @ gram @ vectors
+
+
 def _shaped(gram: Tensor, root: Root | None) -> Tensor:
     """F' G F, of a symmetric G."""
     return gram if root is None else root.transposed_times(root.transposed_times(gram).T)
 
 
-def _square(weight: Tensor, held_out: _Sums) -> Tensor:
+def _square(weight: Tensor, held_out: Sums) -> Tensor:
     """Sum of square errors from the sums alone: |y|^2 - 2 <W, Z'y> + <W, Z'Z W>."""
     return (held_out.square + (weight * (held_out.gram @ weight - 2 * held_out.cross)).sum()).clamp_min(0)
 

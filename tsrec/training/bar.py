@@ -75,6 +75,12 @@ def moving(total: int, *, label: str, unit: str, verbose: int) -> Iterator[Calla
         bar.close()
 
 
+def say(text: str, *, verbose: int) -> None:
+    """Write a line on standard error, above the bars that are shown there; nothing with verbose=0."""
+    if checked_verbose(verbose):
+        bar_class().write(text, file=sys.stderr)
+
+
 def checked_verbose(verbose: Any) -> int:
     """Return the parameter of this name: a whole number from 0 on.
 
