@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tsrec import LSSLForecaster
+from tsrec.estimators import _learning as learning
 from tsrec.layers.known import Known
 
 QUICK = {"horizon": 3, "context": 48, "max_epochs": 0, "random_state": 0}
@@ -69,3 +70,18 @@ def test_it_is_said_where_rows_are_too_few_for_a_branch(rows, told, capsys):
 def test_what_is_not_solved_for_has_no_bar(bars):
     LSSLForecaster(**QUICK, linear=None, verbose=1).fit(hours())
     assert not bars
+
+
+@pytest.mark.parametrize(("clearly", "kept"), [(0.0, 0), (np.inf, 1)], ids=["structural", "ridge"])
+def test_the_branch_is_trained_beside_past_maps_of_the_linear_map_that_stays(clearly, kept, monkeypatch):
+    solved, trained, fit_past_map, branch = [], [], learning.fit_past_map, learning.Learner._branch
+    monkeypatch.setattr(learning, "_CLEARLY", clearly)
+    monkeypatch.setattr(learning, "fit_past_map", lambda *given: solved.append(fit_past_map(*given)) or solved[-1])
+    monkeypatch.setattr(
+        learning.Learner, "_branch", lambda self, *given: trained.append(self.past_folds) or branch(self, *given)
+    )
+    frame = hours()
+    past = pd.DataFrame({"wind": np.random.default_rng(1).normal(size=len(frame))}, frame.index)
+    LSSLForecaster(**{**QUICK, "max_epochs": 1, "d_model": 4}).fit(frame, past=past)
+    assert len(solved) == 2
+    assert trained[0] is solved[kept]

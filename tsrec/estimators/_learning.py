@@ -124,14 +124,14 @@ class Learner:
             solution = self._solve(module, known, move)
             if not undecided:
                 return module, solution
-            forecaster.linear_ = "ridge"
+            past_folds, forecaster.linear_ = self.past_folds, "ridge"
             other: Any = self._module()
             # Where the first had no use for maps of their own, there is less to do.
             move(steps - steps_of(other))
             alone = self._solve(other, known, move)
         if alone.held_out < _CLEARLY * solution.held_out:
             return other, alone
-        forecaster.linear_ = "structural"
+        self.past_folds, forecaster.linear_ = past_folds, "structural"
         forecaster.penalty_, forecaster.maps_ = solution.penalty, module.maps
         return module, solution
 
