@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.plotting._forecast import forecast_legend
-from tsrec.plotting._style import BLACK, BLUE, dress, named, small_axes
+from tsrec.plotting._style import BLACK, BLUE, dress, named, shares, small_axes
 from tsrec.plotting._tracks import Track, plain_times, tracks
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class AnomalyDisplay:
         X : Series, DataFrame or array
             The rows to judge.
         coverage : float
-            Share of values that the band should hold.
+            Share of values that the band should hold, between 0 and 1.
         gap : int
             As in ``AnomalyDetector.detect``.
         truth : DataFrame, optional
@@ -114,10 +114,13 @@ class AnomalyDisplay:
 
         Raises
         ------
+        ValueError
+            If the coverage is no number between 0 and 1, or as `plot`.
         ImportError
             If matplotlib is not installed.
         """
-        return cls(X, detector.expected(X, coverage), detector.detect(X, gap=gap), truth=truth, series=series).plot(ax)
+        (share,) = shares(coverage, single=True)
+        return cls(X, detector.expected(X, share), detector.detect(X, gap=gap), truth=truth, series=series).plot(ax)
 
     def plot(self, ax: Any = None) -> "AnomalyDisplay":
         """Draw.

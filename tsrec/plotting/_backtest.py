@@ -8,7 +8,14 @@ import pandas as pd
 
 from tsrec.model_selection import backtest
 from tsrec.model_selection.tables import Forecasts, read_forecasts
-from tsrec.plotting._chosen import chosen_models, chosen_series, chosen_variables, pair_near, rows_of
+from tsrec.plotting._chosen import (
+    WIDEST,
+    chosen_intervals,
+    chosen_models,
+    chosen_series,
+    chosen_variables,
+    rows_of,
+)
 from tsrec.plotting._style import BLACK, COLORS, GREY, RULE, dress, line_legend, small_axes
 from tsrec.plotting._tracks import MOST_TRACKS, Band, Line, Track, label_of, plain_times, tracks
 
@@ -22,7 +29,7 @@ _FEW_STEPS = 12  # up to so many steps of one forecast, points are marked
 
 
 class BacktestDisplay:
-    """Truth, and the forecasts from each cut-off with one fan, a pair of axes for each variable of each series.
+    """Truth, and the forecasts from each cut-off with fans, a pair of axes for each variable of each series.
 
     Parameters
     ----------
@@ -37,8 +44,10 @@ class BacktestDisplay:
         Which of several models to show, at most eight. All when omitted.
     variables : sequence of labels, optional
         Which variables to show. All when omitted.
-    coverage : float or None, default 0.9
-        The fan is the central interval of the table whose nominal coverage is nearest. None for no fan.
+    coverage : float, sequence of float, "widest" or None, default "widest"
+        Nominal coverage of the fans, between 0 and 1: of central intervals that the table has quantiles of. A model
+        without one of them is drawn without it. "widest" is one fan, the widest interval that each model has; None is
+        no fan.
 
     Attributes
     ----------
@@ -72,7 +81,7 @@ class BacktestDisplay:
         series: Sequence[Hashable] | None = None,
         models: Sequence[str] | None = None,
         variables: Sequence[Hashable] | None = None,
-        coverage: float | None = 0.9,
+        coverage: float | Sequence[float] | str | None = WIDEST,
     ) -> None:
         self.table = table
         self.y = y
@@ -90,7 +99,7 @@ class BacktestDisplay:
         series: Sequence[Hashable] | None = None,
         models: Sequence[str] | None = None,
         variables: Sequence[Hashable] | None = None,
-        coverage: float | None = 0.9,
+        coverage: float | Sequence[float] | str | None = WIDEST,
         ax: Any = None,
     ) -> "BacktestDisplay":
         """Plot the table of a backtest.
@@ -112,7 +121,7 @@ class BacktestDisplay:
         TypeError
             If the table is none of ``backtest``.
         ValueError
-            If it has no such model, series or variable, or there are too many.
+            If it has no such model, series, variable or coverage, or there are too many.
         ImportError
             If matplotlib is not installed.
         """
@@ -128,7 +137,7 @@ class BacktestDisplay:
         n_windows: int | None = None,
         step: int | None = None,
         series: Sequence[Hashable] | None = None,
-        coverage: float | None = 0.9,
+        coverage: float | Sequence[float] | str | None = WIDEST,
         ax: Any = None,
     ) -> "BacktestDisplay":
         """Backtest forecasters, and plot.
@@ -181,13 +190,14 @@ class BacktestDisplay:
         TypeError
             If the table is none of ``backtest``.
         ValueError
-            If it has no such model, series or variable, there are too many (more than 12 series and variables), or not
-            one for each of the given axes.
+            If it has no such model, series, variable or coverage, there are too many (more than 12 series and
+            variables), or not one for each of the given axes.
         ImportError
             If matplotlib is not installed.
         """
         found = read_forecasts(self.table)
         models = chosen_models(found, self.models, most=len(COLORS))
+        fans = chosen_intervals(found, models, self.coverage)
         variables = chosen_variables(found, self.variables)
         series = chosen_series(found, self.series, most=max(min(_FEW_SERIES, MOST_TRACKS // len(variables)), 1))
         shown = [(number, name) for number in series for name in variables]
@@ -203,7 +213,7 @@ class BacktestDisplay:
             )
         for each, (number, name) in zip(axes, shown, strict=True):
             parts = {found.models[model]: rows_of(found, model, number) for model in models}
-            _draw(each, parts, name, self._truth(found, number, name), self.coverage)
+            _draw(each, parts, name, self._truth(found, number, name), fans)
             each.set_title(_title(found, number, name), loc="left", fontsize="medium", color=BLACK)
         line_legend(axes, *_handles(axes[0]), is_new=ax is None)
         self.ax_ = axes[0] if len(axes) == 1 else axes
@@ -232,17 +242,19 @@ def _title(found: Forecasts, number: int, name: Hashable) -> str:
     return label_of(label, name, named=name != 0, several=len(found.variables) > 1)
 
 
-def _draw(ax: "Axes", parts: dict[str, Forecasts], name: Hashable, truth: Line, coverage: float | None) -> None:
+def _draw(
+    ax: "Axes", parts: dict[str, Forecasts], name: Hashable, truth: Line, fans: list[list[tuple[float, float]]]
+) -> None:
     several, lines, bands = len(parts) > 1, [], []
-    for (model, rows), color in zip(parts.items(), COLORS, strict=False):
+    for (model, rows), pairs, color in zip(parts.items(), fans, COLORS, strict=False):
         if rows.values[name, "forecast"].isna().all():
             continue
         clear = _apart(rows)
         shown = rows.take(clear)
         lines.append(_broken(rows, name, "forecast"))
-        pair = None if coverage is None else pair_near(rows.levels(), coverage)
-        if pair is not None:
-            bands.append(_fan(ax, shown, name, pair, color, model if several else None))
+        for place, pair in enumerate(pairs):
+            alpha = (0.12 if several else 0.22) * (1 + place / len(pairs))
+            bands.append(_fan(ax, shown, name, pair, color=color, alpha=alpha, model=model if several else None))
         if not clear.all():
             ax.plot(lines[-1].time, lines[-1].values, color=color, linewidth=0.6, alpha=0.3)
         line, marker = _broken(shown, name, "forecast"), "o" if shown.steps.max() <= _FEW_STEPS else ""
@@ -269,12 +281,20 @@ def _apart(rows: Forecasts) -> np.ndarray:
     return kept[np.cumsum(rows.steps == 1) - 1]
 
 
-def _fan(ax: "Axes", rows: Forecasts, name: Hashable, pair: tuple[float, float], color: str, model: str | None) -> Band:
+def _fan(
+    ax: "Axes",
+    rows: Forecasts,
+    name: Hashable,
+    pair: tuple[float, float],
+    *,
+    color: str,
+    alpha: float,
+    model: str | None,
+) -> Band:
     """Draw the interval between two levels."""
     low, high = (_broken(rows, name, level) for level in pair)
     band = Band(pair[1] - pair[0], low.time, low.values, high.values)
     label = f"{100 * band.coverage:g} % interval" + ("" if model is None else f", {model}")
-    alpha = 0.22 if model is None else 0.12
     ax.fill_between(band.time, band.lower, band.upper, color=color, alpha=alpha, linewidth=0, label=label)
     return band
 
@@ -302,7 +322,7 @@ def _limits(truth: Line, lines: list[Line], bands: list[Band]) -> tuple[float, f
 
 
 def _handles(ax: "Axes") -> tuple[list[Any], list[str]]:
-    """Truth first, then the models, then what their fans are: once, where they are all of one coverage."""
+    """Truth first, then the models, then what their fans are: once, where all have the same ones."""
     from matplotlib.patches import Patch
 
     handles, labels = ax.get_legend_handles_labels()
@@ -310,8 +330,9 @@ def _handles(ax: "Axes") -> tuple[list[Any], list[str]]:
     fans = [label for label in labels if " % interval" in label]
     lines = [label for label in labels if label not in (*fans, "truth")]
     order = ["truth", *lines]
-    kinds = list(dict.fromkeys(label.split(",")[0] for label in fans))
-    if len(fans) > 1:
-        shaded = [Patch(color=GREY, alpha=0.25, linewidth=0) for _ in kinds]
+    kinds = list(dict.fromkeys(label.split(", ", 1)[0] for label in fans))
+    owners = {label.split(", ", 1)[-1] for label in fans}
+    if len(kinds) < len(fans) == len(kinds) * len(owners):
+        shaded = [Patch(color=GREY, alpha=0.25 * (1 + place / len(kinds)), linewidth=0) for place in range(len(kinds))]
         return [*(pairs[label] for label in order), *shaded], [*order, *kinds]
     return [pairs[label] for label in [*order, *fans]], [*order, *fans]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tsrec.model_selection import backtest
 from tsrec.model_selection.tables import read_forecasts
-from tsrec.plotting._chosen import chosen_models, chosen_variables, pair_near, rows_of
+from tsrec.plotting._chosen import central, chosen_models, chosen_variables, rows_of
 from tsrec.plotting._style import BLACK, COLORS, GREY, LEGEND, plain, single_axes
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class CalibrationDisplay:
             if not len(levels):
                 raise ValueError(f"table: model {name!r} has no quantiles, so there is nothing to calibrate.")
             shares[name] = pd.Series({level: _share_below(rows.values, variables, level) for level in levels})
-            labels.append(_label(name, rows.values, variables, pair_near(levels, None)))
+            labels.append(_label(name, rows.values, variables, next(iter(central(levels).values()), None)))
         self.shares_ = pd.DataFrame(shares).sort_index().rename_axis(index="level")
         self.figure_, self.ax_ = single_axes(ax, "CalibrationDisplay", (5.2, 5.4))
         self.ax_.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)), label="calibrated", zorder=1)

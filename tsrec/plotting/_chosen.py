@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from tsrec.model_selection.tables import Forecasts
-from tsrec.plotting._style import named
+from tsrec.plotting._style import named, shares
+
+WIDEST = "widest"
 
 
 def chosen_models(found: Forecasts, models: Sequence[str] | None, *, most: int) -> list[int]:
@@ -69,9 +71,33 @@ def rows_of(found: Forecasts, model: int, series: int | Sequence[int] | None = N
     return found.take(mine if series is None else mine & np.isin(found.series, series))
 
 
-def pair_near(levels: np.ndarray, share: float | None) -> tuple[float, float] | None:
-    """The central interval nearest to a nominal coverage, the widest when that is None; None if there is none."""
-    pairs = [(a, b) for a in levels for b in levels if a < 0.5 and np.isclose(a + b, 1)]
-    if not pairs:
-        return None
-    return max(pairs, key=lambda pair: pair[1] - pair[0] if share is None else -abs(pair[1] - pair[0] - share))
+def central(levels: np.ndarray) -> dict[float, tuple[float, float]]:
+    """The central intervals between ascending levels, by their nominal coverage, from wide to narrow."""
+    pairs = ((float(a), float(b)) for a in levels for b in levels if a < 0.5 and np.isclose(a + b, 1))
+    return {round(b - a, 12): (a, b) for a, b in pairs}
+
+
+def chosen_intervals(found: Forecasts, models: list[int], coverage: Any) -> list[list[tuple[float, float]]]:
+    """The central intervals of each model to show, from wide to narrow: those it has of those asked for, or its widest.
+
+    Raises
+    ------
+    ValueError
+        If a coverage is no number between 0 and 1, or none of the models has it.
+    """
+    if coverage is None:
+        return [[] for _ in models]
+    known = [central(found.levels(model)) for model in models]
+    if isinstance(coverage, str) and coverage == WIDEST:
+        return [list(pairs.values())[:1] for pairs in known]
+    asked = shares(coverage)
+    every = sorted({share for pairs in known for share in pairs})
+    if not every:
+        raise ValueError("coverage: the table has no quantiles to draw intervals between. Pass coverage=None.")
+    absent = [share for share in asked if not np.isclose(share, every).any()]
+    if absent:
+        raise ValueError(
+            f"coverage: the table has no {100 * absent[0]:g} % interval. Choose among {every}, or backtest forecasters "
+            "with other quantiles."
+        )
+    return [[pair for share, pair in pairs.items() if np.isclose(share, asked).any()] for pairs in known]
