@@ -167,7 +167,8 @@ class ForecastDisplay:
         Raises
         ------
         ValueError
-            If there are too many series and variables (more than 12), or not one for each of the given axes.
+            If history, intervals or actual have other levels, another kind of time, or not the series and variables of
+            the forecast, there are too many series and variables (more than 12), or not one for each of the given axes.
         ImportError
             If matplotlib is not installed.
         """

@@ -86,11 +86,13 @@ def tracks(
     Raises
     ------
     ValueError
-        If there are more than 12 tracks, or the arguments have not the same series and variables.
+        If there are more than 12 tracks, or the arguments have not the same series and variables, or other indexes.
     """
     frame = _frame(forecast, 0 if history is None else len(history))
     past = None if history is None else _frame(history, 0)
     later = None if actual is None else _frame(actual, 0 if history is None else len(history))
+    for argument, part in (("history", past), ("actual", later), ("intervals", intervals)):
+        _check_index(frame, part, argument)
     names = _series_names(frame, series)
     _check_count(len(names) * frame.shape[1], len(names))
     cut = []
@@ -124,6 +126,29 @@ def _frame(y: Any, start: int) -> pd.DataFrame:
     return pd.DataFrame(values, index=pd.RangeIndex(start, start + len(values), name="step"))
 
 
+def _check_index(frame: pd.DataFrame, part: pd.DataFrame | None, argument: str) -> None:
+    """Refuse rows that cannot lie beside those of the forecast: of other levels, or of another kind of time."""
+    if part is None or not len(part) or not len(frame):
+        return
+    if part.index.nlevels != frame.index.nlevels:
+        raise ValueError(
+            f"{argument}: its index has the levels {list(part.index.names)}, but that of the forecast has "
+            f"{list(frame.index.names)}. Give both the same: time alone for one series, (series, time) for a panel."
+        )
+    ours, theirs = (each.index.get_level_values(-1) for each in (frame, part))
+    if _kind(ours) != _kind(theirs):
+        raise ValueError(
+            f"{argument}: its times are {theirs.dtype}, those of the forecast {ours.dtype}. Give both the same kind of "
+            "time, in the last level of the index."
+        )
+
+
+def _kind(times: pd.Index) -> str:
+    """What cannot be compared across: numbers, times, and all else."""
+    kind = plain_times(times[:1]).dtype.kind
+    return "number" if kind in "iuf" else kind
+
+
 def _series_names(frame: pd.DataFrame, series: Sequence[Hashable] | None) -> list[Hashable]:
     if not isinstance(frame.index, pd.MultiIndex):
         if series is not None:
@@ -152,10 +177,6 @@ def _of_series(frame: pd.DataFrame, name: Hashable, argument: str) -> pd.DataFra
     """Rows of one series, on their time index."""
     if name is None:
         return frame
-    if not isinstance(frame.index, pd.MultiIndex):
-        raise ValueError(
-            f"{argument}: it has no series level, but the forecast has. Give it a MultiIndex (series, time)."
-        )
     mine = frame.index.droplevel(-1) == name
     if not mine.any():
         raise ValueError(
