@@ -197,6 +197,36 @@ def test_residuals_of_several_series_count_alike():
     assert len(ResidualsDisplay(BOTH, series=["s1"]).plot().residuals_) == 12
 
 
+def test_one_model_and_one_variable_may_stand_in_a_list():
+    alone = ResidualsDisplay(BOTH, model="mean", variable="sold").plot().residuals_
+    pd.testing.assert_frame_equal(ResidualsDisplay(BOTH, model=["mean"], variable=["sold"]).plot().residuals_, alone)
+    numbered = BOTH.rename(columns={"sold": 3}, level=0)
+    pd.testing.assert_frame_equal(ResidualsDisplay(numbered, model="mean", variable=3).plot().residuals_, alone)
+
+
+@pytest.mark.parametrize(
+    ("kw", "message"),
+    [
+        (
+            {"model": ["naive", "mean"]},
+            r"model: found 2 names, and one can be shown\. Choose among \['naive', 'mean'\]",
+        ),
+        ({"model": []}, r"model: found 0 names"),
+        ({"model": "lstm"}, r"model: the table has no 'lstm'"),
+        ({"variable": ["sold", "sold"]}, r"variable: found 2 names, and one can be shown\. Choose among \['sold'\]"),
+        ({"variable": "bought"}, r"variable: the table has no 'bought'"),
+    ],
+)
+def test_residuals_name_the_argument_that_is_wrong(kw, message):
+    with pytest.raises(ValueError, match=message):
+        ResidualsDisplay(BOTH, **kw).plot()
+
+
+def test_a_number_alone_is_one_name():
+    numbered = BOTH.rename(columns={"sold": 3}, level=0).rename(lambda name: int(name[1:]), level="shop")
+    assert BacktestDisplay(numbered, series=7, variables=3).plot().ax_.get_title(loc="left") == "7"
+
+
 def test_autocorrelations_equal_a_loop_over_the_nearest_forecasts():
     found = read_forecasts(DENSE)
     errors = (DENSE["sold", "y"] - DENSE[KEY]).to_numpy()

@@ -20,9 +20,7 @@ def chosen_models(found: Forecasts, models: Sequence[str] | None, *, most: int) 
         If one is not in the table, or there are too many.
     """
     names = found.models if models is None else named(models)
-    absent = [name for name in names if name not in found.models]
-    if absent:
-        raise ValueError(f"models: the table has no {absent[0]!r}. Choose among {found.models}.")
+    _check_known(names, found.models, "models")
     if not 0 < len(names) <= most:
         raise ValueError(f"models: found {len(names)}. Name 1 to {most} of {found.models}.")
     return [found.models.index(name) for name in names]
@@ -58,11 +56,33 @@ def chosen_variables(found: Forecasts, variables: Sequence[Hashable] | None) -> 
         If one is not in the table.
     """
     names = found.variables if variables is None else named(variables)
-    absent = [name for name in names if name not in found.variables]
-    if absent or not names:
-        what = f"the table has no {absent[0]!r}" if absent else "found none"
-        raise ValueError(f"variables: {what}. Choose among {found.variables}.")
+    _check_known(names, found.variables, "variables")
+    if not names:
+        raise ValueError(f"variables: found none. Choose among {found.variables}.")
     return names
+
+
+def chosen_one(known: list[Any], name: Any, where: str) -> Any:
+    """The one name that an argument asks for, alone or in a list; the first there is when omitted.
+
+    Raises
+    ------
+    ValueError
+        If it is not one, or not in the table.
+    """
+    if name is None:
+        return known[0]
+    names = [name] if isinstance(name, tuple) else named(name)
+    if len(names) != 1:
+        raise ValueError(f"{where}: found {len(names)} names, and one can be shown. Choose among {known}.")
+    _check_known(names, known, where)
+    return names[0]
+
+
+def _check_known(names: list[Any], known: list[Any], where: str) -> None:
+    absent = [name for name in names if name not in known]
+    if absent:
+        raise ValueError(f"{where}: the table has no {absent[0]!r}. Choose among {known}.")
 
 
 def rows_of(found: Forecasts, model: int, series: int | Sequence[int] | None = None) -> Forecasts:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tsrec.model_selection import backtest
 from tsrec.model_selection.tables import Forecasts, grid_places, read_forecasts
-from tsrec.plotting._chosen import chosen_models, chosen_series, chosen_variables, rows_of
+from tsrec.plotting._chosen import chosen_one, chosen_series, rows_of
 from tsrec.plotting._style import BLACK, BLUE, COLORS, GREY, LEGEND, RULE, dress, plain, pyplot
 from tsrec.plotting._tracks import plain_times
 
@@ -30,9 +30,9 @@ class ResidualsDisplay:
     ----------
     table : DataFrame
         What ``backtest`` gave.
-    model : str, optional
+    model : str or list of one, optional
         Which of several models; the first when omitted.
-    variable : label, optional
+    variable : label or list of one, optional
         Which of several variables; the first when omitted.
     series : sequence of labels, optional
         Which series of a panel count. All when omitted. Errors of several are divided by the root mean square of those
@@ -74,8 +74,8 @@ class ResidualsDisplay:
         self,
         table: pd.DataFrame,
         *,
-        model: str | None = None,
-        variable: Hashable = None,
+        model: str | Sequence[str] | None = None,
+        variable: Hashable | Sequence[Hashable] = None,
         series: Sequence[Hashable] | None = None,
     ) -> None:
         self.table = table
@@ -88,8 +88,8 @@ class ResidualsDisplay:
         cls,
         table: pd.DataFrame,
         *,
-        model: str | None = None,
-        variable: Hashable = None,
+        model: str | Sequence[str] | None = None,
+        variable: Hashable | Sequence[Hashable] = None,
         series: Sequence[Hashable] | None = None,
         ax: Any = None,
     ) -> "ResidualsDisplay":
@@ -199,8 +199,8 @@ class ResidualsDisplay:
     def _errors(self) -> tuple[Forecasts, np.ndarray, str]:
         """The rows with an observed value, their errors, and the unit of these."""
         found = read_forecasts(self.table)
-        model = chosen_models(found, None if self.model is None else [self.model], most=len(found.models))[0]
-        name = chosen_variables(found, None if self.variable is None else [self.variable])[0]
+        model = found.models.index(chosen_one(found.models, self.model, "model"))
+        name = chosen_one(found.variables, self.variable, "variable")
         rows = rows_of(found, model, chosen_series(found, self.series))
         errors = (rows.values[name, "y"] - rows.values[name, "forecast"]).to_numpy()
         seen = ~np.isnan(errors)
