@@ -139,6 +139,27 @@ def test_what_is_not_in_the_table_is_refused_by_name(kw, message):
         BacktestDisplay(BOTH, **kw).plot()
 
 
+@pytest.mark.filterwarnings("ignore:past", "ignore:static")
+@pytest.mark.parametrize("display", [BacktestDisplay, CalibrationDisplay, ResidualsDisplay])
+def test_what_forecasters_learn_from_is_given_to_the_backtest(display):
+    seen = []
+
+    class Spy(SeasonalNaiveForecaster):
+        def fit(self, X, y=None, *, past=None, static=None, sample_weight=None):
+            seen.append((past["p"].sum(), static.loc["s1", "size"], float(np.sum(sample_weight))))
+            return super().fit(X, y, past=past, static=static)
+
+    static = pd.DataFrame({"size": np.arange(8.0)}, [f"s{i}" for i in range(8)])
+    beside = {"past": PANEL.to_frame("p"), "static": static, "sample_weight": PANEL * 0 + 2, "n_windows": 3}
+    table = backtest(Spy(horizon=4, season=7), PANEL, refit=2, **beside)
+    asked = list(seen)
+    seen.clear()
+    shown = display.from_estimator(Spy(horizon=4, season=7), PANEL, refit=2, **beside)
+    assert len(asked) == 2
+    assert seen == asked
+    pd.testing.assert_frame_equal(shown.table, table)
+
+
 @pytest.mark.parametrize("display", [BacktestDisplay, CalibrationDisplay, ResidualsDisplay])
 def test_other_frames_are_refused(display):
     with pytest.raises(TypeError, match="table: found a DataFrame that is no answer of backtest"):

@@ -134,8 +134,12 @@ class BacktestDisplay:
         y: Any,
         *,
         X: Any = None,
+        past: Any = None,
+        static: Any = None,
+        sample_weight: Any = None,
         n_windows: int | None = None,
         step: int | None = None,
+        refit: bool | int | str = False,
         series: Sequence[Hashable] | None = None,
         coverage: float | Sequence[float] | str | None = WIDEST,
         ax: Any = None,
@@ -150,8 +154,16 @@ class BacktestDisplay:
             The history, with the rows to be forecast.
         X : DataFrame, optional
             Covariates beside y.
+        past : DataFrame or Series, optional
+            Covariates beside y that are known up to a cut-off only.
+        static : DataFrame, optional
+            Covariates of whole series, a row for each.
+        sample_weight : Series or array, optional
+            How much each row of y counts where a forecaster learns from it, as in ``backtest``.
         n_windows, step : int, optional
             As in ``backtest``.
+        refit : bool, int, "never" or "always"
+            Whether to fit anew before each cut-off, or at every so many of them, as in ``backtest``.
         series, coverage
             As in the constructor.
         ax : Axes or array of Axes, optional
@@ -169,7 +181,17 @@ class BacktestDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        table = backtest(forecaster, y, X=X, n_windows=n_windows, step=step)
+        table = backtest(
+            forecaster,
+            y,
+            X=X,
+            past=past,
+            static=static,
+            sample_weight=sample_weight,
+            n_windows=n_windows,
+            step=step,
+            refit=refit,
+        )
         return cls(table, y=y, series=series, coverage=coverage).plot(ax)
 
     def plot(self, ax: Any = None) -> "BacktestDisplay":
