@@ -194,7 +194,7 @@ class TestRefusals:
 
     def test_too_many_series(self):
         y = make_seasonal(5, n_series=13)
-        with pytest.raises(ValueError, match=r"forecast: it has 13 series and variables.* series=\[...\]"):
+        with pytest.raises(ValueError, match=r"series: found 13, too many .*Name 12 at most by series=\[...\]"):
             ForecastDisplay(None, y).plot()
 
     def test_a_forecaster_without_intervals(self):
@@ -211,7 +211,7 @@ class TestRefusals:
             ForecastDisplay(*panel).plot(axes)
 
     def test_unknown_series(self, panel):
-        with pytest.raises(ValueError, match="series: the forecast has no 'shop'"):
+        with pytest.raises(ValueError, match="series: there is no 'shop'"):
             ForecastDisplay(*panel, series=["shop"]).plot()
 
     def test_history_without_the_series(self, panel):

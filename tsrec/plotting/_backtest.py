@@ -38,11 +38,11 @@ class BacktestDisplay:
     y : Series, DataFrame or array, optional
         What it was given, to show the truth also between the forecasts and before the first cut-off: there as many
         steps as are forecast, at most.
-    series : sequence of labels, optional
+    series : label or sequence of labels, optional
         Which series of a panel to show, in this order. The first six when omitted.
-    models : sequence of str, optional
+    models : str or sequence of str, optional
         Which of several models to show, at most eight. All when omitted.
-    variables : sequence of labels, optional
+    variables : label or sequence of labels, optional
         Which variables to show. All when omitted.
     coverage : float, sequence of float, "widest" or None, default "widest"
         Nominal coverage of the fans, between 0 and 1: of central intervals that the table has quantiles of. A model
@@ -78,9 +78,9 @@ class BacktestDisplay:
         table: pd.DataFrame,
         *,
         y: Any = None,
-        series: Sequence[Hashable] | None = None,
-        models: Sequence[str] | None = None,
-        variables: Sequence[Hashable] | None = None,
+        series: Hashable | Sequence[Hashable] | None = None,
+        models: str | Sequence[str] | None = None,
+        variables: Hashable | Sequence[Hashable] | None = None,
         coverage: float | Sequence[float] | str | None = WIDEST,
     ) -> None:
         self.table = table
@@ -96,9 +96,9 @@ class BacktestDisplay:
         table: pd.DataFrame,
         *,
         y: Any = None,
-        series: Sequence[Hashable] | None = None,
-        models: Sequence[str] | None = None,
-        variables: Sequence[Hashable] | None = None,
+        series: Hashable | Sequence[Hashable] | None = None,
+        models: str | Sequence[str] | None = None,
+        variables: Hashable | Sequence[Hashable] | None = None,
         coverage: float | Sequence[float] | str | None = WIDEST,
         ax: Any = None,
     ) -> "BacktestDisplay":
@@ -140,7 +140,7 @@ class BacktestDisplay:
         n_windows: int | None = None,
         step: int | None = None,
         refit: bool | int | str = False,
-        series: Sequence[Hashable] | None = None,
+        series: Hashable | Sequence[Hashable] | None = None,
         coverage: float | Sequence[float] | str | None = WIDEST,
         ax: Any = None,
     ) -> "BacktestDisplay":

@@ -26,9 +26,9 @@ class CalibrationDisplay:
     ----------
     table : DataFrame
         What ``backtest`` gave. Values of all series and variables count alike.
-    models : sequence of str, optional
+    models : str or sequence of str, optional
         Which models to show, at most eight. All when omitted.
-    variables : sequence of labels, optional
+    variables : label or sequence of labels, optional
         Which variables count. All when omitted.
 
     Attributes
@@ -63,8 +63,8 @@ class CalibrationDisplay:
         self,
         table: pd.DataFrame,
         *,
-        models: Sequence[str] | None = None,
-        variables: Sequence[Hashable] | None = None,
+        models: str | Sequence[str] | None = None,
+        variables: Hashable | Sequence[Hashable] | None = None,
     ) -> None:
         self.table = table
         self.models = models
@@ -75,8 +75,8 @@ class CalibrationDisplay:
         cls,
         table: pd.DataFrame,
         *,
-        models: Sequence[str] | None = None,
-        variables: Sequence[Hashable] | None = None,
+        models: str | Sequence[str] | None = None,
+        variables: Hashable | Sequence[Hashable] | None = None,
         ax: Any = None,
     ) -> "CalibrationDisplay":
         """Plot the table of a backtest.

@@ -11,7 +11,7 @@ from tsrec.plotting._style import named, shares
 WIDEST = "widest"
 
 
-def chosen_models(found: Forecasts, models: Sequence[str] | None, *, most: int) -> list[int]:
+def chosen_models(found: Forecasts, models: str | Sequence[str] | None, *, most: int) -> list[int]:
     """Numbers of the models to show, all when none are named.
 
     Raises
@@ -26,7 +26,9 @@ def chosen_models(found: Forecasts, models: Sequence[str] | None, *, most: int) 
     return [found.models.index(name) for name in names]
 
 
-def chosen_series(found: Forecasts, series: Sequence[Hashable] | None, *, most: int | None = None) -> list[int]:
+def chosen_series(
+    found: Forecasts, series: Hashable | Sequence[Hashable] | None, *, most: int | None = None
+) -> list[int]:
     """Numbers of the series to show; the first `most` when none are named.
 
     Raises
@@ -47,7 +49,7 @@ def chosen_series(found: Forecasts, series: Sequence[Hashable] | None, *, most: 
     return numbers
 
 
-def chosen_variables(found: Forecasts, variables: Sequence[Hashable] | None) -> list[Any]:
+def chosen_variables(found: Forecasts, variables: Hashable | Sequence[Hashable] | None) -> list[Any]:
     """Names of the variables to show, all when none are named.
 
     Raises

@@ -31,7 +31,7 @@ class ForecastDisplay:
         The answer of ``predict_interval``: columns (variable, coverage, "lower" or "upper").
     actual : Series, DataFrame or array, optional
         What really came, drawn beside the forecast.
-    series : sequence of labels, optional
+    series : label or sequence of labels, optional
         Which series of a panel to show, in this order. All when omitted.
     max_history : int, optional
         How many of the last steps of each history to show. Four times the steps of the forecast, but at least 48, when
@@ -68,7 +68,7 @@ class ForecastDisplay:
         *,
         intervals: pd.DataFrame | None = None,
         actual: Any = None,
-        series: Sequence[Hashable] | None = None,
+        series: Hashable | Sequence[Hashable] | None = None,
         max_history: int | None = None,
     ) -> None:
         self.history = history
@@ -87,7 +87,7 @@ class ForecastDisplay:
         history: Any = None,
         actual: Any = None,
         coverage: float | Sequence[float] | None = (0.5, 0.9),
-        series: Sequence[Hashable] | None = None,
+        series: Hashable | Sequence[Hashable] | None = None,
         max_history: int | None = None,
         ax: Any = None,
     ) -> "ForecastDisplay":
@@ -105,7 +105,7 @@ class ForecastDisplay:
             What really came.
         coverage : float, sequence of float or None, default (0.5, 0.9)
             Nominal coverage of the intervals, between 0 and 1. None for no intervals.
-        series : sequence of labels, optional
+        series : label or sequence of labels, optional
             Which series of a panel to show. All when omitted.
         max_history : int, optional
             How many of the last steps of each history to show, as in the constructor.

@@ -34,7 +34,7 @@ class ResidualsDisplay:
         Which of several models; the first when omitted.
     variable : label or list of one, optional
         Which of several variables; the first when omitted.
-    series : sequence of labels, optional
+    series : label or sequence of labels, optional
         Which series of a panel count. All when omitted. Errors of several are divided by the root mean square of those
         of their series, so that all count alike.
 
@@ -76,7 +76,7 @@ class ResidualsDisplay:
         *,
         model: str | Sequence[str] | None = None,
         variable: Hashable | Sequence[Hashable] = None,
-        series: Sequence[Hashable] | None = None,
+        series: Hashable | Sequence[Hashable] | None = None,
     ) -> None:
         self.table = table
         self.model = model
@@ -90,7 +90,7 @@ class ResidualsDisplay:
         *,
         model: str | Sequence[str] | None = None,
         variable: Hashable | Sequence[Hashable] = None,
-        series: Sequence[Hashable] | None = None,
+        series: Hashable | Sequence[Hashable] | None = None,
         ax: Any = None,
     ) -> "ResidualsDisplay":
         """Plot the table of a backtest.
