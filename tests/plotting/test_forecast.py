@@ -237,6 +237,11 @@ class TestRefusals:
         with pytest.raises(ValueError, match=rf"{argument}: its times are int64, those of the forecast datetime64"):
             ForecastDisplay(given.pop("history"), one[1], **given).plot()
 
+    def test_durations_beside_numbers(self, one):
+        apart = [each.set_axis(pd.to_timedelta(np.arange(len(each)), unit="h")) for each in one[:2]]
+        with pytest.raises(ValueError, match="actual: its times are int64, those of the forecast timedelta64"):
+            ForecastDisplay(*apart, actual=one[3].reset_index(drop=True)).plot()
+
     def test_history_without_the_variable(self):
         y = load_macrodata()[["unemp", "infl"]]
         with pytest.raises(ValueError, match="history: it has no column 'infl'"):

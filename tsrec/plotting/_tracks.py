@@ -143,8 +143,8 @@ def _check_index(frame: pd.DataFrame, part: pd.DataFrame | None, argument: str) 
 
 
 def _kind(times: pd.Index) -> str:
-    """What cannot be compared across: numbers, times, and all else."""
-    kind = plain_times(times[:1]).dtype.kind
+    """What cannot be compared across: numbers, times, durations, and all else."""
+    kind = times.dtype.kind if times.dtype.kind == "m" else plain_times(times[:1]).dtype.kind
     return "number" if kind in "iuf" else kind
 
 
