@@ -139,6 +139,27 @@ def test_what_is_not_in_the_table_is_refused_by_name(kw, message):
         BacktestDisplay(BOTH, **kw).plot()
 
 
+@pytest.mark.filterwarnings("ignore:past", "ignore:static")
+@pytest.mark.parametrize("display", [BacktestDisplay, CalibrationDisplay, ResidualsDisplay])
+def test_what_forecasters_learn_from_is_given_to_the_backtest(display):
+    seen = []
+
+    class Spy(SeasonalNaiveForecaster):
+        def fit(self, X, y=None, *, past=None, static=None, sample_weight=None):
+            seen.append((past["p"].sum(), static.loc["s1", "size"], float(np.sum(sample_weight))))
+            return super().fit(X, y, past=past, static=static)
+
+    static = pd.DataFrame({"size": np.arange(8.0)}, [f"s{i}" for i in range(8)])
+    beside = {"past": PANEL.to_frame("p"), "static": static, "sample_weight": PANEL * 0 + 2, "n_windows": 3}
+    table = backtest(Spy(horizon=4, season=7), PANEL, refit=2, **beside)
+    asked = list(seen)
+    seen.clear()
+    shown = display.from_estimator(Spy(horizon=4, season=7), PANEL, refit=2, **beside)
+    assert len(asked) == 2
+    assert seen == asked
+    pd.testing.assert_frame_equal(shown.table, table)
+
+
 @pytest.mark.parametrize("display", [BacktestDisplay, CalibrationDisplay, ResidualsDisplay])
 def test_other_frames_are_refused(display):
     with pytest.raises(TypeError, match="table: found a DataFrame that is no answer of backtest"):
@@ -195,6 +216,36 @@ def test_residuals_of_several_series_count_alike():
     np.testing.assert_allclose(squares, 1)
     assert len(display.residuals_) == len(BOTH) / 2
     assert len(ResidualsDisplay(BOTH, series=["s1"]).plot().residuals_) == 12
+
+
+def test_one_model_and_one_variable_may_stand_in_a_list():
+    alone = ResidualsDisplay(BOTH, model="mean", variable="sold").plot().residuals_
+    pd.testing.assert_frame_equal(ResidualsDisplay(BOTH, model=["mean"], variable=["sold"]).plot().residuals_, alone)
+    numbered = BOTH.rename(columns={"sold": 3}, level=0)
+    pd.testing.assert_frame_equal(ResidualsDisplay(numbered, model="mean", variable=3).plot().residuals_, alone)
+
+
+@pytest.mark.parametrize(
+    ("kw", "message"),
+    [
+        (
+            {"model": ["naive", "mean"]},
+            r"model: found 2 names, and one can be shown\. Choose among \['naive', 'mean'\]",
+        ),
+        ({"model": []}, r"model: found 0 names"),
+        ({"model": "lstm"}, r"model: the table has no 'lstm'"),
+        ({"variable": ["sold", "sold"]}, r"variable: found 2 names, and one can be shown\. Choose among \['sold'\]"),
+        ({"variable": "bought"}, r"variable: the table has no 'bought'"),
+    ],
+)
+def test_residuals_name_the_argument_that_is_wrong(kw, message):
+    with pytest.raises(ValueError, match=message):
+        ResidualsDisplay(BOTH, **kw).plot()
+
+
+def test_a_number_alone_is_one_name():
+    numbered = BOTH.rename(columns={"sold": 3}, level=0).rename(lambda name: int(name[1:]), level="shop")
+    assert BacktestDisplay(numbered, series=7, variables=3).plot().ax_.get_title(loc="left") == "7"
 
 
 def test_autocorrelations_equal_a_loop_over_the_nearest_forecasts():

@@ -112,7 +112,7 @@ def test_losses_have_a_line_for_each_term(encoder):
     other = LSSLEncoder(d_model=4, max_epochs=1, random_state=0).fit(np.ones((3, 20)) * np.arange(20))
     assert [line.get_label() for line in LossDisplay.from_estimator(other).ax_.lines] == ["all", "next", "masked"]
     untrained = LuMambaEncoder(width=16, n_queries=1, n_layers=1, max_epochs=0).fit(recordings())
-    with pytest.raises(ValueError, match="no epoch"):
+    with pytest.raises(ValueError, match="estimator: no epoch was trained"):
         LossDisplay.from_estimator(untrained)
     with pytest.raises(ValueError, match="has no history_"):
         LossDisplay.from_estimator(LuMambaEncoder())

@@ -194,7 +194,7 @@ class TestRefusals:
 
     def test_too_many_series(self):
         y = make_seasonal(5, n_series=13)
-        with pytest.raises(ValueError, match=r"forecast: it has 13 series and variables.*series=\[...\]"):
+        with pytest.raises(ValueError, match=r"series: found 13, too many .*Name 12 at most by series=\[...\]"):
             ForecastDisplay(None, y).plot()
 
     def test_a_forecaster_without_intervals(self):
@@ -211,13 +211,36 @@ class TestRefusals:
             ForecastDisplay(*panel).plot(axes)
 
     def test_unknown_series(self, panel):
-        with pytest.raises(ValueError, match="series: the forecast has no 'shop'"):
+        with pytest.raises(ValueError, match="series: there is no 'shop'"):
             ForecastDisplay(*panel, series=["shop"]).plot()
 
     def test_history_without_the_series(self, panel):
         history, forecast = panel
         with pytest.raises(ValueError, match="history: it has no series 'series_4'"):
             ForecastDisplay(history.drop("series_4"), forecast).plot()
+
+    def test_actual_values_with_other_levels(self, one, panel):
+        history, forecast, _, actual = one
+        shops = pd.concat({"a": actual, "b": actual}, names=["shop"])
+        with pytest.raises(ValueError, match=r"actual: its index has the levels \['shop', 'time'\].*forecast has"):
+            ForecastDisplay(history, forecast, actual=shops).plot()
+        deeper = pd.concat({"north": panel[1]}, names=["region"])
+        with pytest.raises(ValueError, match=r"actual: its index has the levels \['region', 'series', 'time'\]"):
+            ForecastDisplay(*panel, actual=deeper).plot()
+        with pytest.raises(ValueError, match=r"actual: its index has the levels \['time'\].*\['series', 'time'\]"):
+            ForecastDisplay(*panel, actual=actual).plot()
+
+    @pytest.mark.parametrize("argument", ["actual", "history", "intervals"])
+    def test_another_kind_of_time(self, one, argument):
+        given = {"history": one[0], "intervals": one[2], "actual": one[3]}
+        given[argument] = given[argument].reset_index(drop=True)
+        with pytest.raises(ValueError, match=rf"{argument}: its times are int64, those of the forecast datetime64"):
+            ForecastDisplay(given.pop("history"), one[1], **given).plot()
+
+    def test_durations_beside_numbers(self, one):
+        apart = [each.set_axis(pd.to_timedelta(np.arange(len(each)), unit="h")) for each in one[:2]]
+        with pytest.raises(ValueError, match="actual: its times are int64, those of the forecast timedelta64"):
+            ForecastDisplay(*apart, actual=one[3].reset_index(drop=True)).plot()
 
     def test_history_without_the_variable(self):
         y = load_macrodata()[["unemp", "infl"]]

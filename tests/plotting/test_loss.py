@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
+from tsrec import LSSLForecaster
 from tsrec.plotting import LossDisplay
 
 matplotlib.use("Agg")
@@ -65,3 +66,22 @@ def test_members_of_a_forecaster_are_shown_under_their_names():
     assert list(lines) == ["LSSL: select", "LSSL: select, held out", "MLP: refit"]
     with pytest.raises(ValueError, match="has no history_"):
         LossDisplay.from_estimator(SimpleNamespace(members_={"theta": object()}))
+
+
+def test_a_training_without_an_epoch_says_why():
+    y = pd.Series(np.arange(40) % 7 + np.random.default_rng(0).normal(size=40), pd.RangeIndex(40), name="y")
+    short = LSSLForecaster(horizon=7, season=7, max_epochs=50, random_state=0).fit(y)
+    assert not len(short.history_)
+    members = {"LSSL": short, "theta": object()}
+    words = r"too few rows to train a branch beside the linear map.*linear=None trains the network alone"
+    for found in (
+        short,
+        SimpleNamespace(members_=members),
+        SimpleNamespace(members_={"auto": SimpleNamespace(members_=members)}),
+    ):
+        with pytest.raises(ValueError, match=rf"estimator: no epoch was trained.* max_epochs is 0, or .*{words}"):
+            LossDisplay.from_estimator(found)
+    with pytest.raises(ValueError, match=rf"history: no epoch was trained.*{words}"):
+        LossDisplay(short.history_).plot()
+    alone = LSSLForecaster(horizon=7, season=7, linear=None, max_epochs=2, random_state=0).fit(y)
+    assert len(LossDisplay.from_estimator(alone).history)

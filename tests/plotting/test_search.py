@@ -250,3 +250,12 @@ def test_events_that_cannot_be_shown_are_told():
         EventsDisplay(found_events(), series=["c"]).plot()
     with pytest.raises(ValueError, match="events: found 0 labels"):
         EventsDisplay(found_events()[:0]).plot()
+
+
+def test_one_channel_may_stand_without_a_list():
+    rows = walks(1, "ab").rename(columns={"x": "depth"})
+    retriever = SubsequenceRetriever(scales=(32,)).fit(rows)
+    query = rows.loc["a"].iloc[30:60]
+    shown = MatchesDisplay.from_retriever(retriever, query, channels="depth", series="a", k=1)
+    assert titles(shown)[0] == "depth"
+    assert titles(MatchesDisplay(shown.matches, retriever, query, channels="depth").plot())[0] == "depth"

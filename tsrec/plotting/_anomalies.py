@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from tsrec.plotting._forecast import forecast_legend
-from tsrec.plotting._style import BLACK, BLUE, dress, named, small_axes
-from tsrec.plotting._tracks import Track, plain_times, tracks
+from tsrec.plotting._style import BLACK, BLUE, dress, named, shares, small_axes
+from tsrec.plotting._tracks import Track, plain_times, shown_series, tracks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ class AnomalyDisplay:
         The answer of ``AnomalyDetector.detect``: columns start and end (excluded), and series.
     truth : DataFrame, optional
         The true anomalies, in the same form.
-    series : sequence of labels, optional
+    series : label or sequence of labels, optional
         Which series of a panel to show, in this order. All when omitted.
 
     Attributes
@@ -68,7 +68,7 @@ class AnomalyDisplay:
         anomalies: pd.DataFrame,
         *,
         truth: pd.DataFrame | None = None,
-        series: Sequence[Hashable] | None = None,
+        series: Hashable | Sequence[Hashable] | None = None,
     ) -> None:
         self.observed = observed
         self.expected = expected
@@ -85,7 +85,7 @@ class AnomalyDisplay:
         coverage: float = 0.99,
         gap: int = 0,
         truth: pd.DataFrame | None = None,
-        series: Sequence[Hashable] | None = None,
+        series: Hashable | Sequence[Hashable] | None = None,
         ax: Any = None,
     ) -> "AnomalyDisplay":
         """Detect anomalies, and plot them.
@@ -97,12 +97,12 @@ class AnomalyDisplay:
         X : Series, DataFrame or array
             The rows to judge.
         coverage : float
-            Share of values that the band should hold.
+            Share of values that the band should hold, between 0 and 1.
         gap : int
             As in ``AnomalyDetector.detect``.
         truth : DataFrame, optional
             The true anomalies: columns start and end (excluded), and series.
-        series : sequence of labels, optional
+        series : label or sequence of labels, optional
             Which series of a panel to show. All when omitted.
         ax : Axes or array of Axes, optional
             As in `plot`.
@@ -114,10 +114,15 @@ class AnomalyDisplay:
 
         Raises
         ------
+        ValueError
+            If the coverage is no number between 0 and 1, or as `plot`.
         ImportError
             If matplotlib is not installed.
         """
-        return cls(X, detector.expected(X, coverage), detector.detect(X, gap=gap), truth=truth, series=series).plot(ax)
+        (share,) = shares(coverage, single=True)
+        if isinstance(X, pd.DataFrame | pd.Series):
+            shown_series(X, series)  # to judge all rows takes long, so that what cannot be shown is refused before
+        return cls(X, detector.expected(X, share), detector.detect(X, gap=gap), truth=truth, series=series).plot(ax)
 
     def plot(self, ax: Any = None) -> "AnomalyDisplay":
         """Draw.
@@ -188,7 +193,7 @@ def _like(observed: Any, expected: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(values.reshape(len(expected), -1), expected.index, expected.columns)
 
 
-def _owners(frame: pd.DataFrame, series: Sequence[Hashable] | None) -> np.ndarray:
+def _owners(frame: pd.DataFrame, series: Hashable | Sequence[Hashable] | None) -> np.ndarray:
     """The series of each group of tracks, in a one-dimensional array of objects."""
     several = isinstance(frame.index, pd.MultiIndex)
     names = [None] if not several else named(frame.index.droplevel(-1).unique() if series is None else series)

@@ -8,7 +8,14 @@ import pandas as pd
 
 from tsrec.model_selection import backtest
 from tsrec.model_selection.tables import Forecasts, read_forecasts
-from tsrec.plotting._chosen import chosen_models, chosen_series, chosen_variables, pair_near, rows_of
+from tsrec.plotting._chosen import (
+    WIDEST,
+    chosen_intervals,
+    chosen_models,
+    chosen_series,
+    chosen_variables,
+    rows_of,
+)
 from tsrec.plotting._style import BLACK, COLORS, GREY, RULE, dress, line_legend, small_axes
 from tsrec.plotting._tracks import MOST_TRACKS, Band, Line, Track, label_of, plain_times, tracks
 
@@ -22,7 +29,7 @@ _FEW_STEPS = 12  # up to so many steps of one forecast, points are marked
 
 
 class BacktestDisplay:
-    """Truth, and the forecasts from each cut-off with one fan, a pair of axes for each variable of each series.
+    """Truth, and the forecasts from each cut-off with fans, a pair of axes for each variable of each series.
 
     Parameters
     ----------
@@ -31,14 +38,16 @@ class BacktestDisplay:
     y : Series, DataFrame or array, optional
         What it was given, to show the truth also between the forecasts and before the first cut-off: there as many
         steps as are forecast, at most.
-    series : sequence of labels, optional
+    series : label or sequence of labels, optional
         Which series of a panel to show, in this order. The first six when omitted.
-    models : sequence of str, optional
+    models : str or sequence of str, optional
         Which of several models to show, at most eight. All when omitted.
-    variables : sequence of labels, optional
+    variables : label or sequence of labels, optional
         Which variables to show. All when omitted.
-    coverage : float or None, default 0.9
-        The fan is the central interval of the table whose nominal coverage is nearest. None for no fan.
+    coverage : float, sequence of float, "widest" or None, default "widest"
+        Nominal coverage of the fans, between 0 and 1: of central intervals that the table has quantiles of. A model
+        without one of them is drawn without it. "widest" is one fan, the widest interval that each model has; None is
+        no fan.
 
     Attributes
     ----------
@@ -69,10 +78,10 @@ class BacktestDisplay:
         table: pd.DataFrame,
         *,
         y: Any = None,
-        series: Sequence[Hashable] | None = None,
-        models: Sequence[str] | None = None,
-        variables: Sequence[Hashable] | None = None,
-        coverage: float | None = 0.9,
+        series: Hashable | Sequence[Hashable] | None = None,
+        models: str | Sequence[str] | None = None,
+        variables: Hashable | Sequence[Hashable] | None = None,
+        coverage: float | Sequence[float] | str | None = WIDEST,
     ) -> None:
         self.table = table
         self.y = y
@@ -87,10 +96,10 @@ class BacktestDisplay:
         table: pd.DataFrame,
         *,
         y: Any = None,
-        series: Sequence[Hashable] | None = None,
-        models: Sequence[str] | None = None,
-        variables: Sequence[Hashable] | None = None,
-        coverage: float | None = 0.9,
+        series: Hashable | Sequence[Hashable] | None = None,
+        models: str | Sequence[str] | None = None,
+        variables: Hashable | Sequence[Hashable] | None = None,
+        coverage: float | Sequence[float] | str | None = WIDEST,
         ax: Any = None,
     ) -> "BacktestDisplay":
         """Plot the table of a backtest.
@@ -112,7 +121,7 @@ class BacktestDisplay:
         TypeError
             If the table is none of ``backtest``.
         ValueError
-            If it has no such model, series or variable, or there are too many.
+            If it has no such model, series, variable or coverage, or there are too many.
         ImportError
             If matplotlib is not installed.
         """
@@ -125,10 +134,14 @@ class BacktestDisplay:
         y: Any,
         *,
         X: Any = None,
+        past: Any = None,
+        static: Any = None,
+        sample_weight: Any = None,
         n_windows: int | None = None,
         step: int | None = None,
-        series: Sequence[Hashable] | None = None,
-        coverage: float | None = 0.9,
+        refit: bool | int | str = False,
+        series: Hashable | Sequence[Hashable] | None = None,
+        coverage: float | Sequence[float] | str | None = WIDEST,
         ax: Any = None,
     ) -> "BacktestDisplay":
         """Backtest forecasters, and plot.
@@ -141,8 +154,16 @@ class BacktestDisplay:
             The history, with the rows to be forecast.
         X : DataFrame, optional
             Covariates beside y.
+        past : DataFrame or Series, optional
+            Covariates beside y that are known up to a cut-off only.
+        static : DataFrame, optional
+            Covariates of whole series, a row for each.
+        sample_weight : Series or array, optional
+            How much each row of y counts where a forecaster learns from it, as in ``backtest``.
         n_windows, step : int, optional
             As in ``backtest``.
+        refit : bool, int, "never" or "always"
+            Whether to fit anew before each cut-off, or at every so many of them, as in ``backtest``.
         series, coverage
             As in the constructor.
         ax : Axes or array of Axes, optional
@@ -160,7 +181,17 @@ class BacktestDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        table = backtest(forecaster, y, X=X, n_windows=n_windows, step=step)
+        table = backtest(
+            forecaster,
+            y,
+            X=X,
+            past=past,
+            static=static,
+            sample_weight=sample_weight,
+            n_windows=n_windows,
+            step=step,
+            refit=refit,
+        )
         return cls(table, y=y, series=series, coverage=coverage).plot(ax)
 
     def plot(self, ax: Any = None) -> "BacktestDisplay":
@@ -181,13 +212,14 @@ class BacktestDisplay:
         TypeError
             If the table is none of ``backtest``.
         ValueError
-            If it has no such model, series or variable, there are too many (more than 12 series and variables), or not
-            one for each of the given axes.
+            If it has no such model, series, variable or coverage, there are too many (more than 12 series and
+            variables), or not one for each of the given axes.
         ImportError
             If matplotlib is not installed.
         """
         found = read_forecasts(self.table)
         models = chosen_models(found, self.models, most=len(COLORS))
+        fans = chosen_intervals(found, models, self.coverage)
         variables = chosen_variables(found, self.variables)
         series = chosen_series(found, self.series, most=max(min(_FEW_SERIES, MOST_TRACKS // len(variables)), 1))
         shown = [(number, name) for number in series for name in variables]
@@ -203,7 +235,7 @@ class BacktestDisplay:
             )
         for each, (number, name) in zip(axes, shown, strict=True):
             parts = {found.models[model]: rows_of(found, model, number) for model in models}
-            _draw(each, parts, name, self._truth(found, number, name), self.coverage)
+            _draw(each, parts, name, self._truth(found, number, name), fans)
             each.set_title(_title(found, number, name), loc="left", fontsize="medium", color=BLACK)
         line_legend(axes, *_handles(axes[0]), is_new=ax is None)
         self.ax_ = axes[0] if len(axes) == 1 else axes
@@ -232,17 +264,19 @@ def _title(found: Forecasts, number: int, name: Hashable) -> str:
     return label_of(label, name, named=name != 0, several=len(found.variables) > 1)
 
 
-def _draw(ax: "Axes", parts: dict[str, Forecasts], name: Hashable, truth: Line, coverage: float | None) -> None:
+def _draw(
+    ax: "Axes", parts: dict[str, Forecasts], name: Hashable, truth: Line, fans: list[list[tuple[float, float]]]
+) -> None:
     several, lines, bands = len(parts) > 1, [], []
-    for (model, rows), color in zip(parts.items(), COLORS, strict=False):
+    for (model, rows), pairs, color in zip(parts.items(), fans, COLORS, strict=False):
         if rows.values[name, "forecast"].isna().all():
             continue
         clear = _apart(rows)
         shown = rows.take(clear)
         lines.append(_broken(rows, name, "forecast"))
-        pair = None if coverage is None else pair_near(rows.levels(), coverage)
-        if pair is not None:
-            bands.append(_fan(ax, shown, name, pair, color, model if several else None))
+        for place, pair in enumerate(pairs):
+            alpha = (0.12 if several else 0.22) * (1 + place / len(pairs))
+            bands.append(_fan(ax, shown, name, pair, color=color, alpha=alpha, model=model if several else None))
         if not clear.all():
             ax.plot(lines[-1].time, lines[-1].values, color=color, linewidth=0.6, alpha=0.3)
         line, marker = _broken(shown, name, "forecast"), "o" if shown.steps.max() <= _FEW_STEPS else ""
@@ -269,12 +303,20 @@ def _apart(rows: Forecasts) -> np.ndarray:
     return kept[np.cumsum(rows.steps == 1) - 1]
 
 
-def _fan(ax: "Axes", rows: Forecasts, name: Hashable, pair: tuple[float, float], color: str, model: str | None) -> Band:
+def _fan(
+    ax: "Axes",
+    rows: Forecasts,
+    name: Hashable,
+    pair: tuple[float, float],
+    *,
+    color: str,
+    alpha: float,
+    model: str | None,
+) -> Band:
     """Draw the interval between two levels."""
     low, high = (_broken(rows, name, level) for level in pair)
     band = Band(pair[1] - pair[0], low.time, low.values, high.values)
     label = f"{100 * band.coverage:g} % interval" + ("" if model is None else f", {model}")
-    alpha = 0.22 if model is None else 0.12
     ax.fill_between(band.time, band.lower, band.upper, color=color, alpha=alpha, linewidth=0, label=label)
     return band
 
@@ -302,7 +344,7 @@ def _limits(truth: Line, lines: list[Line], bands: list[Band]) -> tuple[float, f
 
 
 def _handles(ax: "Axes") -> tuple[list[Any], list[str]]:
-    """Truth first, then the models, then what their fans are: once, where they are all of one coverage."""
+    """Truth first, then the models, then what their fans are: once, where all have the same ones."""
     from matplotlib.patches import Patch
 
     handles, labels = ax.get_legend_handles_labels()
@@ -310,8 +352,9 @@ def _handles(ax: "Axes") -> tuple[list[Any], list[str]]:
     fans = [label for label in labels if " % interval" in label]
     lines = [label for label in labels if label not in (*fans, "truth")]
     order = ["truth", *lines]
-    kinds = list(dict.fromkeys(label.split(",")[0] for label in fans))
-    if len(fans) > 1:
-        shaded = [Patch(color=GREY, alpha=0.25, linewidth=0) for _ in kinds]
+    kinds = list(dict.fromkeys(label.split(", ", 1)[0] for label in fans))
+    owners = {label.split(", ", 1)[-1] for label in fans}
+    if len(kinds) < len(fans) == len(kinds) * len(owners):
+        shaded = [Patch(color=GREY, alpha=0.25 * (1 + place / len(kinds)), linewidth=0) for place in range(len(kinds))]
         return [*(pairs[label] for label in order), *shaded], [*order, *kinds]
     return [pairs[label] for label in [*order, *fans]], [*order, *fans]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tsrec.model_selection import backtest
 from tsrec.model_selection.tables import read_forecasts
-from tsrec.plotting._chosen import chosen_models, chosen_variables, pair_near, rows_of
+from tsrec.plotting._chosen import central, chosen_models, chosen_variables, rows_of
 from tsrec.plotting._style import BLACK, COLORS, GREY, LEGEND, plain, single_axes
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ class CalibrationDisplay:
     ----------
     table : DataFrame
         What ``backtest`` gave. Values of all series and variables count alike.
-    models : sequence of str, optional
+    models : str or sequence of str, optional
         Which models to show, at most eight. All when omitted.
-    variables : sequence of labels, optional
+    variables : label or sequence of labels, optional
         Which variables count. All when omitted.
 
     Attributes
@@ -63,8 +63,8 @@ class CalibrationDisplay:
         self,
         table: pd.DataFrame,
         *,
-        models: Sequence[str] | None = None,
-        variables: Sequence[Hashable] | None = None,
+        models: str | Sequence[str] | None = None,
+        variables: Hashable | Sequence[Hashable] | None = None,
     ) -> None:
         self.table = table
         self.models = models
@@ -75,8 +75,8 @@ class CalibrationDisplay:
         cls,
         table: pd.DataFrame,
         *,
-        models: Sequence[str] | None = None,
-        variables: Sequence[Hashable] | None = None,
+        models: str | Sequence[str] | None = None,
+        variables: Hashable | Sequence[Hashable] | None = None,
         ax: Any = None,
     ) -> "CalibrationDisplay":
         """Plot the table of a backtest.
@@ -111,8 +111,12 @@ class CalibrationDisplay:
         y: Any,
         *,
         X: Any = None,
+        past: Any = None,
+        static: Any = None,
+        sample_weight: Any = None,
         n_windows: int | None = None,
         step: int | None = None,
+        refit: bool | int | str = False,
         ax: Any = None,
     ) -> "CalibrationDisplay":
         """Backtest forecasters, and plot.
@@ -125,8 +129,16 @@ class CalibrationDisplay:
             The history, with the rows to be forecast.
         X : DataFrame, optional
             Covariates beside y.
+        past : DataFrame or Series, optional
+            Covariates beside y that are known up to a cut-off only.
+        static : DataFrame, optional
+            Covariates of whole series, a row for each.
+        sample_weight : Series or array, optional
+            How much each row of y counts where a forecaster learns from it, as in ``backtest``.
         n_windows, step : int, optional
             As in ``backtest``.
+        refit : bool, int, "never" or "always"
+            Whether to fit anew before each cut-off, or at every so many of them, as in ``backtest``.
         ax : Axes, optional
             What to draw on; a new figure when omitted.
 
@@ -142,7 +154,18 @@ class CalibrationDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        return cls(backtest(forecaster, y, X=X, n_windows=n_windows, step=step)).plot(ax)
+        table = backtest(
+            forecaster,
+            y,
+            X=X,
+            past=past,
+            static=static,
+            sample_weight=sample_weight,
+            n_windows=n_windows,
+            step=step,
+            refit=refit,
+        )
+        return cls(table).plot(ax)
 
     def plot(self, ax: Any = None) -> "CalibrationDisplay":
         """Draw.
@@ -176,7 +199,7 @@ class CalibrationDisplay:
             if not len(levels):
                 raise ValueError(f"table: model {name!r} has no quantiles, so there is nothing to calibrate.")
             shares[name] = pd.Series({level: _share_below(rows.values, variables, level) for level in levels})
-            labels.append(_label(name, rows.values, variables, pair_near(levels, None)))
+            labels.append(_label(name, rows.values, variables, next(iter(central(levels).values()), None)))
         self.shares_ = pd.DataFrame(shares).sort_index().rename_axis(index="level")
         self.figure_, self.ax_ = single_axes(ax, "CalibrationDisplay", (5.2, 5.4))
         self.ax_.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)), label="calibrated", zorder=1)

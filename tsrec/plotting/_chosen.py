@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from tsrec.model_selection.tables import Forecasts
-from tsrec.plotting._style import named
+from tsrec.plotting._style import named, shares
+
+WIDEST = "widest"
 
 
-def chosen_models(found: Forecasts, models: Sequence[str] | None, *, most: int) -> list[int]:
+def chosen_models(found: Forecasts, models: str | Sequence[str] | None, *, most: int) -> list[int]:
     """Numbers of the models to show, all when none are named.
 
     Raises
@@ -18,15 +20,15 @@ def chosen_models(found: Forecasts, models: Sequence[str] | None, *, most: int) 
         If one is not in the table, or there are too many.
     """
     names = found.models if models is None else named(models)
-    absent = [name for name in names if name not in found.models]
-    if absent:
-        raise ValueError(f"models: the table has no {absent[0]!r}. Choose among {found.models}.")
+    _check_known(names, found.models, "models")
     if not 0 < len(names) <= most:
         raise ValueError(f"models: found {len(names)}. Name 1 to {most} of {found.models}.")
     return [found.models.index(name) for name in names]
 
 
-def chosen_series(found: Forecasts, series: Sequence[Hashable] | None, *, most: int | None = None) -> list[int]:
+def chosen_series(
+    found: Forecasts, series: Hashable | Sequence[Hashable] | None, *, most: int | None = None
+) -> list[int]:
     """Numbers of the series to show; the first `most` when none are named.
 
     Raises
@@ -47,7 +49,7 @@ def chosen_series(found: Forecasts, series: Sequence[Hashable] | None, *, most: 
     return numbers
 
 
-def chosen_variables(found: Forecasts, variables: Sequence[Hashable] | None) -> list[Any]:
+def chosen_variables(found: Forecasts, variables: Hashable | Sequence[Hashable] | None) -> list[Any]:
     """Names of the variables to show, all when none are named.
 
     Raises
@@ -56,11 +58,33 @@ def chosen_variables(found: Forecasts, variables: Sequence[Hashable] | None) -> 
         If one is not in the table.
     """
     names = found.variables if variables is None else named(variables)
-    absent = [name for name in names if name not in found.variables]
-    if absent or not names:
-        what = f"the table has no {absent[0]!r}" if absent else "found none"
-        raise ValueError(f"variables: {what}. Choose among {found.variables}.")
+    _check_known(names, found.variables, "variables")
+    if not names:
+        raise ValueError(f"variables: found none. Choose among {found.variables}.")
     return names
+
+
+def chosen_one(known: list[Any], name: Any, where: str) -> Any:
+    """The one name that an argument asks for, alone or in a list; the first there is when omitted.
+
+    Raises
+    ------
+    ValueError
+        If it is not one, or not in the table.
+    """
+    if name is None:
+        return known[0]
+    names = [name] if isinstance(name, tuple) else named(name)
+    if len(names) != 1:
+        raise ValueError(f"{where}: found {len(names)} names, and one can be shown. Choose among {known}.")
+    _check_known(names, known, where)
+    return names[0]
+
+
+def _check_known(names: list[Any], known: list[Any], where: str) -> None:
+    absent = [name for name in names if name not in known]
+    if absent:
+        raise ValueError(f"{where}: the table has no {absent[0]!r}. Choose among {known}.")
 
 
 def rows_of(found: Forecasts, model: int, series: int | Sequence[int] | None = None) -> Forecasts:
@@ -69,9 +93,33 @@ def rows_of(found: Forecasts, model: int, series: int | Sequence[int] | None = N
     return found.take(mine if series is None else mine & np.isin(found.series, series))
 
 
-def pair_near(levels: np.ndarray, share: float | None) -> tuple[float, float] | None:
-    """The central interval nearest to a nominal coverage, the widest when that is None; None if there is none."""
-    pairs = [(a, b) for a in levels for b in levels if a < 0.5 and np.isclose(a + b, 1)]
-    if not pairs:
-        return None
-    return max(pairs, key=lambda pair: pair[1] - pair[0] if share is None else -abs(pair[1] - pair[0] - share))
+def central(levels: np.ndarray) -> dict[float, tuple[float, float]]:
+    """The central intervals between ascending levels, by their nominal coverage, from wide to narrow."""
+    pairs = ((float(a), float(b)) for a in levels for b in levels if a < 0.5 and np.isclose(a + b, 1))
+    return {round(b - a, 12): (a, b) for a, b in pairs}
+
+
+def chosen_intervals(found: Forecasts, models: list[int], coverage: Any) -> list[list[tuple[float, float]]]:
+    """The central intervals of each model to show, from wide to narrow: those it has of those asked for, or its widest.
+
+    Raises
+    ------
+    ValueError
+        If a coverage is no number between 0 and 1, or none of the models has it.
+    """
+    if coverage is None:
+        return [[] for _ in models]
+    known = [central(found.levels(model)) for model in models]
+    if isinstance(coverage, str) and coverage == WIDEST:
+        return [list(pairs.values())[:1] for pairs in known]
+    asked = shares(coverage)
+    every = sorted({share for pairs in known for share in pairs})
+    if not every:
+        raise ValueError("coverage: the table has no quantiles to draw intervals between. Pass coverage=None.")
+    absent = [share for share in asked if not np.isclose(share, every).any()]
+    if absent:
+        raise ValueError(
+            f"coverage: the table has no {100 * absent[0]:g} % interval. Choose among {every}, or backtest forecasters "
+            "with other quantiles."
+        )
+    return [[pair for share, pair in pairs.items() if np.isclose(share, asked).any()] for pairs in known]

@@ -25,7 +25,7 @@ class DecompositionDisplay:
     components : DataFrame
         What a decomposer's ``transform`` gave, or ``predict_components`` of a forecaster: columns (variable,
         component); of a panel, the rows of one series count.
-    variables : sequence of labels, optional
+    variables : label or sequence of labels, optional
         Which to show, at most four. All when omitted.
     series : label, optional
         Which series of a panel to show; the first when omitted.
@@ -63,7 +63,7 @@ class DecompositionDisplay:
         self,
         components: pd.DataFrame,
         *,
-        variables: Sequence[Hashable] | None = None,
+        variables: Hashable | Sequence[Hashable] | None = None,
         series: Hashable = None,
         history: Any = None,
         max_history: int | None = None,
@@ -80,7 +80,7 @@ class DecompositionDisplay:
         decomposer: Any,
         X: Any,
         *,
-        variables: Sequence[Hashable] | None = None,
+        variables: Hashable | Sequence[Hashable] | None = None,
         series: Hashable = None,
     ) -> "DecompositionDisplay":
         """Take series apart, and plot the components.
@@ -117,7 +117,7 @@ class DecompositionDisplay:
         X: Any = None,
         *,
         history: Any = None,
-        variables: Sequence[Hashable] | None = None,
+        variables: Hashable | Sequence[Hashable] | None = None,
         series: Hashable = None,
         max_history: int | None = None,
     ) -> "DecompositionDisplay":

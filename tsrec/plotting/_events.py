@@ -27,7 +27,7 @@ class EventsDisplay:
         gave.
     truth : DataFrame, optional
         The true events, in the same form.
-    series : sequence of labels, optional
+    series : label or sequence of labels, optional
         Which series to show, twelve at most. The first twelve when omitted.
 
     Attributes
@@ -54,7 +54,11 @@ class EventsDisplay:
     figure_: "Figure"
 
     def __init__(
-        self, events: pd.DataFrame, truth: pd.DataFrame | None = None, *, series: Sequence[Hashable] | None = None
+        self,
+        events: pd.DataFrame,
+        truth: pd.DataFrame | None = None,
+        *,
+        series: Hashable | Sequence[Hashable] | None = None,
     ) -> None:
         self.events = events
         self.truth = truth
@@ -66,7 +70,7 @@ class EventsDisplay:
         locator: Any,
         truth: pd.DataFrame | None = None,
         *,
-        series: Sequence[Hashable] | None = None,
+        series: Hashable | Sequence[Hashable] | None = None,
         ax: Any = None,
         **asked: Any,
     ) -> "EventsDisplay":
@@ -78,7 +82,7 @@ class EventsDisplay:
             Or other object with ``table``.
         truth : DataFrame, optional
             The true events.
-        series : sequence of labels, optional
+        series : label or sequence of labels, optional
             Which series are searched and shown.
         ax : Axes, optional
             As in `plot`.

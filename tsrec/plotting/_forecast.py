@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.frames import panel_index
-from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, dress, line_legend, small_axes
+from tsrec.plotting._style import BLACK, BLUE, GREY, RULE, dress, line_legend, shares, small_axes
 from tsrec.plotting._tracks import Line, Track, tracks
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class ForecastDisplay:
         The answer of ``predict_interval``: columns (variable, coverage, "lower" or "upper").
     actual : Series, DataFrame or array, optional
         What really came, drawn beside the forecast.
-    series : sequence of labels, optional
+    series : label or sequence of labels, optional
         Which series of a panel to show, in this order. All when omitted.
     max_history : int, optional
         How many of the last steps of each history to show. Four times the steps of the forecast, but at least 48, when
@@ -68,7 +68,7 @@ class ForecastDisplay:
         *,
         intervals: pd.DataFrame | None = None,
         actual: Any = None,
-        series: Sequence[Hashable] | None = None,
+        series: Hashable | Sequence[Hashable] | None = None,
         max_history: int | None = None,
     ) -> None:
         self.history = history
@@ -86,8 +86,8 @@ class ForecastDisplay:
         *,
         history: Any = None,
         actual: Any = None,
-        coverage: Sequence[float] | None = (0.5, 0.9),
-        series: Sequence[Hashable] | None = None,
+        coverage: float | Sequence[float] | None = (0.5, 0.9),
+        series: Hashable | Sequence[Hashable] | None = None,
         max_history: int | None = None,
         ax: Any = None,
     ) -> "ForecastDisplay":
@@ -103,9 +103,9 @@ class ForecastDisplay:
             Forecast (and show) the continuation of this history instead of that which the forecaster was fitted on.
         actual : Series, DataFrame or array, optional
             What really came.
-        coverage : sequence of float or None, default (0.5, 0.9)
+        coverage : float, sequence of float or None, default (0.5, 0.9)
             Nominal coverage of the intervals, between 0 and 1. None for no intervals.
-        series : sequence of labels, optional
+        series : label or sequence of labels, optional
             Which series of a panel to show. All when omitted.
         max_history : int, optional
             How many of the last steps of each history to show, as in the constructor.
@@ -121,6 +121,8 @@ class ForecastDisplay:
         ------
         TypeError
             If intervals are asked for and the forecaster makes none.
+        ValueError
+            If a coverage is no number between 0 and 1, or as `plot`.
         ImportError
             If matplotlib is not installed.
 
@@ -133,7 +135,8 @@ class ForecastDisplay:
         ...         return np.full(X, history[-1])
         >>> display = ForecastDisplay.from_estimator(Last(), 5, history=np.arange(20.0), coverage=None)
         """
-        if coverage is not None and not hasattr(forecaster, "predict_interval"):
+        asked = None if coverage is None else shares(coverage)
+        if asked is not None and not hasattr(forecaster, "predict_interval"):
             raise TypeError(
                 f"coverage: {type(forecaster).__name__} has no predict_interval(), so it makes no intervals. Pass "
                 "coverage=None."
@@ -142,7 +145,7 @@ class ForecastDisplay:
         return cls(
             fitted_history(forecaster) if history is None else history,
             forecaster.predict(X, **other),
-            intervals=None if coverage is None else forecaster.predict_interval(X, list(coverage), **other),
+            intervals=None if asked is None else forecaster.predict_interval(X, asked, **other),
             actual=actual,
             series=series,
             max_history=max_history,
@@ -164,7 +167,8 @@ class ForecastDisplay:
         Raises
         ------
         ValueError
-            If there are too many series and variables (more than 12), or not one for each of the given axes.
+            If history, intervals or actual have other levels, another kind of time, or not the series and variables of
+            the forecast, there are too many series and variables (more than 12), or not one for each of the given axes.
         ImportError
             If matplotlib is not installed.
         """

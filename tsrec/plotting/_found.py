@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tsrec.plotting._style import named
+
 MOST_CHANNELS = 4
 
 
@@ -79,15 +81,16 @@ def as_rows(query: Any) -> np.ndarray:
     return values[:, None] if values.ndim == 1 else np.atleast_2d(values[0]).T
 
 
-def picked(channels: Sequence[Hashable] | None, own: list[Hashable]) -> list[Hashable]:
+def picked(channels: Hashable | Sequence[Hashable] | None, own: list[Hashable]) -> list[Hashable]:
     """Channels that are shown: the chosen ones, or the first few of all."""
     if channels is None:
         return own[:MOST_CHANNELS]
-    absent = [channel for channel in channels if channel not in own]
-    if absent or not 0 < len(channels) <= MOST_CHANNELS:
-        what = f"{absent[0]!r} is none of them" if absent else f"found {len(channels)}"
+    chosen = named(channels)
+    absent = [channel for channel in chosen if channel not in own]
+    if absent or not 0 < len(chosen) <= MOST_CHANNELS:
+        what = f"{absent[0]!r} is none of them" if absent else f"found {len(chosen)}"
         raise ValueError(f"channels: {what}. Name 1 to {MOST_CHANNELS} of {own}.")
-    return list(channels)
+    return chosen
 
 
 def normalised(values: np.ndarray) -> np.ndarray:

@@ -70,13 +70,14 @@ class LossDisplay:
         Raises
         ------
         ValueError
-            If it was not trained by epochs.
+            If it was not trained by epochs, or for none.
         ImportError
             If matplotlib is not installed.
         """
         history = _history_of(estimator)
         if history is None:
             raise ValueError(f"estimator: {type(estimator).__name__} has no history_. Fit one that trains by epochs.")
+        _check_trained(history, "estimator")
         counts = getattr(estimator, "n_epochs_", None) if "phase" in history else None
         return cls(history, n_epochs=counts).plot(ax=ax)
 
@@ -100,8 +101,7 @@ class LossDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        if not len(self.history):
-            raise ValueError("history: there is no epoch in it. Fit with max_epochs of at least 1.")
+        _check_trained(self.history, "history")
         self.figure_, self.ax_ = single_axes(ax, "LossDisplay", (6.5, 4.0))
         phases = self.history["phase"].unique() if "phase" in self.history else []
         drawn = _draw_phases(self.ax_, self.history) if len(phases) > 1 else _draw_terms(self.ax_, self.history)
@@ -119,19 +119,31 @@ class LossDisplay:
 
 
 def _history_of(estimator: Any) -> pd.DataFrame | None:
-    """Its history, or those of its members under their names."""
+    """Its history, or those of its members under their names; None if neither it nor they have one."""
     if hasattr(estimator, "history_"):
         return estimator.history_
     members = getattr(estimator, "members_", None)
     if not isinstance(members, dict):
         return None
-    found = {name: _history_of(member) for name, member in members.items()}
+    every = {name: _history_of(member) for name, member in members.items()}
+    found = {name: history for name, history in every.items() if history is not None}
     parts = [
         history.assign(phase=[f"{name}: {phase}" for phase in history.get("phase", [""] * len(history))])
         for name, history in found.items()
-        if history is not None and len(history)
+        if len(history)
     ]
-    return pd.concat(parts, ignore_index=True) if parts else None
+    if not parts:
+        return pd.DataFrame() if found else None
+    return pd.concat(parts, ignore_index=True)
+
+
+def _check_trained(history: pd.DataFrame, where: str) -> None:
+    if not len(history):
+        raise ValueError(
+            f"{where}: no epoch was trained, as max_epochs is 0, or there were too few rows to train a branch beside "
+            "the linear map. Fit with more epochs, or with more rows; of a forecaster with a linear map, linear=None "
+            "trains the network alone."
+        )
 
 
 def _draw_terms(ax: Any, history: pd.DataFrame) -> list[np.ndarray]:

@@ -47,9 +47,9 @@ class MatchesDisplay:
         Or other object with ``rows(series, start, end)`` and ``channels_``.
     query : Series, frame or array, optional
         What was looked for, an array as (n_times,) or (1, n_channels, n_times). The intervals alone are shown without.
-    channels : sequence of labels, optional
+    channels : label or sequence of labels, optional
         Which to show, at most four; the first of them on the series. Those of the query when omitted.
-    series : sequence of labels, optional
+    series : label or sequence of labels, optional
         Which series to show. The first six that have matches when omitted.
 
     Attributes
@@ -84,8 +84,8 @@ class MatchesDisplay:
         retriever: Any,
         query: Any = None,
         *,
-        channels: Sequence[Hashable] | None = None,
-        series: Sequence[Hashable] | None = None,
+        channels: Hashable | Sequence[Hashable] | None = None,
+        series: Hashable | Sequence[Hashable] | None = None,
     ) -> None:
         self.matches = matches
         self.retriever = retriever
@@ -99,8 +99,8 @@ class MatchesDisplay:
         retriever: Any,
         Q: Any,
         *,
-        series: Sequence[Hashable] | None = None,
-        channels: Sequence[Hashable] | None = None,
+        series: Hashable | Sequence[Hashable] | None = None,
+        channels: Hashable | Sequence[Hashable] | None = None,
         ax: Any = None,
         **asked: Any,
     ) -> "MatchesDisplay":
@@ -112,9 +112,9 @@ class MatchesDisplay:
             Or other object with ``locate``, ``rows`` and ``channels_``.
         Q : Series, frame or array
             One query.
-        series : sequence of labels, optional
+        series : label or sequence of labels, optional
             As in the constructor.
-        channels : sequence of labels, optional
+        channels : label or sequence of labels, optional
             Channels to compare, as in ``locate``. The first four are shown.
         ax : Axes or array of Axes, optional
             As in `plot`.
@@ -133,11 +133,12 @@ class MatchesDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        found = retriever.locate(Q, channels=channels, **asked)
+        names = None if channels is None else named(channels)
+        found = retriever.locate(Q, channels=names, **asked)
         shown = None
-        if channels is not None:
-            shown = list(channels)[:MOST_CHANNELS]
-            Q = pd.DataFrame(as_rows(Q), columns=list(channels))
+        if names is not None:
+            shown = names[:MOST_CHANNELS]
+            Q = pd.DataFrame(as_rows(Q), columns=names)
         return cls(found, retriever, Q, channels=shown, series=series).plot(ax)
 
     def plot(self, ax: Any = None) -> "MatchesDisplay":

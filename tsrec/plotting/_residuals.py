@@ -8,7 +8,7 @@ import pandas as pd
 
 from tsrec.model_selection import backtest
 from tsrec.model_selection.tables import Forecasts, grid_places, read_forecasts
-from tsrec.plotting._chosen import chosen_models, chosen_series, chosen_variables, rows_of
+from tsrec.plotting._chosen import chosen_one, chosen_series, rows_of
 from tsrec.plotting._style import BLACK, BLUE, COLORS, GREY, LEGEND, RULE, dress, plain, pyplot
 from tsrec.plotting._tracks import plain_times
 
@@ -30,11 +30,11 @@ class ResidualsDisplay:
     ----------
     table : DataFrame
         What ``backtest`` gave.
-    model : str, optional
+    model : str or list of one, optional
         Which of several models; the first when omitted.
-    variable : label, optional
+    variable : label or list of one, optional
         Which of several variables; the first when omitted.
-    series : sequence of labels, optional
+    series : label or sequence of labels, optional
         Which series of a panel count. All when omitted. Errors of several are divided by the root mean square of those
         of their series, so that all count alike.
 
@@ -74,9 +74,9 @@ class ResidualsDisplay:
         self,
         table: pd.DataFrame,
         *,
-        model: str | None = None,
-        variable: Hashable = None,
-        series: Sequence[Hashable] | None = None,
+        model: str | Sequence[str] | None = None,
+        variable: Hashable | Sequence[Hashable] = None,
+        series: Hashable | Sequence[Hashable] | None = None,
     ) -> None:
         self.table = table
         self.model = model
@@ -88,9 +88,9 @@ class ResidualsDisplay:
         cls,
         table: pd.DataFrame,
         *,
-        model: str | None = None,
-        variable: Hashable = None,
-        series: Sequence[Hashable] | None = None,
+        model: str | Sequence[str] | None = None,
+        variable: Hashable | Sequence[Hashable] = None,
+        series: Hashable | Sequence[Hashable] | None = None,
         ax: Any = None,
     ) -> "ResidualsDisplay":
         """Plot the table of a backtest.
@@ -125,8 +125,12 @@ class ResidualsDisplay:
         y: Any,
         *,
         X: Any = None,
+        past: Any = None,
+        static: Any = None,
+        sample_weight: Any = None,
         n_windows: int | None = None,
         step: int | None = None,
+        refit: bool | int | str = False,
         ax: Any = None,
     ) -> "ResidualsDisplay":
         """Backtest a forecaster, and plot.
@@ -139,8 +143,16 @@ class ResidualsDisplay:
             The history, with the rows to be forecast.
         X : DataFrame, optional
             Covariates beside y.
+        past : DataFrame or Series, optional
+            Covariates beside y that are known up to a cut-off only.
+        static : DataFrame, optional
+            Covariates of whole series, a row for each.
+        sample_weight : Series or array, optional
+            How much each row of y counts where a forecaster learns from it, as in ``backtest``.
         n_windows, step : int, optional
             As in ``backtest``.
+        refit : bool, int, "never" or "always"
+            Whether to fit anew before each cut-off, or at every so many of them, as in ``backtest``.
         ax : array of four Axes, optional
             What to draw on; a new figure when omitted.
 
@@ -156,7 +168,18 @@ class ResidualsDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        return cls(backtest(forecaster, y, X=X, n_windows=n_windows, step=step)).plot(ax)
+        table = backtest(
+            forecaster,
+            y,
+            X=X,
+            past=past,
+            static=static,
+            sample_weight=sample_weight,
+            n_windows=n_windows,
+            step=step,
+            refit=refit,
+        )
+        return cls(table).plot(ax)
 
     def plot(self, ax: Any = None) -> "ResidualsDisplay":
         """Draw.
@@ -199,8 +222,8 @@ class ResidualsDisplay:
     def _errors(self) -> tuple[Forecasts, np.ndarray, str]:
         """The rows with an observed value, their errors, and the unit of these."""
         found = read_forecasts(self.table)
-        model = chosen_models(found, None if self.model is None else [self.model], most=len(found.models))[0]
-        name = chosen_variables(found, None if self.variable is None else [self.variable])[0]
+        model = found.models.index(chosen_one(found.models, self.model, "model"))
+        name = chosen_one(found.variables, self.variable, "variable")
         rows = rows_of(found, model, chosen_series(found, self.series))
         errors = (rows.values[name, "y"] - rows.values[name, "forecast"]).to_numpy()
         seen = ~np.isnan(errors)

@@ -1,5 +1,7 @@
 """What all pictures have in common: colours, ticks that can be read, and matplotlib itself."""
 
+from collections.abc import Iterable
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +44,28 @@ def pyplot(name: str) -> Any:
 def named(names: Any) -> list[Any]:
     """One name or several, as a list: a text, a number or a time alone is a name."""
     return [names] if pd.api.types.is_scalar(names) else list(names)
+
+
+def shares(coverage: Any, *, single: bool = False) -> list[float]:
+    """One coverage or several, as a list, each once.
+
+    Raises
+    ------
+    ValueError
+        If one is no number between 0 and 1, or there are none, or several where a `single` one can be drawn.
+    """
+    coverage = coverage.tolist() if isinstance(coverage, np.ndarray) else coverage
+    several = isinstance(coverage, Iterable) and not isinstance(coverage, str)
+    found = list(coverage) if several else [coverage]
+    if not found or not all(isinstance(share, Real) and 0 < float(share) < 1 for share in found):
+        raise ValueError(
+            f"coverage: found {found if several else coverage!r}. Give a number between 0 and 1, for example 0.9"
+            + (", or several in a list." if not single else ".")
+        )
+    found = list(dict.fromkeys(map(float, found)))
+    if single and len(found) > 1:
+        raise ValueError(f"coverage: found {found}, and one interval can be drawn. Give one of them.")
+    return found
 
 
 def single_axes(ax: Any, name: str, size: tuple[float, float]) -> tuple[Any, Any]:

@@ -78,7 +78,7 @@ def tracks(
     actual: Any,
     intervals: pd.DataFrame | None,
     *,
-    series: Sequence[Hashable] | None,
+    series: Hashable | Sequence[Hashable] | None,
     max_history: int | None,
 ) -> list[Track]:
     """Everything to be shown, cut into tracks.
@@ -86,13 +86,14 @@ def tracks(
     Raises
     ------
     ValueError
-        If there are more than 12 tracks, or the arguments have not the same series and variables.
+        If there are more than 12 tracks, or the arguments have not the same series and variables, or other indexes.
     """
     frame = _frame(forecast, 0 if history is None else len(history))
     past = None if history is None else _frame(history, 0)
     later = None if actual is None else _frame(actual, 0 if history is None else len(history))
-    names = _series_names(frame, series)
-    _check_count(len(names) * frame.shape[1], len(names))
+    for argument, part in (("history", past), ("actual", later), ("intervals", intervals)):
+        _check_index(frame, part, argument)
+    names = shown_series(frame, series)
     cut = []
     for name in names:
         ahead = _of_series(frame, name, "forecast")
@@ -124,27 +125,67 @@ def _frame(y: Any, start: int) -> pd.DataFrame:
     return pd.DataFrame(values, index=pd.RangeIndex(start, start + len(values), name="step"))
 
 
-def _series_names(frame: pd.DataFrame, series: Sequence[Hashable] | None) -> list[Hashable]:
-    if not isinstance(frame.index, pd.MultiIndex):
+def _check_index(frame: pd.DataFrame, part: pd.DataFrame | None, argument: str) -> None:
+    """Refuse rows that cannot lie beside those of the forecast: of other levels, or of another kind of time."""
+    if part is None or not len(part) or not len(frame):
+        return
+    if part.index.nlevels != frame.index.nlevels:
+        raise ValueError(
+            f"{argument}: its index has the levels {list(part.index.names)}, but that of the forecast has "
+            f"{list(frame.index.names)}. Give both the same: time alone for one series, (series, time) for a panel."
+        )
+    ours, theirs = (each.index.get_level_values(-1) for each in (frame, part))
+    if _kind(ours) != _kind(theirs):
+        raise ValueError(
+            f"{argument}: its times are {theirs.dtype}, those of the forecast {ours.dtype}. Give both the same kind of "
+            "time, in the last level of the index."
+        )
+
+
+def _kind(times: pd.Index) -> str:
+    """What cannot be compared across: numbers, times, durations, and all else."""
+    kind = times.dtype.kind if times.dtype.kind == "m" else plain_times(times[:1]).dtype.kind
+    return "number" if kind in "iuf" else kind
+
+
+def shown_series(rows: pd.DataFrame | pd.Series, series: Hashable | Sequence[Hashable] | None) -> list[Hashable]:
+    """Names of the series to show, all when none are given; [None] where rows are of one without a name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such series, or there are more of them, or of variables, than fit into one figure.
+    """
+    names = _series_names(rows, series)
+    _check_count(len(names), 1 if rows.ndim == 1 else rows.shape[1])
+    return names
+
+
+def _series_names(rows: pd.DataFrame | pd.Series, series: Hashable | Sequence[Hashable] | None) -> list[Hashable]:
+    if not isinstance(rows.index, pd.MultiIndex):
         if series is not None:
-            raise ValueError("series: given, but the forecast has no series level. Leave it out.")
+            raise ValueError("series: given, but there is no series level. Leave it out.")
         return [None]
-    known = frame.index.droplevel(-1).unique()
+    known = rows.index.droplevel(-1).unique()
     if series is None:
         return list(known)
     series = named(series)
     lacking = [name for name in series if name not in known]
     if lacking:
-        raise ValueError(f"series: the forecast has no {lacking[0]!r}. Choose among {list(known[:5])} and so on.")
+        raise ValueError(f"series: there is no {lacking[0]!r}. Choose among {list(known[:5])} and so on.")
     return series
 
 
-def _check_count(n_tracks: int, n_series: int) -> None:
-    if n_tracks > MOST_TRACKS:
-        few = "series=[...]" if n_series > 1 else "a frame with fewer columns"
+def _check_count(n_series: int, n_variables: int) -> None:
+    if n_variables > MOST_TRACKS:
         raise ValueError(
-            f"forecast: it has {n_tracks} series and variables, too many for one figure. Pass {few}, for "
-            f"{MOST_TRACKS} of them at most."
+            f"columns: found {n_variables}, too many for one figure. Give a frame with {MOST_TRACKS} at most."
+        )
+    if n_series * n_variables > MOST_TRACKS:
+        each = f" of {n_variables} variables each" if n_variables > 1 else ""
+        raise ValueError(
+            f"series: found {n_series}{each}, too many for one figure. Name {MOST_TRACKS // n_variables} at most by "
+            "series=[...]."
         )
 
 
@@ -152,10 +193,6 @@ def _of_series(frame: pd.DataFrame, name: Hashable, argument: str) -> pd.DataFra
     """Rows of one series, on their time index."""
     if name is None:
         return frame
-    if not isinstance(frame.index, pd.MultiIndex):
-        raise ValueError(
-            f"{argument}: it has no series level, but the forecast has. Give it a MultiIndex (series, time)."
-        )
     mine = frame.index.droplevel(-1) == name
     if not mine.any():
         raise ValueError(
