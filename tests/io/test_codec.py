@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import sys
 from collections import OrderedDict, namedtuple
 from zoneinfo import ZoneInfo
 
@@ -282,9 +283,11 @@ def test_fixed_offsets_of_pytz_come_back():
     assert round_trip(PytzLike(None, 60)) == datetime.timezone(datetime.timedelta(hours=1))
 
 
-def test_zones_of_pytz_come_back_by_their_key():
+def test_zones_of_pytz_come_back_by_their_key(monkeypatch):
     pytz = pytest.importorskip("pytz")
-    assert round_trip(pytz.timezone("Europe/Berlin")) == ZoneInfo("Europe/Berlin")
+    assert round_trip(pytz.timezone("Europe/Berlin")) is pytz.timezone("Europe/Berlin")
+    monkeypatch.setitem(sys.modules, "pytz", None)
+    assert decode({"pytz": "Europe/Berlin"}, {}) == ZoneInfo("Europe/Berlin")
     assert round_trip(pytz.FixedOffset(60)) == datetime.timezone(datetime.timedelta(hours=1))
 
 

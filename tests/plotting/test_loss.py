@@ -21,7 +21,7 @@ def close_figures():
 
 
 def phase(name, losses, held_out=None):
-    none = [None] * len(losses)
+    none = [np.nan] * len(losses)
     epochs = range(1, len(losses) + 1)
     return pd.DataFrame(
         {"phase": name, "epoch": epochs, "loss": losses, "validation_loss": held_out or none, "point_loss": losses}

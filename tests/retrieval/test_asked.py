@@ -111,11 +111,11 @@ def test_series_without_rows_are_refused(kind):
     series = walk(200)
     if kind == "seconds":
         series.index = pd.Index(np.arange(200) / 10, name="time")
-    given = {"a": series[:0] if kind == "all of a dict" else series, "b": series[:0]}
+    given = {"a": series.iloc[:0] if kind == "all of a dict" else series, "b": series.iloc[:0]}
     given = pd.concat({"a": series})[:0] if kind == "panel" else given
     with pytest.raises(ValueError, match=r"X: it has 0 rows" if kind == "panel" else r"X\['[ab]'\]: the series has 0"):
         SubsequenceRetriever().fit(given)
-    retriever = SubsequenceRetriever().fit({"a": series[:100]})
+    retriever = SubsequenceRetriever().fit({"a": series.iloc[:100]})
     with pytest.raises(ValueError, match="0 rows"):
         retriever.partial_fit(given)
     assert retriever.lengths_.tolist() == [100]

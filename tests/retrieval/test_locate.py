@@ -90,7 +90,7 @@ def test_queries_that_cannot_be_asked_are_refused():
 def test_the_rows_of_an_interval_are_those_of_the_series(kind):
     index = INDEXES[kind]
     series = pd.DataFrame({"y": walk(), "z": walk()}, index)
-    retriever = SubsequenceRetriever(n_neighbors=2).fit(series[:300]).partial_fit(series[300:])
+    retriever = SubsequenceRetriever(n_neighbors=2).fit(series.iloc[:300]).partial_fit(series.iloc[300:])
     found = retriever.locate(series.iloc[285:315]).iloc[0]
     shown = retriever.rows(found["series"], found["start"], found["end"])
     pd.testing.assert_frame_equal(shown, series.iloc[285:315], check_freq=False, check_names=False)

@@ -186,11 +186,11 @@ def test_irregular_times_are_refused_without_it():
 
 @pytest.mark.parametrize("kind", INDEXES)
 def test_series_begin_with_a_single_step(kind):
-    frame = frame_of(kind)[:80]
+    frame = frame_of(kind).iloc[:80]
     whole = SubsequenceRetriever(resample="5s", scales=(8,)).fit({"x": frame})
     steps = resampled(frame, "5s", where="X").index
     begins = np.searchsorted(frame.index, steps)
-    parts = [frame[low:high] for low, high in zip(begins, [*begins[1:], None], strict=True) if low != high]
+    parts = [frame.iloc[low:high] for low, high in zip(begins, [*begins[1:], None], strict=True) if low != high]
     grown = SubsequenceRetriever(resample="5s", scales=(8,)).fit({"x": parts[0]})
     assert grown.spans_["end"].iloc[0] == steps[1]
     for part in parts[1:]:
@@ -217,7 +217,7 @@ def test_rows_half_a_step_off_do_not_follow():
 def test_times_of_any_library_are_brought_to_steps(dtype, panel):
     pytest.importorskip("pyarrow")
     kind = {"t": "zone" if "tz" in dtype else "instants", "d": "durations", "F": "seconds"}[dtype[0]]
-    frame = frame_of(kind)[:400]
+    frame = frame_of(kind).iloc[:400]
     other = frame.set_axis(pd.Index(frame.index.as_unit("us") if kind != "seconds" else frame.index, dtype=dtype))
     given = [{"x": one} if panel else one for one in (frame, other)]
     expected, retriever = (SubsequenceRetriever(resample="5s").fit(one) for one in given)

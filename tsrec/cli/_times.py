@@ -13,12 +13,18 @@ from tsrec.cli._errors import CommandError, note
 from tsrec.cli._layout import lay_out
 from tsrec.cli._table import Table
 
+try:
+    # pandas 2 tells by it of hours that are there twice or never.
+    from pytz.exceptions import InvalidTimeError
+except ImportError:
+    InvalidTimeError = ValueError
+
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 _DATES = ("%d.%m.%Y", "%d.%m.%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y")
 _MONTHS = ("%m.%Y", "%m/%Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y")
 _DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d/%m/%y", "%d-%m-%y")
 _MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m/%d/%y", "%m-%d-%y")
-_OFFSET = re.compile(r".*\d:\d\d.*(Z|[+-]\d\d:?\d\d)")
+_OFFSET = re.compile(r"\d:\d\d.*(Z|[+-]\d\d:?\d\d)$")
 _DATE = re.compile(r"(\d{4}[-/]\d|\d{1,2}[./-]\d{1,2}[./-]\d\d)")
 _ADVICE = (
     "Write dates as 2024-03-31 or 2024-03-31 18:00, name their form with --date-format, or another column with --time."
@@ -92,11 +98,14 @@ def _iso(text: pd.Series, *, quiet: bool) -> pd.Series | None:
     """Times written year first; offsets that change become UTC."""
     if not re.match(r"\d{4}\D", text.iloc[0]):
         return None
-    try:
-        return pd.to_datetime(text, format="ISO8601")
-    except ValueError:
-        if not text.str.fullmatch(_OFFSET.pattern).all():
+    offsets = text.str.extract(_OFFSET, expand=False)
+    if (offsets.isna() if offsets.isna().any() else offsets == offsets.iloc[0]).all():
+        try:
+            return pd.to_datetime(text, format="ISO8601")
+        except ValueError:
             return None
+    if offsets.isna().any():
+        return None
     try:
         times = pd.to_datetime(text, format="ISO8601", utc=True)
     except ValueError:
@@ -201,7 +210,7 @@ def _localised(table: Table, times: pd.DatetimeIndex, zone: str) -> pd.DatetimeI
         ambiguous: Any = np.ones(len(here), dtype=bool) if midnight == "shift_forward" else "infer"
         try:
             utc = (here[::-1] if backwards else here).tz_localize(zone, ambiguous=ambiguous, nonexistent=midnight)
-        except ValueError as err:
+        except (ValueError, InvalidTimeError) as err:
             why = " ".join(str(err).split(". Try")[0].split())
             raise CommandError(
                 f"{table.path}: {table.time!r} is no local time of {zone} ({why}). "

@@ -79,6 +79,7 @@ _DECODERS: dict[str, tuple[tuple[str, ...], Decoder]] = {
     "frame": (("frame", "axes"), _pandas.decode_frame),
     "offset": (("offset",), _pandas.decode_offset),
     "zone": (("zone",), _pandas.decode_zone),
+    "pytz": (("pytz",), _pandas.decode_pytz),
     "record": (("record", "state"), _estimators.decode_record),
     "estimator": (("estimator", "state", "requests"), _estimators.decode_estimator),
     "frozen": (("frozen",), lambda node, reader: FrozenEstimator(reader.decode(node["frozen"]))),

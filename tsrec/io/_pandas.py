@@ -14,6 +14,7 @@ from tsrec.io._plain import encode_array
 from tsrec.io._walk import Reader, Writer, refusal
 
 _MICROSECOND = timedelta(microseconds=1)
+_WEEKS = pd.date_range("1970", "2038", freq="7D", tz="UTC")
 _MASKED = {
     *(f"{sign}nt{size}" for sign in ("I", "UI") for size in (8, 16, 32, 64)),
     "Float32",
@@ -59,22 +60,27 @@ def encode_zone(value: tzinfo, writer: Writer, at: str) -> dict:
     key = getattr(value, "key", None) or getattr(value, "zone", None)
     offset = value.utcoffset(None)
     if isinstance(key, str):
-        node: dict[str, Any] = {"zone": key}
+        node: dict[str, Any] = {"zone" if isinstance(value, ZoneInfo) else "pytz": key}
     elif offset is not None:
         node = {"zone": offset // _MICROSECOND}
     else:
         raise _no_zone(value, at)
     try:
-        back = decode_zone(node, Reader({}, {}))
+        back = (decode_pytz if "pytz" in node else decode_zone)(node, Reader({}, {}))
     except (ValueError, LookupError):
         raise _no_zone(value, at) from None
     if key is None:
         same = all(value.utcoffset(pd.Timestamp(2024, month, 1)) == offset for month in (1, 7))
     else:
-        same = pd.DatetimeTZDtype("ns", back) == pd.DatetimeTZDtype("ns", value)
+        same = type(back) is type(value) and _local_times(back).equals(_local_times(value))
     if not same:
         raise _no_zone(value, at)
     return node
+
+
+def _local_times(zone: tzinfo) -> pd.DatetimeIndex:
+    """What its clocks show once a week: a key alone does not make a zone."""
+    return _WEEKS.tz_convert(zone).tz_localize(None)
 
 
 def _no_zone(value: tzinfo, at: str) -> TypeError:
@@ -85,6 +91,15 @@ def decode_zone(node: dict, reader: Reader) -> tzinfo:
     """A time zone by its key or its distance from UTC."""
     zone = node["zone"]
     return ZoneInfo(zone) if isinstance(zone, str) else timezone(timedelta(microseconds=zone))
+
+
+def decode_pytz(node: dict, reader: Reader) -> tzinfo:
+    """A time zone of pytz, which pandas 2 has; one of zoneinfo where there is no pytz."""
+    known = ZoneInfo(node["pytz"])
+    try:
+        return import_module("pytz").timezone(known.key)
+    except ImportError:
+        return known
 
 
 def encode_index(index: pd.Index, writer: Writer, at: str) -> dict:
