@@ -42,6 +42,16 @@ def test_rows_without_times_keep_their_places_in_the_season(window):
         np.testing.assert_array_equal(backtest(StatsForecaster("theta", season=12, horizon=6), y, **asked), wanted)
 
 
+def test_objects_in_lists_and_arrays_are_read_as_numbers():
+    y, beside = [None, *Y["a"].tolist()[:40]], np.arange(41.0)[:, None]
+    model = LSSLForecaster(horizon=2, max_epochs=0)
+    wanted = backtest(model, np.array(y, dtype=float), X=beside, past=beside, n_windows=2)
+    found = backtest(model, y, X=beside.astype(object), past=beside.tolist(), n_windows=2)
+    np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(TypeError, match="X: not all of its values are numbers"):
+        backtest(model, y, X=np.array([["a"]] * 41, dtype=object), n_windows=2)
+
+
 def test_a_forecaster_that_saw_the_cutoffs_is_fitted_anew():
     spy = SeasonalMeanForecaster(horizon=5, season=3, context=9).fit(Y)
     before = spy.trained_ends_.copy()

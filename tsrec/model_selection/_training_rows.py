@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from tsrec.frames import Panel
+from tsrec.frames import Panel, to_numbers
 from tsrec.model_selection._cutoffs import earliest, is_numbered
 
 _FREQUENCIES = ("fixed", "wall", "month", "business")
@@ -27,17 +27,19 @@ class Given:
 def numbered(given: Given) -> Given:
     """Rows that carry no time, by numbers from 1 on: those cut from them for a fit keep their places in a season."""
 
-    def with_numbers(rows: Any) -> Any:
+    def with_numbers(name: str) -> Any:
+        rows = getattr(given, name)
+        places = pd.RangeIndex(1, len(rows) + 1)
         if isinstance(rows, pd.Series | pd.DataFrame):
-            return rows.set_axis(pd.RangeIndex(1, len(rows) + 1))
-        rows = np.asarray(rows)
-        return (pd.Series if rows.ndim == 1 else pd.DataFrame)(rows, index=pd.RangeIndex(1, len(rows) + 1))
+            return rows.set_axis(places)
+        # Arrays and lists may hold None and numbers as objects, which columns of frames may not.
+        values = to_numbers(rows, where=name)
+        return pd.Series(values[:, 0], places) if np.ndim(rows) == 1 else pd.DataFrame(values, places)
 
-    beside = {name: getattr(given, name) for name in ("X", "past")}
-    known = {name: with_numbers(rows) for name, rows in beside.items() if rows is not None}
+    known = {name: with_numbers(name) for name in ("y", "X", "past") if getattr(given, name) is not None}
     if isinstance(given.weight, pd.Series) and len(given.weight) == len(given.y):
-        known["weight"] = with_numbers(given.weight)
-    return replace(given, y=with_numbers(given.y), **known)
+        known["weight"] = with_numbers("weight")
+    return replace(given, **known)
 
 
 def trained_before(forecaster: Any, panel: Panel, cutoffs: np.ndarray) -> bool:
