@@ -188,6 +188,11 @@ def test_what_a_member_uses_is_used():
         ({"weights": "best"}, ValueError, "weights: found 'best'"),
         ({"weights": [1]}, ValueError, r"weights: found \[1\]. Give numbers .* one for each of"),
         ({"weights": {"Theta": 1, "x": 2}}, ValueError, r"weights: found those of \['Theta', 'x'\]"),
+        (
+            {"forecasters": {1: THETA, "b": NAIVE}, "weights": {1: 1, "1": 3, "b": 2}},
+            ValueError,
+            r"weights: found those of \[1, '1', 'b'\]",
+        ),
         ({"weights": [0, 0]}, ValueError, "not all may be 0"),
         ({"weights": [1, -1]}, ValueError, "Give numbers of at least 0"),
         ({"weights": [1, 2], "how": "median"}, ValueError, "how='median' knows none"),

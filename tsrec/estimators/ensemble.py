@@ -206,8 +206,8 @@ class EnsembleForecaster(ComposedForecaster):
             return None
         if isinstance(given, Mapping):
             told = {str(name): weight for name, weight in given.items()}
-            if set(told) != set(names):
-                raise ValueError(f"weights: found those of {sorted(told)}. {mend}.")
+            if set(told) != set(names) or len(told) < len(given):
+                raise ValueError(f"weights: found those of {list(given)}. {mend}.")
             given = [told[name] for name in names]
         if np.ndim(given) != 1:
             raise ValueError(f"weights: found {given!r}. {mend}.")
