@@ -95,6 +95,20 @@ def test_changing_offsets_become_utc_with_a_note_or_a_zone(write, forecast):
     assert "note" not in answer.err
 
 
+@pytest.mark.parametrize("spellings", [("Z", "+00:00", "+00"), ("+01:00", "+0100", "+01")])
+def test_one_offset_in_several_spellings_does_not_change(write, forecast, spellings):
+    answer = forecast(write(table_of([f"{hour}{spellings[k % 3]}" for k, hour in enumerate(HOURS.astype(str))])))
+    assert forecast_times(answer)[0] == f"2023-03-05 04:00:00{spellings[1][:3]}:00"
+    assert "note: the offsets" not in answer.err
+
+
+def test_offsets_of_hours_alone_may_change(write, forecast):
+    hours = pd.date_range("2022-03-26", periods=72, freq="h", tz="Europe/Berlin")
+    answer = forecast(write(table_of([str(stamp)[:-3] for stamp in hours])))
+    assert forecast_times(answer)[0] == "2022-03-28 23:00:00+00:00"
+    assert "note: the offsets in 'date' change" in answer.err
+
+
 def test_days_of_a_zone_written_with_offsets_need_the_zone(write, forecast):
     days = pd.date_range("2022-03-20", periods=30, freq="D", tz="Europe/Berlin")
     path = write(table_of([stamp.isoformat() for stamp in days]))

@@ -24,7 +24,7 @@ _DATES = ("%d.%m.%Y", "%d.%m.%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d %B %Y"
 _MONTHS = ("%m.%Y", "%m/%Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y")
 _DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d/%m/%y", "%d-%m-%y")
 _MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m/%d/%y", "%m-%d-%y")
-_OFFSET = re.compile(r"\d:\d\d.*(Z|[+-]\d\d:?\d\d)$")
+_OFFSET = re.compile(r"\d:\d\d.*(Z|[+-]\d\d(?::?\d\d)?)$")
 _DATE = re.compile(r"(\d{4}[-/]\d|\d{1,2}[./-]\d{1,2}[./-]\d\d)")
 _ADVICE = (
     "Write dates as 2024-03-31 or 2024-03-31 18:00, name their form with --date-format, or another column with --time."
@@ -99,6 +99,8 @@ def _iso(text: pd.Series, *, quiet: bool) -> pd.Series | None:
     if not re.match(r"\d{4}\D", text.iloc[0]):
         return None
     offsets = text.str.extract(_OFFSET, expand=False)
+    # One offset may be written as Z, +00, +0000 and +00:00.
+    offsets = offsets.str.replace("Z", "+00").str.replace(":", "").str.ljust(5, "0")
     if (offsets.isna() if offsets.isna().any() else offsets == offsets.iloc[0]).all():
         try:
             return pd.to_datetime(text, format="ISO8601")
