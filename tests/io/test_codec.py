@@ -291,6 +291,14 @@ def test_zones_of_pytz_come_back_by_their_key(monkeypatch):
     assert round_trip(pytz.FixedOffset(60)) == datetime.timezone(datetime.timedelta(hours=1))
 
 
+class Named(ZoneInfo):
+    """A zone of another library, as those of pendulum are."""
+
+
+def test_zones_that_build_on_zoneinfo_are_saved_by_their_key():
+    assert round_trip(Named("Europe/Berlin")) == ZoneInfo("Europe/Berlin")
+
+
 def berlin_without_key():
     from importlib.resources import files
 

@@ -72,7 +72,7 @@ def encode_zone(value: tzinfo, writer: Writer, at: str) -> dict:
     if key is None:
         same = all(value.utcoffset(pd.Timestamp(2024, month, 1)) == offset for month in (1, 7))
     else:
-        same = type(back) is type(value) and _local_times(back).equals(_local_times(value))
+        same = isinstance(value, type(back)) and _local_times(back).equals(_local_times(value))
     if not same:
         raise _no_zone(value, at)
     return node
