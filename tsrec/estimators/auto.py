@@ -79,7 +79,7 @@ class AutoForecaster(TellsMembers, CallbackSupportMixin, BaseForecaster):
     random_state : int, RandomState or None
         Seed; with an int, fits on the same machine are equal bit for bit.
     verbose : int
-        1 shows the progress of the epochs.
+        1 shows the progress of the linear maps and of the epochs.
 
     Attributes
     ----------
