@@ -118,6 +118,11 @@ def test_times_of_several_series_need_the_names_of_the_series():
     with pytest.raises(ValueError, match=nameless):
         clone(NAIVE).fit(y).predict(plan.droplevel("shop").index)
     np.testing.assert_array_equal(model.predict(plan.loc["a"]), model.predict(plan))
+    alone = clone(model).fit(past.loc[["a"]], y.loc[["a"]])
+    one = plan.loc["a"]
+    np.testing.assert_array_equal(alone.predict(pd.concat([one, one])), np.tile(alone.predict(one), 2))
+    with pytest.raises(ValueError, match="X: 5 of its rows repeat a step with other covariates"):
+        alone.predict(pd.concat([one, 1 - one]))
 
 
 def test_texts_in_an_array_are_no_numbers():

@@ -112,7 +112,9 @@ def _steps_ahead(panel: Panel, steps: int) -> Request:
 
 def _times_of_all(index: pd.Index, covariates: np.ndarray | None, panel: Panel) -> Request:
     """A plain time index for a panel: these times for every series, with the same covariates."""
-    if index.has_duplicates:
+    if index.has_duplicates and panel.n_series == 1 and covariates is not None:
+        _refuse_two_answers(index, covariates)
+    elif index.has_duplicates and panel.n_series > 1:
         again = index.duplicated()
         levels = [] if panel.ids is None else [*panel.ids.names, panel.grid.name]
         raise ValueError(
