@@ -133,16 +133,10 @@ class BacktestDisplay:
         forecaster: Any,
         y: Any,
         *,
-        X: Any = None,
-        past: Any = None,
-        static: Any = None,
-        sample_weight: Any = None,
-        n_windows: int | None = None,
-        step: int | None = None,
-        refit: bool | int | str = False,
         series: Hashable | Sequence[Hashable] | None = None,
         coverage: float | Sequence[float] | str | None = WIDEST,
         ax: Any = None,
+        **options: Any,
     ) -> "BacktestDisplay":
         """Backtest forecasters, and plot.
 
@@ -152,22 +146,12 @@ class BacktestDisplay:
             As in ``backtest``.
         y : Series, DataFrame or array
             The history, with the rows to be forecast.
-        X : DataFrame, optional
-            Covariates beside y.
-        past : DataFrame or Series, optional
-            Covariates beside y that are known up to a cut-off only.
-        static : DataFrame, optional
-            Covariates of whole series, a row for each.
-        sample_weight : Series or array, optional
-            How much each row of y counts where a forecaster learns from it, as in ``backtest``.
-        n_windows, step : int, optional
-            As in ``backtest``.
-        refit : bool, int, "never" or "always"
-            Whether to fit anew before each cut-off, or at every so many of them, as in ``backtest``.
         series, coverage
             As in the constructor.
         ax : Axes or array of Axes, optional
             As in `plot`.
+        **options : Any
+            What else ``backtest`` takes: X, past, static, sample_weight, horizon, step, n_windows, refit and so on.
 
         Returns
         -------
@@ -181,18 +165,7 @@ class BacktestDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        table = backtest(
-            forecaster,
-            y,
-            X=X,
-            past=past,
-            static=static,
-            sample_weight=sample_weight,
-            n_windows=n_windows,
-            step=step,
-            refit=refit,
-        )
-        return cls(table, y=y, series=series, coverage=coverage).plot(ax)
+        return cls(backtest(forecaster, y, **options), y=y, series=series, coverage=coverage).plot(ax)
 
     def plot(self, ax: Any = None) -> "BacktestDisplay":
         """Draw.

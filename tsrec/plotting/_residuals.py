@@ -124,14 +124,8 @@ class ResidualsDisplay:
         forecaster: Any,
         y: Any,
         *,
-        X: Any = None,
-        past: Any = None,
-        static: Any = None,
-        sample_weight: Any = None,
-        n_windows: int | None = None,
-        step: int | None = None,
-        refit: bool | int | str = False,
         ax: Any = None,
+        **options: Any,
     ) -> "ResidualsDisplay":
         """Backtest a forecaster, and plot.
 
@@ -141,20 +135,10 @@ class ResidualsDisplay:
             As in ``backtest``.
         y : Series, DataFrame or array
             The history, with the rows to be forecast.
-        X : DataFrame, optional
-            Covariates beside y.
-        past : DataFrame or Series, optional
-            Covariates beside y that are known up to a cut-off only.
-        static : DataFrame, optional
-            Covariates of whole series, a row for each.
-        sample_weight : Series or array, optional
-            How much each row of y counts where a forecaster learns from it, as in ``backtest``.
-        n_windows, step : int, optional
-            As in ``backtest``.
-        refit : bool, int, "never" or "always"
-            Whether to fit anew before each cut-off, or at every so many of them, as in ``backtest``.
         ax : array of four Axes, optional
             What to draw on; a new figure when omitted.
+        **options : Any
+            What else ``backtest`` takes: X, past, static, sample_weight, horizon, step, n_windows, refit and so on.
 
         Returns
         -------
@@ -168,18 +152,7 @@ class ResidualsDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        table = backtest(
-            forecaster,
-            y,
-            X=X,
-            past=past,
-            static=static,
-            sample_weight=sample_weight,
-            n_windows=n_windows,
-            step=step,
-            refit=refit,
-        )
-        return cls(table).plot(ax)
+        return cls(backtest(forecaster, y, **options)).plot(ax)
 
     def plot(self, ax: Any = None) -> "ResidualsDisplay":
         """Draw.
