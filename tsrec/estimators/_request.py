@@ -97,9 +97,11 @@ def read_request(X: Any, covariates: np.ndarray | None, panel: Panel, horizon: i
         ahead = _steps_ahead(panel, len(X))
         return Request(ahead.series, ahead.positions, ahead.index, covariates)
     index = X if isinstance(X, pd.Index) else X.index
-    if panel.ids is not None and not isinstance(index, pd.MultiIndex):
-        return _times_of_all(index, covariates, panel)
-    return _labelled(index, covariates, panel)
+    of_all = panel.ids is not None and not isinstance(index, pd.MultiIndex)
+    request = (_times_of_all if of_all else _labelled)(index, covariates, panel)
+    if covariates is not None and index.has_duplicates:
+        _refuse_two_answers(index, covariates)
+    return request
 
 
 def _steps_ahead(panel: Panel, steps: int) -> Request:
@@ -112,11 +114,9 @@ def _steps_ahead(panel: Panel, steps: int) -> Request:
 
 def _times_of_all(index: pd.Index, covariates: np.ndarray | None, panel: Panel) -> Request:
     """A plain time index for a panel: these times for every series, with the same covariates."""
-    if index.has_duplicates and panel.n_series == 1 and covariates is not None:
-        _refuse_two_answers(index, covariates)
-    elif index.has_duplicates and panel.n_series > 1:
-        again = index.duplicated()
-        levels = [] if panel.ids is None else [*panel.ids.names, panel.grid.name]
+    if index.has_duplicates and panel.n_series > 1:
+        assert panel.ids is not None
+        again, levels = index.duplicated(), [*panel.ids.names, panel.grid.name]
         raise ValueError(
             f"X: {int(again.sum())} of its rows repeat a time, the first {label_at(index[again], 0)!r}, and its index "
             f"does not say of which of the {panel.n_series} series they are. Give y's levels, {levels}, or "
@@ -153,8 +153,6 @@ def _labelled(index: pd.Index, covariates: np.ndarray | None, panel: Panel) -> R
         back[rows.order] = np.arange(len(back))
         series, ordinals = series[back], ordinals[back]
     positions = _positions(panel, series, ordinals)
-    if covariates is not None and index.has_duplicates:
-        _refuse_two_answers(index, covariates)
     return Request(series, positions, index, covariates)
 
 

@@ -45,8 +45,11 @@ class StaticCoding:
     @property
     def names(self) -> list[str]:
         """What each number of `encode` is: a column, or a column and one of its categories."""
-        parts = [(name, self.categories.get(str(k))) for k, name in enumerate(self.columns)]
-        return [text for name, known in parts for text in ([str(name)] if known is None else _equal_to(name, known))]
+        found: list[str] = []
+        for k, name in enumerate(self.columns):
+            known = self.categories.get(str(k))
+            found += [str(name)] if known is None else [f"{name} = {category}" for category in known]
+        return found
 
     def encode(self, static: pd.DataFrame) -> np.ndarray:
         """Numbers (n_series, n_numbers); of a category that was not learned from, and of none, all are 0.
@@ -113,10 +116,6 @@ def _categories(column: pd.Series) -> pd.Index:
             "each series."
         )
     return found
-
-
-def _equal_to(name: Any, known: pd.Index) -> list[str]:
-    return [f"{name} = {category}" for category in known]
 
 
 def _as_text(category: Any) -> str | None:

@@ -33,13 +33,13 @@ def check_given(rows: Any, where: str) -> None:
     ValueError
         If it is a list of rows of different lengths.
     """
-    # Some sparse arrays are dicts; scikit-learn's own check refuses them by name.
     if isinstance(rows, np.ndarray) and rows.dtype.kind in "mM":
         # numpy would make numbers of them, in whatever unit they have.
         raise TypeError(
             f"{where}: found an array of {rows.dtype}, times and not numbers. Give the values, with the times for "
             "their index: pd.Series(values, index=times)."
         )
+    # Some sparse arrays are dicts; scikit-learn's own check refuses them by name.
     if isinstance(rows, pd.Series | pd.DataFrame | np.ndarray) or hasattr(rows, "tocsr"):
         return
     parts = list(rows.values()) if isinstance(rows, Mapping) else rows if isinstance(rows, list | tuple) else []

@@ -14,7 +14,6 @@ from tsrec.io._plain import encode_array
 from tsrec.io._walk import Reader, Writer, refusal
 
 _MICROSECOND = timedelta(microseconds=1)
-_WEEKS = pd.date_range("1970", "2038", freq="7D", tz="UTC")
 _MASKED = {
     *(f"{sign}nt{size}" for sign in ("I", "UI") for size in (8, 16, 32, 64)),
     "Float32",
@@ -80,7 +79,7 @@ def encode_zone(value: tzinfo, writer: Writer, at: str) -> dict:
 
 def _local_times(zone: tzinfo) -> pd.DatetimeIndex:
     """What its clocks show once a week: a key alone does not make a zone."""
-    return _WEEKS.tz_convert(zone).tz_localize(None)
+    return pd.date_range("1970", "2038", freq="7D", tz="UTC").tz_convert(zone).tz_localize(None)
 
 
 def _no_zone(value: tzinfo, at: str) -> TypeError:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tsrec.plotting._forecast import forecast_legend
-from tsrec.plotting._style import BLACK, BLUE, dress, named, shares, small_axes
+from tsrec.plotting._style import BLACK, BLUE, dress, shares, small_axes
 from tsrec.plotting._tracks import Track, plain_times, shown_series, tracks
 
 if TYPE_CHECKING:
@@ -195,8 +195,7 @@ def _like(observed: Any, expected: pd.DataFrame) -> pd.DataFrame:
 
 def _owners(frame: pd.DataFrame, series: Hashable | Sequence[Hashable] | None) -> np.ndarray:
     """The series of each group of tracks, in a one-dimensional array of objects."""
-    several = isinstance(frame.index, pd.MultiIndex)
-    names = [None] if not several else named(frame.index.droplevel(-1).unique() if series is None else series)
+    names = shown_series(frame, series)
     owners = np.empty(len(names), dtype=object)
     owners[:] = names
     return owners
